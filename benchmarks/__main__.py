@@ -1,0 +1,92 @@
+"""`python -m benchmarks`: how long an analysis takes, against `orjson.loads` of the same file.
+
+For each shape and size one config is written, then timed: a bare process that only loads it with orjson, the real
+command, and an analysis step by step with its peak memory. The best of several runs counts.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.generate import SHAPES, diamonds
+
+LOADS = "import sys, orjson; orjson.loads(open(sys.argv[1], 'rb').read())"
+STEPS = {
+    "loading": ("loading",),
+    "merging": ("reading the graph", "merging records"),
+    "cost": ("counting loop-check calls", "counting descendants", "measuring layer chains"),
+    "report": ("report", "judging"),
+}
+
+
+def best(command: list[str], runs: int) -> float:
+    """Seconds of the fastest run of a command."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@click.command()
+@click.option("--sizes", default="1000,10000,50000,100000,1000000", show_default=True, help="Records of each config.")
+@click.option("--shapes", default=",".join(SHAPES), show_default=True)
+def main(sizes: str, shapes: str) -> None:
+    """Print one table for configs of each shape and size, and one for the start."""
+    console = Console(width=140)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "config.json")
+        console.print(_starts(file))
+        table = Table(title="cachedoctor analyze, seconds")
+        for head in ("shape", "records", "MB", "orjson.loads", "analyze", "ratio", *STEPS, "peak MiB"):
+            table.add_column(head, justify="left" if head == "shape" else "right")
+        for shape in shapes.split(","):
+            for size in map(int, sizes.split(",")):
+                file.write_bytes(SHAPES[shape](size))
+                table.add_row(shape, f"{size:,}", *_row(file, runs=1 if size > 200_000 else 3))
+        console.print(table)
+
+
+def _row(file: Path, runs: int) -> list[str]:
+    loads = best([sys.executable, "-c", LOADS, str(file)], runs)
+    whole = best([sys.executable, "-m", "cachedoctor", "analyze", str(file)], runs)
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.steps", str(file)], check=True, stdout=subprocess.PIPE
+    ).stdout
+    measured = orjson.loads(output)
+    seconds = [sum(measured["seconds"].get(name, 0.0) for name in names) for names in STEPS.values()]
+    size = f"{file.stat().st_size / 1e6:.1f}"
+    times = [f"{loads:.2f}", f"{whole:.2f}", f"{whole / loads:.1f}", *(f"{second:.2f}" for second in seconds)]
+    return [size, *times, f"{measured['peak']:,.0f}"]
+
+
+def _starts(file: Path) -> Table:
+    """The time until something is seen: the interpreter, the help, and a config of a MiB."""
+    file.write_bytes(diamonds(3_600))
+    table = Table(title="start to end, seconds")
+    table.add_column("command")
+    table.add_column("seconds", justify="right")
+    for name, command in (
+        ("python -c pass", [sys.executable, "-c", "pass"]),
+        ("cachedoctor --help", [sys.executable, "-m", "cachedoctor", "--help"]),
+        (
+            f"cachedoctor analyze, {file.stat().st_size / 2**20:.2f} MiB",
+            [sys.executable, "-m", "cachedoctor", "analyze", str(file)],
+        ),
+    ):
+        table.add_row(name, f"{best(command, 5):.2f}")
+    return table
+
+
+if __name__ == "__main__":
+    main()

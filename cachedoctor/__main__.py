@@ -1,0 +1,5 @@
+"""`python -m cachedoctor`."""
+
+from cachedoctor.cli.main import main
+
+main()

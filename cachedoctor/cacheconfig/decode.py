@@ -1,0 +1,212 @@
+"""From parsed JSON to a `CacheConfig`, by the rules of Go's `encoding/json` with `omitempty`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import accumulate, chain
+from typing import Any
+
+from cachedoctor.cacheconfig.document import NO_PARENT, CacheConfig
+from cachedoctor.errors import InputError
+
+MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
+"""Media type of the cache config (BuildKit `cache/remotecache/v1.CacheConfigMediaTypeV0`)."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_INT64 = 1 << 63
+
+
+def decode(document: object, source: str, where: str = "$") -> CacheConfig:
+    """Decode the parsed JSON of a cache config. `document` is emptied on the way, to bound memory.
+
+    Absent and `null` fields take Go's zero value, so an absent `parent` is layer 0 and an absent `link` record 0
+    (BuildKit v0.8 to v0.32, `cache/remotecache/v1.CacheConfig`). Indices are not checked against the document here.
+
+    Raises `InputError` with the JSON path of the first value of a wrong type.
+    """
+    if not isinstance(document, dict):
+        raise InputError(source, where, f"expected a cache config object, found {_kind(document)}")
+    try:
+        config = _columns(document)
+    except (TypeError, AttributeError):
+        config = None
+    if config is None:
+        _SlowReader(source).document(document, where)
+        config = _columns(document)
+        assert config is not None
+    document.clear()
+    return config
+
+
+def decode_inline(records: object, blobs: Sequence[str], source: str, where: str = "$") -> CacheConfig:
+    """Decode the records of an inline cache: the parsed JSON of `moby.buildkit.cache.v0` of an image config.
+
+    The layers are the image's own, in order, each the child of the one before (BuildKit
+    `cache/remotecache/inline` and `cache/remotecache/import.go`, `importInlineCache`). Raises as `decode` does.
+    """
+    layers = [{"blob": blob, "parent": index - 1} for index, blob in enumerate(blobs)]
+    return decode({"layers": layers, "records": records}, source, where)
+
+
+def _columns(document: dict[str, Any]) -> CacheConfig | None:
+    """Read the columns at the speed of comprehensions; `None` or an exception where any type is off."""
+    layers = document.get("layers", [])
+    blobs = [layer.get("blob", "") for layer in layers]
+    parents = [layer.get("parent", 0) for layer in layers]
+    records = document.get("records", [])
+    digests = [record.get("digest", "") for record in records]
+
+    inputs_of = [record.get("inputs", ()) for record in records]
+    inputs = list(chain.from_iterable(inputs_of))
+    link_objects = list(chain.from_iterable(inputs))
+    links = [link.get("link", 0) for link in link_objects]
+    selectors = [link.get("selector", "") for link in link_objects]
+    del link_objects
+
+    results_of = [record.get("layers", ()) for record in records]
+    result_objects = list(chain.from_iterable(results_of))
+    results = [result.get("layer", 0) for result in result_objects]
+    result_created = [result.get("createdAt", "") for result in result_objects]
+    del result_objects
+
+    chains_of = [(index, record["chains"]) for index, record in enumerate(records) if "chains" in record]
+    chains = [
+        (index, item.get("layers", []), item.get("createdAt", "")) for index, items in chains_of for item in items
+    ]
+
+    lists = (layers, records, *(item for _, item in chains_of), *(item[1] for item in chains))
+    ok = (
+        all(type(item) is list for item in lists)
+        and _all_of(list, inputs_of)
+        and _all_of(list, inputs)
+        and _all_of(list, results_of)
+        and _all_of(int, parents)
+        and _all_of(int, links)
+        and _all_of(int, results)
+        and all(_all_of(int, item[1]) for item in chains)
+        and all(_all_of(str, column) for column in (blobs, digests, selectors, result_created))
+        and all(map(_is_time, filter(None, result_created)))
+        and all(_is_time(item[2]) for item in chains if item[2] != "")
+        and _in_int64(parents, links, results, *(item[1] for item in chains))
+    )
+    if not ok:
+        return None
+    return CacheConfig(
+        blobs=blobs,
+        parents=parents,
+        digests=digests,
+        input_start=[0, *accumulate(map(len, inputs_of))],
+        link_start=[0, *accumulate(map(len, inputs))],
+        links=links,
+        selectors=selectors,
+        result_start=[0, *accumulate(map(len, results_of))],
+        results=results,
+        result_created=result_created,
+        chains=chains,
+    )
+
+
+def _all_of(kind: type, values: Sequence[object]) -> bool:
+    """Whether every value is exactly of `kind` (a bool is no int); the empty tuple stands for an absent list."""
+    return set(map(type, values)) <= ({kind, tuple} if kind is list else {kind})
+
+
+def _is_time(text: object) -> bool:
+    return isinstance(text, str) and _TIME.fullmatch(text) is not None
+
+
+def _in_int64(*columns: Sequence[int]) -> bool:
+    return all(not column or (max(column) < _INT64 and min(column) >= -_INT64) for column in columns)
+
+
+_NAMES = {dict: "object", list: "array", str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
+
+
+class _SlowReader:
+    """Walks a document that the fast reader would not take: drops `null`s, or names the place that is wrong."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def fail(self, where: str, expected: str, found: object) -> InputError:
+        return InputError(self.source, where, f"expected {expected}, found {_kind(found)}")
+
+    def slice_of(self, value: object, where: str, element: Callable[[Any, str], Any]) -> list[Any]:
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.fail(where, "an array", value)
+        for index, item in enumerate(value):
+            value[index] = element(item, f"{where}[{index}]")
+        return value
+
+    def struct(self, value: object, where: str, fields: dict[str, Callable[[Any, str], Any]]) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise self.fail(where, "an object", value)
+        for name, field in fields.items():
+            if name in value:
+                if value[name] is None:
+                    del value[name]
+                else:
+                    value[name] = field(value[name], f"{where}.{name}")
+        return value
+
+    def integer(self, value: object, where: str) -> int:
+        if value is None:
+            return 0
+        if type(value) is not int:
+            raise self.fail(where, "an integer", value)
+        if not -_INT64 <= value < _INT64:
+            raise InputError(self.source, where, "expected an integer of 64 bits, found a larger one")
+        return value
+
+    def string(self, value: object, where: str) -> str:
+        if not isinstance(value, str):
+            raise self.fail(where, "a string", value)
+        return value
+
+    def time(self, value: object, where: str) -> str:
+        if not _is_time(self.string(value, where)):
+            raise InputError(self.source, where, "expected a time as RFC 3339 writes it")
+        return str(value)
+
+    def document(self, value: dict[str, Any], where: str) -> None:
+        self.struct(
+            value,
+            where,
+            {"layers": self._each(self.layer), "records": self._each(self.record)},
+        )
+
+    def _each(self, element: Callable[[Any, str], Any]) -> Callable[[Any, str], list[Any]]:
+        return lambda value, where: self.slice_of(value, where, element)
+
+    def layer(self, value: object, where: str) -> dict[str, Any]:
+        return self.struct(value, where, {"blob": self.string, "parent": self.integer})
+
+    def record(self, value: object, where: str) -> dict[str, Any]:
+        fields = {
+            "digest": self.string,
+            "inputs": self._each(self._each(self.link)),
+            "layers": self._each(self.result),
+            "chains": self._each(self.chain),
+        }
+        return self.struct(value, where, fields)
+
+    def link(self, value: object, where: str) -> dict[str, Any]:
+        return self.struct(value, where, {"link": self.integer, "selector": self.string})
+
+    def result(self, value: object, where: str) -> dict[str, Any]:
+        return self.struct(value, where, {"layer": self.integer, "createdAt": self.time})
+
+    def chain(self, value: object, where: str) -> dict[str, Any]:
+        return self.struct(value, where, {"layers": self._each(self.integer), "createdAt": self.time})
+
+
+__all__ = ["MEDIA_TYPE", "NO_PARENT", "decode", "decode_inline"]

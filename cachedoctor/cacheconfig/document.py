@@ -1,0 +1,41 @@
+"""A decoded cache config as flat columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NO_PARENT = -1
+"""`parent` of a layer that has none (BuildKit v0.8 to v0.32: `v1.CacheLayer.ParentIndex`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheConfig:
+    """One cache config (BuildKit `cache/remotecache/v1.CacheConfig`), with nothing judged yet.
+
+    Records, inputs, links and results are numbered in the order of the document. Nested lists are stored flat with
+    offsets: the inputs of record `r` are `input_start[r]` to `input_start[r + 1]`, the links (alternatives) of input
+    `i` are `link_start[i]` to `link_start[i + 1]`. Indices are as written, also where they point outside the document.
+    """
+
+    blobs: list[str]
+    """Digest of the blob of each layer."""
+    parents: list[int]
+    """Index of the parent of each layer, `NO_PARENT` for none."""
+    digests: list[str]
+    """Digest of each record."""
+    input_start: list[int]
+    """Offset of each record's first input; one entry more than there are records."""
+    link_start: list[int]
+    """Offset of each input's first link; one entry more than there are inputs."""
+    links: list[int]
+    """The record that each link points to."""
+    selectors: list[str]
+    """The selector of each link, empty for none."""
+    result_start: list[int]
+    """Offset of each record's first result; one entry more than there are records."""
+    results: list[int]
+    """The layer that each result points to."""
+    result_created: list[str]
+    """`createdAt` of each result as written, empty where absent."""
+    chains: list[tuple[int, list[int], str]]
+    """Record, layers and `createdAt` of each chain (inline caches only)."""

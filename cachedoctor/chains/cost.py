@@ -1,0 +1,105 @@
+"""What the next export of a cache costs, for each regime of exporters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cachedoctor.chains import loops, paths
+from cachedoctor.chains.exporter import Exporter
+from cachedoctor.chains.graph import Graph
+from cachedoctor.chains.loops import Acyclic
+from cachedoctor.chains.merge import Merge
+from cachedoctor.chains.merged import MergedGraph, quotient
+
+SECONDS_PER_CALL = (140e-9, 175e-9, 400e-9)
+"""A call of the loop check: fastest and usual on the machine of the captures (Go 1.24), and a slower or older build."""
+SECONDS_PER_WALK_STEP = 60e-9
+"""A descendant walked: 10,000 records in a chain read into themselves took 3 s longer (v0.32.2)."""
+SECONDS_PER_MARSHAL_STEP = 30e-9
+"""A question for a blob: a chain of 200 took 3.0 s, one of 400 took 44 s (v0.32.2); v0.21.1 took 1.6 times as long."""
+
+MOST_ORDERS = 200
+"""Orders that are replayed at the most."""
+FEWEST_ORDERS = 16
+"""Orders that have to agree before a count is called exact without a proof."""
+ORDER_BUDGET = 160_000
+"""Records and links that all replays together may visit, but for the first, so that they never dominate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one order of the exporter gives."""
+
+    items: int
+    links: int
+    calls: int
+    links_removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoopCheckCost:
+    """The exporter of BuildKit v0.9 to v0.24: how far its result and its loop check vary."""
+
+    orders: list[Order]
+    """One entry for each order replayed, fewest calls first; one alone where no order can change anything."""
+    proved: bool
+    """Whether it is proved that no order gives another result."""
+    typical: Acyclic
+    """The graph of the order in the middle, loops cut."""
+    records: list[int]
+    """The smallest record of each item of `typical`."""
+    item: list[int]
+    """The smallest record of the item that each record is in."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether every order gives the same and no loop was cut."""
+        same = self.proved or (len(self.orders) >= FEWEST_ORDERS and len(set(self.orders)) == 1)
+        return same and not self.orders[-1].links_removed
+
+    @property
+    def middle(self) -> Order:
+        """The order in the middle, by calls."""
+        return self.orders[(len(self.orders) - 1) // 2]
+
+
+def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: MergedGraph) -> LoopCheckCost:
+    """Count the loop-check calls of the next export.
+
+    `merged` is the graph under `merge`. Where that is proved to be what every order reaches, it is counted once.
+    Otherwise the merge of that exporter is replayed in seeded orders, as many as the budget allows. With loops the
+    count depends on the order of the walk: one depth-first pass cuts them, then the paths are counted.
+    """
+    if merge.order_free:
+        acyclic = loops.cut(merged)
+        if not acyclic.removed:
+            return LoopCheckCost([_order(merged, acyclic)], True, acyclic, merged.records, merge.item)
+    exporter = Exporter(graph, order)
+    count = max(1, min(MOST_ORDERS, ORDER_BUDGET // (graph.size + len(graph.links) + 1)))
+    replays = [_replay(exporter, graph, order, seed) for seed in range(count)]
+    seeds = sorted(range(count), key=lambda seed: (replays[seed].calls, seed))
+    middle = seeds[(count - 1) // 2]
+    item = exporter.replay(middle)
+    typical = quotient(graph, order, item)
+    orders = [replays[seed] for seed in seeds]
+    return LoopCheckCost(orders, False, loops.cut(typical, middle), typical.records, item)
+
+
+def _replay(exporter: Exporter, graph: Graph, order: Sequence[int], seed: int) -> Order:
+    merged = quotient(graph, order, exporter.replay(seed))
+    return _order(merged, loops.cut(merged, seed))
+
+
+def _order(merged: MergedGraph, acyclic: Acyclic) -> Order:
+    return Order(merged.size, merged.links, paths.calls(acyclic), acyclic.removed)
+
+
+def seconds(count: int, each: float) -> float | None:
+    """Seconds for so many steps of so many seconds each; `None` past the range of a float."""
+    try:
+        total = count * each
+    except OverflowError:
+        return None
+    return total if math.isfinite(total) else None

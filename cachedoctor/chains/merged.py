@@ -1,0 +1,80 @@
+"""The graph after merging: items instead of records, each link once, and an order in which sources come first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+
+from cachedoctor.chains.derive import reverse
+from cachedoctor.chains.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class MergedGraph:
+    """Items and their links, loops still in it. Items are numbered 0 to n - 1.
+
+    A link is one (source, item, input, selector): an item appears in `children[s]` once for each link from `s`.
+    """
+
+    records: list[int]
+    """A record of each item: the smallest."""
+    sources: list[list[int]]
+    """The sources of each item, with one entry a link."""
+    children: list[list[int]]
+    """The children of each item, with one entry a link."""
+    links: int
+    """Number of links."""
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return len(self.records)
+
+    def roots(self) -> list[int]:
+        """The items without inputs."""
+        return [item for item, sources in enumerate(self.sources) if not sources]
+
+
+def quotient(graph: Graph, order: Sequence[int], item: Sequence[int]) -> MergedGraph:
+    """The graph of the records in `order` under the partition `item` (record to the smallest record of its item).
+
+    Links from records that are not in `order` are left out; these are dead, and BuildKit drops them too.
+    """
+    if len(order) == graph.size and list(item) == list(range(graph.size)) and _each_link_once(graph):
+        return unmerged(graph)
+    alive = bytearray(graph.size)
+    for record in order:
+        alive[record] = 1
+    records = [record for record in range(graph.size) if alive[record] and item[record] == record]
+    number = [-1] * graph.size
+    for index, record in enumerate(records):
+        number[record] = index
+    links = {
+        (number[item[owner]], slot, number[item[source]], selector)
+        for owner, slot, source, selector in zip(
+            graph.owners(), graph.input_numbers(), graph.links, graph.selectors, strict=True
+        )
+        if alive[owner] and alive[source]
+    }
+    sources: list[list[int]] = [[] for _ in records]
+    for owner, _, source, _ in sorted(links):
+        sources[owner].append(source)
+    return MergedGraph(records, sources, reverse(sources), len(links))
+
+
+def unmerged(graph: Graph) -> MergedGraph:
+    """Each record an item of its own, and each link as it is written."""
+    sources = [graph.links[graph.span(record)] for record in range(graph.size)]
+    return MergedGraph(list(range(graph.size)), sources, reverse(sources), len(graph.links))
+
+
+def _each_link_once(graph: Graph) -> bool:
+    """Whether no input has an alternative twice; told from sources alone where that is enough."""
+    sizes = list(map(int.__sub__, graph.link_start[1:], graph.link_start))
+    firsts = range(0, graph.size * len(sizes), graph.size or 1)
+    keys = chain.from_iterable(map(repeat, firsts, sizes))
+    if len(set(map(int.__add__, keys, graph.links))) == len(graph.links):
+        return True
+    slots = chain.from_iterable(map(repeat, range(len(sizes)), sizes))
+    return len(set(zip(slots, graph.links, graph.selectors, strict=True))) == len(graph.links)

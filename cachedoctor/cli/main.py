@@ -1,0 +1,40 @@
+"""The `cachedoctor` command."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import click
+
+from cachedoctor import __version__
+from cachedoctor.cli.analyze import analyze
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="cachedoctor")
+def cli() -> None:
+    """Find out why a BuildKit cache export hangs, or why its cache is never used again.
+
+    \b
+    Example:
+      cachedoctor analyze manifest.json
+    """
+
+
+cli.add_command(analyze)
+
+
+def main() -> None:
+    """Run the command. Exit codes: 0, 1 for findings at the fail level, 2 for bad usage or unreadable input."""
+    # A short run over millions of small objects without cycles: collecting would only walk them again and again.
+    gc.disable()
+    if sys.platform != "win32":
+        _die_quietly_on_a_closed_pipe()
+    cli(prog_name="cachedoctor")
+
+
+def _die_quietly_on_a_closed_pipe() -> None:
+    import signal
+
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -1,0 +1,56 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cachedoctor.rules.versions import Version
+
+FORMATS = ("text", "json", "markdown")
+
+sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+format = click.option(
+    "--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report."
+)
+output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
+buildkit = click.option("--buildkit", metavar="VERSION", callback=None, help="Judge for this version only: v0.21.1.")
+tag = click.option("--tag", help="Which tag of a layout to read.")
+platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")
+names = click.option(
+    "--names",
+    metavar="FILE",
+    help="What buildkitd --save-cache-debug serves at /debug/cache/all: names records by their steps.",
+)
+color = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colours, also with NO_COLOR set.")
+
+
+def verbosity(command: click.decorators.FC) -> click.decorators.FC:
+    """The options -q and -v."""
+    quiet = click.option("--quiet", "-q", is_flag=True, help="The verdict and the findings alone, and no progress.")
+    verbose = click.option("--verbose", "-v", is_flag=True, help="Every detail.")
+    return quiet(verbose(command))
+
+
+def version(text: str | None) -> Version | None:
+    """The BuildKit version that was named. Raises `click.BadParameter` where it is none."""
+    from cachedoctor.rules.versions import Version
+
+    if text is None:
+        return None
+    try:
+        return Version.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--buildkit") from error
+
+
+def labels(path: str | None) -> Mapping[str, str]:
+    """What records are called, by digest."""
+    if path is None:
+        return {}
+    from cachedoctor.sources.names import load_names
+
+    return load_names(path)

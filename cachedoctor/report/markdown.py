@@ -1,0 +1,64 @@
+"""The report as GitHub-flavoured markdown, to be pasted into an issue."""
+
+from __future__ import annotations
+
+import re
+
+from cachedoctor.analysis import Analysis
+from cachedoctor.report import tables, words
+from cachedoctor.report.interface import Style
+from cachedoctor.text import printable
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$&])")
+_ACTIVE = re.compile(r"(@|#(?=\d)|:(?=//)|\bwww(?=\.))")
+
+
+class Report:
+    """Every foreign or composed text is escaped, so that nothing in it is markup, HTML, a mention or a link."""
+
+    def render(self, analysis: Analysis, style: Style) -> str:
+        """Headings, lists and tables; only the verbosity of the style counts."""
+        lines = [f"**cachedoctor: {analysis.verdict}.** {escape(words.headline(analysis))}", ""]
+        for finding in analysis.findings:
+            source = f" in {code(finding.source)}" if len(analysis.documents) > 1 and finding.source else ""
+            lines += [
+                f"### {finding.severity} {finding.rule} {finding.name}{source}",
+                "",
+                f"{escape(finding.message)} Affects: {escape(finding.affects)}.",
+                "",
+                *(f"{number}. {escape(step)}" for number, step in enumerate(finding.help, 1)),
+                "",
+            ]
+        if style.verbosity >= 0:
+            for title, data in (
+                ("Cost of the next export", tables.costs(analysis)),
+                ("Hotspots of the loop check", tables.hotspots(analysis)),
+                ("Graph", tables.graph(analysis)),
+                ("Read", tables.inputs(analysis)),
+            ):
+                lines += _table(title, data)
+        return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def escape(text: str) -> str:
+    """Text as markdown shows it, without markup, HTML, links, mentions and references to issues."""
+    return _ACTIVE.sub("\\1\u2060", _SPECIAL.sub(r"\\\1", printable(text)))
+
+
+def code(text: str) -> str:
+    """Text as a code span in a cell of a table, to be copied as it is."""
+    shown = printable(text).replace("|", "\\|")
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    pad = " " if "`" in shown else ""
+    return f"{fence}{pad}{shown}{pad}{fence}" if shown.strip() else escape(shown)
+
+
+def _table(title: str, data: tables.Data) -> list[str]:
+    if not data.rows:
+        return []
+    width = len(data.rows[0])
+    heads = data.heads or ("",) * width
+    marks = ["---:" if index in data.right else "---" for index in range(width)]
+    rows = [[code(cell) if isinstance(cell, tables.Foreign) else escape(cell) for cell in row] for row in data.rows]
+    lines = [f"| {' | '.join(row)} |" for row in (list(heads), marks, *rows)]
+    return [f"### {title}", "", *lines, ""]

@@ -1,0 +1,112 @@
+"""The tables that all reports for people share, as plain cells; those from outside are `Foreign` and not escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cachedoctor.analysis import Analysis
+from cachedoctor.chains import cost
+from cachedoctor.report import words
+from cachedoctor.rules.versions import merges_while_adding, walks_paths
+from cachedoctor.text import duration, power, short, time_range
+
+COST_NOTE = (
+    "Times are estimates from measured builders; a slower machine or an older build takes up to twice as long. "
+    "Counting alone: compressing and pushing layers come on top."
+)
+
+
+class Foreign(str):
+    """A cell that comes from a file or a registry."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A table: column heads (none for a list of facts), rows, and the columns that are numbers."""
+
+    heads: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+    right: frozenset[int] = frozenset()
+
+
+def costs(analysis: Analysis) -> Data:
+    """One row for each regime that is judged."""
+    survey = analysis.survey
+    found = survey.loop_check
+    rows = []
+    if walks_paths(analysis.buildkit):
+        least, _, most = (
+            cost.seconds(order.calls, each)
+            for order, each in zip(
+                (found.orders[0], found.middle, found.orders[-1]), cost.SECONDS_PER_CALL, strict=True
+            )
+        )
+        fewest, highest = found.orders[0].calls, found.orders[-1].calls
+        calls = power(fewest) if fewest == highest else f"{power(fewest)} to {power(highest)}"
+        certainty = words.certainty(found)
+        rows.append(("v0.9 to v0.24", f"loop-check calls ({certainty})", calls, time_range(least, most)))
+    if merges_while_adding(analysis.buildkit):
+        walk = survey.walk
+        seconds = cost.seconds(walk.steps, cost.SECONDS_PER_WALK_STEP)
+        how = "exact" if walk.exact else "estimated from a sample"
+        rows.append(
+            ("v0.25 and later", f"descendants walked on a re-import ({how})", power(walk.steps), duration(seconds))
+        )
+    seconds = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
+    what = f"marshalling steps, longest chain {survey.longest_chain} layers (estimated)"
+    rows.append(("all", what, power(survey.marshal_steps), duration(seconds)))
+    return Data(("BuildKit", "what is counted", "count", "time"), rows, frozenset({2}))
+
+
+def hotspots(analysis: Analysis) -> Data:
+    """The records that most calls go through, for versions that make these calls."""
+    survey = analysis.survey
+    if not walks_paths(analysis.buildkit):
+        return Data((), [])
+    total = survey.loop_check.middle.calls
+    rows: list[tuple[str, ...]] = []
+    for spot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
+        document, record = survey.place(survey.loop_check.records[spot.item])
+        digest = survey.configs[document].digests[record]
+        name = f"{document + 1}:{record}" if len(survey.configs) > 1 else str(record)
+        shares = " + ".join(f"{one.share:.0%} ({one.alternatives})" for one in inputs) or "root"
+        label = analysis.labels.get(digest) or short(digest)
+        rows.append((name, Foreign(label), f"{spot.calls / total:.1%}", power(spot.calls), str(spot.fan_out), shares))
+    heads = ("record", "digest or step", "share", "calls", "fan-out", "paths by input (alternatives)")
+    return Data(heads, rows, frozenset({0, 2, 3, 4}))
+
+
+def graph(analysis: Analysis) -> Data:
+    """Facts of the merged graph."""
+    survey = analysis.survey
+    written = survey.graph.size
+    merged = survey.merged.size + survey.dead_records
+    sure = "" if survey.merge.complete else " at most: merging was stopped"
+    rows = [
+        ("records", f"{merged:,} after merging{sure}, {written:,} as written" if merged != written else f"{merged:,}"),
+        ("links", f"{survey.merged.links:,}"),
+        ("roots", f"{len(survey.merged.roots()):,}"),
+        ("results", f"{survey.results:,}"),
+        ("dead records", f"{survey.dead_records:,}"),
+        ("longest path", f"{survey.max_depth:,} links"),
+        ("loops", f"{len(survey.loops):,}"),
+    ]
+    return Data((), rows)
+
+
+def inputs(analysis: Analysis) -> Data:
+    """What was read."""
+    rows = [
+        (
+            Foreign(f"{item.source} ({item.platform})" if item.platform else item.source),
+            item.kind,
+            f"{len(item.config.digests):,}",
+            f"{len(item.config.blobs):,}",
+            f"{item.size:,}",
+        )
+        for item in analysis.documents
+    ]
+    return Data(("source", "kind", "records", "layers", "bytes"), rows, frozenset({2, 3, 4}))

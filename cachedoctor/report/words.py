@@ -1,0 +1,75 @@
+"""The sentences that all reports for people share."""
+
+from __future__ import annotations
+
+from cachedoctor.analysis import Analysis
+from cachedoctor.chains import cost
+from cachedoctor.rules import Finding, Severity
+from cachedoctor.rules.versions import merges_while_adding, walks_paths
+from cachedoctor.text import count, duration, plural
+
+REFUSALS = frozenset({"CD101", "CD102", "CD103", "CD104", "CD105"})
+
+
+def headline(analysis: Analysis) -> str:
+    """The verdict in one sentence: whether the cache is used at all, and what the next export costs."""
+    refused = [
+        finding for finding in analysis.findings if finding.rule in REFUSALS and finding.severity is Severity.ERROR
+    ]
+    if refused:
+        return f"{refusal(refused[0])} {next_export(analysis)}"
+    fine = "This cache is fine. " if analysis.verdict == "ok" else ""
+    return fine + next_export(analysis)
+
+
+def refusal(finding: Finding) -> str:
+    """Who refuses the cache, and why in two words."""
+    who = "BuildKit v0.25 and later refuse" if finding.rule == "CD102" else "BuildKit refuses"
+    return f"{who} to import this cache ({finding.name})."
+
+
+def next_export(analysis: Analysis) -> str:
+    """What the next export takes, in each regime that is judged."""
+    survey = analysis.survey
+    found = survey.loop_check
+    marshal = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
+    parts = []
+    if walks_paths(analysis.buildkit):
+        version = str(analysis.buildkit) if analysis.buildkit else "v0.9 to v0.24"
+        check = cost.seconds(found.middle.calls, cost.SECONDS_PER_CALL[1])
+        time = duration(_sum(check, marshal))
+        parts.append(f"on BuildKit {version} would make {calls(found)}: {time}")
+    rewritten = merges_while_adding(analysis.buildkit)
+    if rewritten or not parts:
+        version = str(analysis.buildkit) if analysis.buildkit else "v0.25 and later"
+        walk = cost.seconds(survey.walk.steps, cost.SECONDS_PER_WALK_STEP) if rewritten else 0.0
+        time = duration(_sum(walk, marshal))
+        parts.append(f"{version}: {time}" if parts else f"on BuildKit {version}: {time}")
+    return f"The next export {'; '.join(parts)}."
+
+
+def _sum(*seconds: float | None) -> float | None:
+    return None if None in seconds else sum(second for second in seconds if second is not None)
+
+
+def calls(found: cost.LoopCheckCost) -> str:
+    """The loop-check calls, with the word that says how well they are known."""
+    fewest, middle, most = found.orders[0].calls, found.middle.calls, found.orders[-1].calls
+    if fewest == most:
+        return plural(middle, "check") if found.exact else f"some {plural(middle, 'check')}"
+    return f"{count(fewest)} to {count(most)} checks, mostly {count(middle)}"
+
+
+def certainty(found: cost.LoopCheckCost) -> str:
+    """How the number of calls is known."""
+    if found.exact and found.proved:
+        return "exact: no order of merging can change it"
+    if found.exact:
+        return f"the same in all {len(found.orders)} orders of merging that were replayed"
+    cut = any(order.links_removed for order in found.orders)
+    why = "; loops are cut by chance" if cut else ""
+    return f"estimated from {plural(len(found.orders), 'order')} of merging that {_was(found)} replayed{why}"
+
+
+def _was(found: cost.LoopCheckCost) -> str:
+    return "was" if len(found.orders) == 1 else "were"

@@ -1,0 +1,141 @@
+"""Rules on one document: what BuildKit refuses to import (CD101 to CD105)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachedoctor.cacheconfig import CacheConfig
+from cachedoctor.chains import layers
+from cachedoctor.rules.interface import Context, Found, Severity
+from cachedoctor.rules.versions import merges_while_adding
+from cachedoctor.sources import CacheDocument
+from cachedoctor.text import plural
+
+
+def config_too_large(context: Context) -> Iterator[Found]:
+    """CD101: a config or manifest over the size that importers read. An inline cache is not subject to it."""
+    limit = context.limits.max_bytes
+    for document in context.documents:
+        sizes = {"cache config": document.size, "manifest": document.manifest_size or 0}
+        if document.kind == "inline":
+            continue
+        for what, size in sizes.items():
+            if size > limit:
+                yield Found(
+                    f"The {what} has {size:,} bytes, {size - limit:,} more than the {limit:,} that BuildKit imports: "
+                    "the export succeeds, and no build ever uses it.",
+                    source=document.source,
+                )
+
+
+def empty_input(context: Context) -> Iterator[Found]:
+    """CD102: a record with an input that has no alternative."""
+    for document in context.documents:
+        found = _empty_inputs(document.config)
+        if not found:
+            continue
+        refused = merges_while_adding(context.buildkit)
+        consequence = (
+            "v0.25 and later refuse the whole cache, older ones drop the record and what is made from it alone."
+            if refused
+            else "this version drops the record and what is made from it alone."
+        )
+        yield Found(
+            f"{plural(len(found), 'record')} with an input that has no alternative, the first is record {found[0]}: "
+            + consequence,
+            found,
+            document.source,
+            None if refused else Severity.WARNING,
+        )
+
+
+def _empty_inputs(config: CacheConfig) -> list[int]:
+    start = config.link_start
+    empty = [slot for slot in range(len(start) - 1) if start[slot] == start[slot + 1]]
+    found: list[int] = []
+    record = 0
+    for slot in empty:
+        while config.input_start[record + 1] <= slot:
+            record += 1
+        if not found or found[-1] != record:
+            found.append(record)
+    return found
+
+
+def record_cycle(context: Context) -> Iterator[Found]:
+    """CD103: records of one document that link in a cycle."""
+    for document, cycles in _by_document(context):
+        example = " → ".join(map(str, (*cycles[0][1][:8], *(["…"] if len(cycles[0][1]) > 8 else [cycles[0][1][0]]))))
+        records = [record for members, _ in cycles for record in members]
+        yield Found(
+            f"{plural(len(records), 'record')} in {plural(len(cycles), 'cycle')} of the document itself, such as "
+            f"{example}: every BuildKit refuses the whole cache.",
+            records,
+            document.source,
+        )
+
+
+def _by_document(context: Context) -> Iterator[tuple[CacheDocument, list[tuple[list[int], list[int]]]]]:
+    survey = context.survey
+    grouped: dict[int, list[tuple[list[int], list[int]]]] = {}
+    for cycle in survey.record_cycles:
+        places = [survey.place(record) for record in cycle.items]
+        example = [survey.place(record)[1] for record in cycle.example]
+        grouped.setdefault(places[0][0], []).append(([record for _, record in places], example))
+    for index, cycles in sorted(grouped.items()):
+        yield context.documents[index], cycles
+
+
+def bad_index(context: Context) -> Iterator[Found]:
+    """CD104: a link, result, chain or parent that points outside the document."""
+    for document, tree in zip(context.documents, context.survey.trees, strict=True):
+        config = document.config
+        links = _owners_outside(config)
+        count = len(config.blobs)
+        results = [record for record, layer in layers.pointed_at(config) if not 0 <= layer < count]
+        if links or results or tree.dangling:
+            parts = [
+                plural(len(found), noun) for found, noun in ((links, "link"), (results, "result layer")) if found
+            ] + ([plural(len(tree.dangling), "layer parent")] if tree.dangling else [])
+            yield Found(
+                f"{' and '.join(parts)} outside the document, which has {plural(len(config.digests), 'record')} and "
+                f"{plural(count, 'layer')}: every BuildKit refuses the whole cache.",
+                sorted({*links, *results}),
+                document.source,
+            )
+
+
+def _owners_outside(config: CacheConfig) -> list[int]:
+    count = len(config.digests)
+    if not config.links or (min(config.links) >= 0 and max(config.links) < count):
+        return []
+    starts = [config.link_start[start] for start in config.input_start]
+    return [
+        record
+        for record in range(count)
+        for link in config.links[starts[record] : starts[record + 1]]
+        if not 0 <= link < count
+    ]
+
+
+def layer_cycle(context: Context) -> Iterator[Found]:
+    """CD105: a layer that is its own ancestor."""
+    for document, tree in zip(context.documents, context.survey.trees, strict=True):
+        if tree.cyclic:
+            yield Found(
+                f"{plural(len(tree.cyclic), 'layer')} that are their own ancestors, such as layer {tree.cyclic[0]}: "
+                "every BuildKit refuses the whole cache.",
+                tree.cyclic,
+                document.source,
+            )
+
+
+def dangling_tag(context: Context) -> Iterator[Found]:
+    """CD106: a layout whose tag names a manifest that is not there, although the cache is."""
+    for document in context.documents:
+        if document.named_digest:
+            yield Found(
+                f"index.json names the manifest {document.named_digest}, which is not in the layout; the cache is "
+                f"there as {document.manifest_digest}, the same manifest in another form. type=local does not find it.",
+                source=document.source,
+            )

@@ -1,0 +1,151 @@
+"""All rules in the order of their ids, each with what it means for versions and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachedoctor.rules import document, export, waste
+from cachedoctor.rules.interface import MOST_RECORDS, Context, Finding, Rule, Severity
+
+_UPGRADE = "Upgrade the builder to BuildKit v0.25 or later."
+_FRESH = "Export to a fresh cache tag, and import from nothing else for one build."
+_ANEW = "Delete the cache, or export to a fresh tag: BuildKit does not mend it by importing it."
+_ALL = "every BuildKit"
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "CD101",
+        "config-too-large",
+        Severity.ERROR,
+        "every BuildKit up to v0.32 (a higher limit is proposed, not released)",
+        (
+            "Export with mode=min: only the records of the final stage go into the config.",
+            "Export to a fresh cache tag, so that records of old builds are left behind.",
+            "Give each Dockerfile or target its own cache tag, and import only that one.",
+            "Or export an inline cache (type=inline): it is not subject to the limit, and holds the final stage only.",
+        ),
+        document.config_too_large,
+    ),
+    Rule(
+        "CD102",
+        "empty-input",
+        Severity.ERROR,
+        "v0.25 and later refuse the cache; older ones drop the record",
+        (_ANEW, "Until then an importer before v0.25 still reads the rest of it."),
+        document.empty_input,
+    ),
+    Rule("CD103", "record-cycle", Severity.ERROR, _ALL, (_ANEW,), document.record_cycle),
+    Rule("CD104", "bad-index", Severity.ERROR, _ALL, (_ANEW,), document.bad_index),
+    Rule("CD105", "layer-cycle", Severity.ERROR, _ALL, (_ANEW,), document.layer_cycle),
+    Rule(
+        "CD106",
+        "dangling-tag",
+        Severity.WARNING,
+        "written by v0.21.1 for type=local,image-manifest=true",
+        (
+            "Import it by the digest that is there: --cache-from type=local,src=DIR,digest=sha256:...",
+            "Export with image-manifest=false, or with a later BuildKit.",
+        ),
+        document.dangling_tag,
+    ),
+    Rule(
+        "CD201",
+        "path-explosion",
+        Severity.WARNING,
+        "v0.9 to v0.24",
+        (
+            _UPGRADE + " It merges without walking paths, and exports this cache at once.",
+            "Export with mode=min: fewer records, and mostly no diamonds.",
+            "Have fewer diamonds in the Dockerfile: a stage that is copied from on several ways, which meet again "
+            "later, doubles the paths each time. The hotspots show where.",
+            "A cache that grew over many imports can be pruned to fewer alternatives. That does not help where the "
+            "Dockerfile itself has the diamonds: the exporter makes both alternatives of every step anew.",
+            _FRESH,
+            "If an export is stuck now: cancelling the build does not stop the loop check. Restart buildkitd.",
+        ),
+        export.path_explosion,
+    ),
+    Rule(
+        "CD202",
+        "deep-layer-chain",
+        Severity.WARNING,
+        _ALL,
+        (
+            "Have fewer layers in one chain: join RUN and COPY steps, or start stages anew from a base image.",
+            "Export with mode=min, so that fewer results of the chain are marshalled.",
+        ),
+        export.deep_layer_chain,
+    ),
+    Rule(
+        "CD203",
+        "slow-re-add",
+        Severity.WARNING,
+        "v0.25 and later",
+        (
+            "Import one cache tag instead of several that hold the same records.",
+            "Export with mode=min, or to a fresh tag, so that the cache holds fewer records.",
+        ),
+        export.slow_re_add,
+    ),
+    Rule(
+        "CD204",
+        "merge-loop",
+        Severity.WARNING,
+        "v0.9 to v0.24 remove links by chance; v0.25 and later as they come",
+        (
+            "Do not copy the same content to and fro between stages: copy it from where it was made.",
+            "Import these tags one at a time: each may be clean alone.",
+            _FRESH,
+        ),
+        export.merge_loop,
+    ),
+    Rule(
+        "CD301",
+        "duplicate-records",
+        Severity.NOTE,
+        _ALL,
+        ("Nothing has to be done: BuildKit v0.25 and later merge them at the next export.",),
+        waste.duplicate_records,
+    ),
+    Rule(
+        "CD302",
+        "dead-record",
+        Severity.NOTE,
+        _ALL,
+        ("They only take room; a fresh cache tag leaves them behind.",),
+        waste.dead_record,
+    ),
+    Rule(
+        "CD303",
+        "missing-blob",
+        Severity.WARNING,
+        _ALL,
+        (
+            "Export the cache again: the steps of these records run anew, and their layers are pushed.",
+            "Look for a registry clean-up that rewrites manifests, or a copy that was cut short.",
+        ),
+        waste.missing_blob,
+    ),
+    Rule("CD304", "unused-layer", Severity.NOTE, _ALL, ("They only take room.",), waste.unused_layer),
+)
+
+
+def findings(context: Context) -> list[Finding]:
+    """What all rules find, worst first, then by id."""
+    found = [finding for rule in RULES for finding in _of_rule(rule, context)]
+    return sorted(found, key=lambda finding: (-finding.severity, finding.rule))
+
+
+def _of_rule(rule: Rule, context: Context) -> Iterator[Finding]:
+    for found in rule.check(context):
+        yield Finding(
+            rule=rule.id,
+            name=rule.name,
+            severity=found.severity or rule.severity,
+            message=found.message,
+            affects=rule.affects,
+            help=rule.help,
+            records=tuple(found.records[:MOST_RECORDS]),
+            count=len(found.records),
+            source=found.source,
+        )

@@ -1,0 +1,50 @@
+"""Places where caches are, and what is read from them: all give the same `CacheDocument`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from cachedoctor.errors import InputError
+from cachedoctor.sources.file import stream_documents
+from cachedoctor.sources.interface import BlobStore, CacheDocument
+from cachedoctor.sources.layout import BesideStore, NowhereStore, folder_documents, open_regular
+
+__all__ = ["BlobStore", "CacheDocument", "load"]
+
+
+def load(
+    source: str, *, tag: str | None = None, platform: str | None = None, stdin: BinaryIO | None = None
+) -> list[CacheDocument]:
+    """The caches that a source holds: one, or one for each platform of an image with inline caches.
+
+    `source` is a file, a folder with an OCI layout, `oci:DIR[:TAG]`, or `-` for `stdin`. What a file is, is found from
+    its content. `platform` (`linux/arm64`) and `tag` choose among several.
+
+    Raises `InputError` for anything that cannot be read, in bounded time and memory.
+    """
+    if source == "-" and stdin is not None:
+        return stream_documents(stdin, source, NowhereStore(source), tag, platform)
+    if source.startswith("docker://"):
+        raise InputError(source, "", "cannot read from a registry; copy it first: skopeo copy docker://... oci:DIR")
+    path = source
+    if source.startswith("oci:") and not os.path.lexists(source):
+        path, named = _folder_and_tag(source.removeprefix("oci:"))
+        tag = named or tag
+    try:
+        if Path(path).is_dir():
+            return folder_documents(path, source, tag, platform)
+        with open_regular(path) as file:
+            return stream_documents(file, source, BesideStore(path, source), tag, platform)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(source, "", f"cannot read it: {reason}") from error
+
+
+def _folder_and_tag(text: str) -> tuple[str, str | None]:
+    """Split `DIR[:TAG]`: a folder that is there wins over a tag."""
+    if os.path.lexists(text) or ":" not in text:
+        return text, None
+    folder, _, tag = text.rpartition(":")
+    return folder, tag or None

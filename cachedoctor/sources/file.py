@@ -1,0 +1,79 @@
+"""One file or stream, told by its content."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from cachedoctor.cacheconfig import decode
+from cachedoctor.errors import InputError
+from cachedoctor.sources import digests, inline
+from cachedoctor.sources.interface import MOST_CONFIG_BYTES, BlobStore, CacheDocument
+from cachedoctor.sources.json import parse
+from cachedoctor.sources.oci import Resolver
+from cachedoctor.sources.streams import read_all, unpack
+
+EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
+
+
+def stream_documents(
+    stream: BinaryIO, source: str, beside: BlobStore, tag: str | None, platform: str | None
+) -> list[CacheDocument]:
+    """The caches in a stream of bytes: JSON or a tar, compressed or not. `beside` is asked for the blobs it names.
+
+    Raises `InputError`.
+    """
+    head, whole = unpack(stream, source)
+    if len(head) == 512 and not head.lstrip().startswith((b"{", b"[")):
+        from cachedoctor.sources.archive import archive_documents, is_tar
+
+        if is_tar(head):
+            return archive_documents(whole, source, tag, platform)
+    if not head.strip():
+        raise InputError(source, "", f"empty; {EXPECTED}")
+    if not head.lstrip().startswith((b"{", b"[")):
+        what = "HTML" if head.lstrip()[:1] == b"<" else "no JSON"
+        raise InputError(source, "byte 0", f"{what}; {EXPECTED}")
+    data = read_all(whole, MOST_CONFIG_BYTES, source)
+    return json_documents(data, source, beside, platform)
+
+
+def json_documents(data: bytes, source: str, beside: BlobStore, platform: str | None) -> list[CacheDocument]:
+    """The caches of one JSON document. Raises `InputError`."""
+    parsed = parse(data, source)
+    if not isinstance(parsed, dict) or not parsed:
+        found = "an empty object" if parsed == {} else "no object"
+        raise InputError(source, "$", f"{found}; {EXPECTED}")
+    if is_image_config(parsed):
+        return [_lone_image_config(parsed, data, source)]
+    if parsed.get("manifests") is not None or parsed.get("config") is not None:
+        return Resolver(beside, source, platform).start_with(parsed, data)
+    if "records" in parsed or "layers" in parsed:
+        size, digest = len(data), digests.of(data)
+        del data
+        return [
+            CacheDocument(
+                source=source,
+                kind="cache-config",
+                config=decode(parsed, source),
+                digest=digest,
+                size=size,
+                manifest_size=None,
+                blobs=None,
+                platform="",
+            )
+        ]
+    keys = ", ".join(sorted(map(str, parsed))[:5])
+    raise InputError(source, "$", f"an object of {keys[:100]}; {EXPECTED}")
+
+
+def is_image_config(parsed: dict[str, Any]) -> bool:
+    """Whether an object is the config of an image (OCI image spec, "Image Configuration")."""
+    return "rootfs" in parsed or inline.KEY in parsed
+
+
+def _lone_image_config(image: dict[str, Any], data: bytes, source: str) -> CacheDocument:
+    layers = inline.stand_ins(image, source, "$")
+    found = inline.document(image, layers, source, "$", digests.of(data), None)
+    if found is None:
+        raise InputError(source, "", f"the config of an image without any build cache: no {inline.KEY} in it")
+    return found

@@ -1,0 +1,58 @@
+"""The inline cache of an image: its records are in the image config, its layers are the image's own."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+from cachedoctor.cacheconfig import decode_inline
+from cachedoctor.errors import InputError
+from cachedoctor.sources.interface import CacheDocument
+from cachedoctor.sources.json import expect, field, parse
+
+KEY = "moby.buildkit.cache.v0"
+"""Where in an image config the records are (BuildKit v0.8 to v0.32, `exptypes.ExporterInlineCache`)."""
+
+
+def document(
+    image: Any,
+    blobs: Sequence[str],
+    source: str,
+    where: str,
+    digest: str,
+    manifest_size: int | None,
+    platform: str = "",
+) -> CacheDocument | None:
+    """The cache in a parsed image config, `None` where there is none. `blobs` are the layers of its manifest.
+
+    Raises `InputError` where the records are not base64, not JSON, or of wrong types.
+    """
+    encoded = field(image, KEY, str, source, where)
+    if not encoded:
+        return None
+    place = f"{where}.{KEY}"
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(source, place, "expected base64") from error
+    records = parse(data, source, place)
+    parts = [field(image, name, str, source, where) for name in ("os", "architecture", "variant")]
+    return CacheDocument(
+        source=source,
+        kind="inline",
+        config=decode_inline(records, blobs, source, place),
+        digest=digest,
+        size=len(data),
+        manifest_size=manifest_size,
+        blobs=None if manifest_size is None else frozenset(blobs),
+        platform=platform or "/".join(filter(None, parts)),
+    )
+
+
+def stand_ins(image: Any, source: str, where: str) -> list[str]:
+    """What stands for the layers of an image config without its manifest: the digests of the unpacked layers."""
+    root = field(image, "rootfs", dict, source, where) or {}
+    listed = field(root, "diff_ids", list, source, f"{where}.rootfs") or []
+    return [expect(one, str, source, f"{where}.rootfs.diff_ids[{number}]") for number, one in enumerate(listed)]

@@ -1,0 +1,45 @@
+"""Modules import one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "cachedoctor"
+
+MAY_KNOW = {
+    "errors": set(),
+    "text": set(),
+    "files": set(),
+    "cacheconfig": {"errors"},
+    "sources": {"cacheconfig", "errors"},
+    "chains": {"cacheconfig", "text"},
+    "rules": {"cacheconfig", "chains", "sources", "text"},
+    "analysis": {"cacheconfig", "chains", "errors", "rules", "sources"},
+    "report": {"analysis", "chains", "rules", "text"},
+    "cli": {"analysis", "errors", "files", "report", "rules", "sources", "text"},
+}
+
+
+def imported(file: Path) -> set[str]:
+    """The parts of the package that a module imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} if node.module != "cachedoctor" else {f"cachedoctor.{a.name}" for a in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("cachedoctor.")} - {"__version__"}
+
+
+@pytest.mark.parametrize("part", sorted(MAY_KNOW))
+def test_imports_run_one_way(part: str) -> None:
+    files = [PACKAGE / f"{part}.py"] if (PACKAGE / f"{part}.py").exists() else sorted((PACKAGE / part).rglob("*.py"))
+    assert files
+    for file in files:
+        assert imported(file) <= MAY_KNOW[part] | {part}, file
+
+
+def test_every_module_is_judged() -> None:
+    parts = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith("__")} - {"py"}
+    assert parts == set(MAY_KNOW)
