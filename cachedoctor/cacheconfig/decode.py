@@ -103,6 +103,7 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
         result_start=[0, *accumulate(map(len, results_of))],
         results=results,
         result_created=result_created,
+        annotated=any("annotations" in layer for layer in layers),
         chains=chains,
     )
 

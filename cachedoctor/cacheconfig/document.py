@@ -37,5 +37,7 @@ class CacheConfig:
     """The layer that each result points to."""
     result_created: list[str]
     """`createdAt` of each result as written, empty where absent."""
+    annotated: bool
+    """Whether layers have annotations, as the gha, s3 and azblob backends write them and the others do not."""
     chains: list[tuple[int, list[int], str]]
     """Record, layers and `createdAt` of each chain (inline caches only)."""

@@ -25,7 +25,8 @@ class LayerTree:
 def layer_tree(parents: Sequence[int]) -> LayerTree:
     """Follow the parents of all layers. O(layers).
 
-    BuildKit refuses a document with a cycle or an index outside it (v0.8 to v0.32: `v1.parseLayers`).
+    BuildKit refuses a document with a cycle or an index outside it once a result needs the layer
+    (v0.8 to v0.32: `v1.getRemoteChain`).
     """
     count = len(parents)
     unknown, on_path = -1, -2
@@ -140,7 +141,7 @@ def chain_numbers(configs: Sequence[CacheConfig], trees: Sequence[LayerTree]) ->
 def marshal_steps(layers: int) -> int:
     """Steps to marshal one result with so many layers, about L³/4.
 
-    BuildKit v0.8 to v0.32 ask for each prefix of its chain whether each blob still exists, and each question falls
-    through up to L nested providers (`contentutil.(*MultiProvider).Info` under `v1.marshalRemote`).
+    BuildKit v0.21 to v0.32 (the ends were measured) ask for each prefix of its chain whether each blob still exists,
+    and each question falls through up to L nested providers (`contentutil.(*MultiProvider).Info`, `v1.marshalRemote`).
     """
     return layers**3 // 4

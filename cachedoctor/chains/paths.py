@@ -117,5 +117,5 @@ def _sums(
             held += total.bit_length()
         spent += total.bit_length() * (1 + len(before[item]))
         if held > MOST_BITS_HELD or spent > MOST_BITS_ADDED:
-            raise CountTooLarge("their exact number would take more than a GiB of memory or a minute of additions")
+            raise CountTooLarge("their exact number would take more than a GiB of memory, or too long")
         yield item, total

@@ -27,8 +27,8 @@ def walk_steps(graph: Acyclic) -> WalkSteps:
 
     One re-import walks that much: in `v1.(*CacheChains).Add` of BuildKit v0.25 to v0.32 each record that matches a
     known one walks all below it (`walkChildren`). Exact with one bit for each item up to `EXACT_ITEMS`. Above that
-    the bits stand for a seeded uniform sample, and the sum is scaled up: unbiased, with a standard error of
-    s / sqrt(SAMPLE), s being the spread of ancestors an item has.
+    the bits stand for a seeded uniform sample, and the sum is scaled up: unbiased, with a relative
+    standard error of s / (m sqrt(SAMPLE)), m and s being mean and spread of the number of ancestors an item has.
     """
     count = len(graph.order)
     exact = count <= EXACT_ITEMS

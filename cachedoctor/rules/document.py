@@ -11,13 +11,19 @@ from cachedoctor.rules.versions import merges_while_adding
 from cachedoctor.sources import CacheDocument
 from cachedoctor.text import plural
 
+_REFUSED = "every BuildKit refuses the whole cache."
+_UNNOTICED = "no result needs them, so that BuildKit does not notice."
+
 
 def config_too_large(context: Context) -> Iterator[Found]:
-    """CD101: a config or manifest over the size that importers read. An inline cache is not subject to it."""
+    """CD101: a config or manifest over the size that importers read.
+
+    An inline cache is not subject to it, nor is the config of the gha, s3 and azblob backends, which annotate layers.
+    """
     limit = context.limits.max_bytes
     for document in context.documents:
         sizes = {"cache config": document.size, "manifest": document.manifest_size or 0}
-        if document.kind == "inline":
+        if document.kind == "inline" or document.config.annotated:
             continue
         for what, size in sizes.items():
             if size > limit:
@@ -69,7 +75,7 @@ def record_cycle(context: Context) -> Iterator[Found]:
         records = [record for members, _ in cycles for record in members]
         yield Found(
             f"{plural(len(records), 'record')} in {plural(len(cycles), 'cycle')} of the document itself, such as "
-            f"{example}: every BuildKit refuses the whole cache.",
+            f"{example}: {_REFUSED}",
             records,
             document.source,
         )
@@ -93,15 +99,18 @@ def bad_index(context: Context) -> Iterator[Found]:
         links = _owners_outside(config)
         count = len(config.blobs)
         results = [record for record, layer in layers.pointed_at(config) if not 0 <= layer < count]
+        needed = layers.used_layers(config)
         if links or results or tree.dangling:
             parts = [
                 plural(len(found), noun) for found, noun in ((links, "link"), (results, "result layer")) if found
             ] + ([plural(len(tree.dangling), "layer parent")] if tree.dangling else [])
+            refused = bool(links or results or any(needed[layer] for layer in tree.dangling))
             yield Found(
                 f"{' and '.join(parts)} outside the document, which has {plural(len(config.digests), 'record')} and "
-                f"{plural(count, 'layer')}: every BuildKit refuses the whole cache.",
+                f"{plural(count, 'layer')}: {_REFUSED if refused else _UNNOTICED}",
                 sorted({*links, *results}),
                 document.source,
+                None if refused else Severity.WARNING,
             )
 
 
@@ -122,11 +131,14 @@ def layer_cycle(context: Context) -> Iterator[Found]:
     """CD105: a layer that is its own ancestor."""
     for document, tree in zip(context.documents, context.survey.trees, strict=True):
         if tree.cyclic:
+            needed = layers.used_layers(document.config)
+            refused = any(needed[layer] for layer in tree.cyclic)
             yield Found(
-                f"{plural(len(tree.cyclic), 'layer')} that are their own ancestors, such as layer {tree.cyclic[0]}: "
-                "every BuildKit refuses the whole cache.",
+                f"{plural(len(tree.cyclic), 'layer')} in a cycle of parents, such as layer {tree.cyclic[0]}: "
+                f"{_REFUSED if refused else _UNNOTICED}",
                 tree.cyclic,
                 document.source,
+                None if refused else Severity.WARNING,
             )
 
 

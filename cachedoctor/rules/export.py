@@ -100,5 +100,5 @@ def merge_loop(context: Context) -> Iterator[Found]:
             "to v0.24, and a step behind a removed link may miss its cache.",
             members,
         )
-    elif survey.loop_check.orders[-1].links_removed:
+    elif any(order.links_removed for order in survey.loop_check.orders):
         yield Found("Some order of the exporter of v0.9 to v0.24 merges records into a loop and removes links from it.")

@@ -8,8 +8,15 @@ from cachedoctor.rules import document, export, waste
 from cachedoctor.rules.interface import MOST_RECORDS, Context, Finding, Rule, Severity
 
 _UPGRADE = "Upgrade the builder to BuildKit v0.25 or later."
-_FRESH = "Export to a fresh cache tag, and import from nothing else for one build."
-_ANEW = "Delete the cache, or export to a fresh tag: BuildKit does not mend it by importing it."
+_FRESH = (
+    "Start afresh: export to a new cache tag from a new builder, importing nothing for one build. A new tag alone is "
+    "filled again with what the builder's own store remembers."
+)
+_ANEW = "Delete the cache, or export to a new tag: BuildKit does not mend it by importing it."
+_MIN = (
+    "mode=min is no cure: it exports fewer results and layers, but all records, and so all paths; what helps is not to "
+    "export on every build."
+)
 _ALL = "every BuildKit"
 
 RULES: tuple[Rule, ...] = (
@@ -19,10 +26,10 @@ RULES: tuple[Rule, ...] = (
         Severity.ERROR,
         "every BuildKit up to v0.32 (a higher limit is proposed, not released)",
         (
-            "Export with mode=min: only the records of the final stage go into the config.",
-            "Export to a fresh cache tag, so that records of old builds are left behind.",
+            _FRESH,
             "Give each Dockerfile or target its own cache tag, and import only that one.",
-            "Or export an inline cache (type=inline): it is not subject to the limit, and holds the final stage only.",
+            "Or export an inline cache (type=inline): it has no such limit, and holds the final stage's results.",
+            "mode=min saves little: it leaves out results and layers, but the records are what takes the room.",
         ),
         document.config_too_large,
     ),
@@ -55,12 +62,12 @@ RULES: tuple[Rule, ...] = (
         "v0.9 to v0.24",
         (
             _UPGRADE + " It merges without walking paths, and exports this cache at once.",
-            "Export with mode=min: fewer records, and mostly no diamonds.",
             "Have fewer diamonds in the Dockerfile: a stage that is copied from on several ways, which meet again "
             "later, doubles the paths each time. The hotspots show where.",
             "A cache that grew over many imports can be pruned to fewer alternatives. That does not help where the "
             "Dockerfile itself has the diamonds: the exporter makes both alternatives of every step anew.",
             _FRESH,
+            _MIN,
             "If an export is stuck now: cancelling the build does not stop the loop check. Restart buildkitd.",
         ),
         export.path_explosion,
@@ -83,7 +90,7 @@ RULES: tuple[Rule, ...] = (
         "v0.25 and later",
         (
             "Import one cache tag instead of several that hold the same records.",
-            "Export with mode=min, or to a fresh tag, so that the cache holds fewer records.",
+            _FRESH,
         ),
         export.slow_re_add,
     ),
@@ -112,7 +119,7 @@ RULES: tuple[Rule, ...] = (
         "dead-record",
         Severity.NOTE,
         _ALL,
-        ("They only take room; a fresh cache tag leaves them behind.",),
+        ("They only take room; the next export of BuildKit leaves them out.",),
         waste.dead_record,
     ),
     Rule(

@@ -53,6 +53,11 @@ def test_cd101_fires_past_the_limit(size: int, fires: bool) -> None:
     assert "CD101" not in findings(document([record("root")], size=size, kind="inline"))
 
 
+def test_cd101_is_silent_about_backends_without_the_limit() -> None:
+    annotated = [{**layer, "annotations": {"size": 1}} for layer in layers(-1)]
+    assert "CD101" not in findings(document([record("root", layer=0)], annotated, size=LIMIT + 1))
+
+
 def test_cd101_obeys_the_limit_given() -> None:
     assert "CD101" in findings(document([record("root")], size=11), limits=Limits(max_bytes=10))
 
@@ -86,7 +91,8 @@ def test_cd104_fires_on_links_outside(link: int) -> None:
 def test_cd104_fires_on_layers_outside() -> None:
     assert "CD104" in findings(document([record("root", layer=1)], layers(-1)))
     assert "CD104" in findings(document([record("root", layer=0)], layers(7)))
-    assert "CD104" in findings(document([record("root", layer=0)], layers(-2)))
+    assert findings(document([record("root", layer=0)], layers(-2)))["CD104"].severity is Severity.ERROR
+    assert findings(document([record("root", layer=0)], layers(-1, 9)))["CD104"].severity is Severity.WARNING
     chained = record("root")
     chained["chains"] = [{"layers": [0, 3], "createdAt": "2026-11-24T08:14:45Z"}]
     assert findings(document([chained], layers(-1)))["CD104"].records == (0,)
@@ -94,7 +100,9 @@ def test_cd104_fires_on_layers_outside() -> None:
 
 def test_cd105_fires_on_a_layer_cycle() -> None:
     found = findings(document([record("root", layer=0)], layers(1, 2, 1, -1)))["CD105"]
-    assert found.records == (1, 2)
+    assert (found.records, found.severity) == ((1, 2), Severity.ERROR)
+    unused = findings(document([record("root", layer=0)], layers(-1, 1)))["CD105"]
+    assert (unused.records, unused.severity) == ((1,), Severity.WARNING)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,312 @@
+"""Whatever the bytes are, the answer is one line."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.errors import InputError
+from cachedoctor.sources import archive, interface, load, oci, streams
+from tests.sources.layouts import INDEX, INLINE, MANIFEST, MANIFEST_LIST, Layout, tar
+from tests.support import FIXTURES
+
+RECORDS = [{"digest": "sha256:" + "a" * 64}]
+WRONG: list[Any] = [None, True, 7, 1 << 70, 1.5, "x", "", [], [7], {}, {"a": 1}, [[]]]
+
+
+def refused(source: Path | str, **options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        load(str(source), **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(tmp_path / "layout")
+    made.cache({"records": RECORDS})
+    return made
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in items:
+        yield from places(below, (*path, key))
+
+
+def with_wrong(value: Any, path: tuple[Any, ...], wrong: Any) -> Any:
+    if not path:
+        return wrong
+    changed = copy.deepcopy(value)
+    at = changed
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = wrong
+    return changed
+
+
+INDEX_JSON = {
+    "schemaVersion": 2,
+    "mediaType": INDEX,
+    "manifests": [
+        {
+            "mediaType": MANIFEST,
+            "digest": "sha256:" + "0" * 64,
+            "size": 9,
+            "platform": {"os": "linux", "architecture": "arm", "variant": "v7"},
+            "annotations": {"org.opencontainers.image.ref.name": "latest", "io.containerd.image.name": "a:latest"},
+        }
+    ],
+}
+
+
+def test_wrong_types_in_an_index(layout: Layout) -> None:
+    for path in places(INDEX_JSON):
+        for wrong in WRONG:
+            (layout.folder / "index.json").write_text(json.dumps(with_wrong(INDEX_JSON, path, wrong)))
+            assert refused(layout.folder)
+
+
+@pytest.mark.parametrize("origin", [MANIFEST_LIST, INLINE])
+def test_wrong_types_in_a_manifest_and_an_image(origin: Path, tmp_path: Path) -> None:
+    """Each is a cache that can still be read, or refused in one line."""
+    named = json.loads((origin / "index.json").read_text())["manifests"][0]["digest"].removeprefix("sha256:")
+    manifest = json.loads((origin / "blobs/sha256" / named).read_text())
+    made = Layout(tmp_path / "layout")
+    config = manifest.get("config") or manifest["manifests"][-1]
+    document = json.loads((origin / "blobs/sha256" / config["digest"].removeprefix("sha256:")).read_text())
+    made.blob((origin / "blobs/sha256" / config["digest"].removeprefix("sha256:")).read_bytes(), "")
+    seen = set()
+    for path in places(manifest):
+        for wrong in WRONG:
+            made.manifests.clear()
+            made.tag(made.blob(with_wrong(manifest, path, wrong), MANIFEST))
+            seen.add(outcome(made.folder))
+    for path in places(document):
+        if "layers" in path or "records" in path:
+            continue
+        for wrong in WRONG:
+            changed = made.blob(with_wrong(document, path, wrong), config["mediaType"])
+            made.manifests.clear()
+            made.tag(
+                made.blob(
+                    {**manifest, "manifests": [changed]}
+                    if origin == MANIFEST_LIST
+                    else {**manifest, "config": changed},
+                    MANIFEST,
+                )
+            )
+            seen.add(outcome(made.folder))
+    assert seen == {"read", "refused"}
+
+
+def outcome(folder: Path) -> str:
+    return attempt(str(folder))
+
+
+def attempt(source: str, data: bytes | None = None) -> str:
+    """Whether a source is read or refused; a refusal is one line, and nothing else is raised."""
+    try:
+        found = load(source, stdin=None if data is None else io.BytesIO(data))
+    except InputError as error:
+        return "refused" if "\n" not in str(error) else "refused in several lines"
+    return "read" if found else "nothing read"
+
+
+@pytest.mark.parametrize(
+    "digest", ["sha256:../../x", "sha256:" + "A" * 64, "sha256:" + "0" * 63, "../../etc/passwd", "", "md5:" + "0" * 32]
+)
+def test_digests_that_are_none(digest: str, layout: Layout) -> None:
+    layout.manifests[0]["digest"] = digest
+    layout.save()
+    assert "is no digest" in refused(layout.folder)
+    assert "is no digest" in _in_tar(layout.folder)
+
+
+def _in_tar(folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        load("-", stdin=io.BytesIO(tar(folder)))
+    return str(caught.value)
+
+
+def test_links_that_lead_out(layout: Layout, tmp_path: Path) -> None:
+    blob = layout.folder / "blobs/sha256" / layout.manifests[0]["digest"].removeprefix("sha256:")
+    outside = tmp_path / "outside"
+    outside.write_bytes(blob.read_bytes())
+    blob.unlink()
+    blob.symlink_to(outside)
+    assert "leads out of the layout" in refused(layout.folder)
+    blob.unlink()
+    inside = layout.folder / "elsewhere"
+    inside.write_bytes(outside.read_bytes())
+    blob.symlink_to(inside)
+    assert load(str(layout.folder))
+
+
+def test_a_folder_of_blobs_that_leads_out(layout: Layout, tmp_path: Path) -> None:
+    (layout.folder / "blobs").rename(tmp_path / "blobs")
+    (layout.folder / "blobs").symlink_to(tmp_path / "blobs")
+    assert "leads out of the layout" in refused(layout.folder)
+
+
+def test_content_that_is_not_what_its_digest_says(layout: Layout) -> None:
+    blob = layout.folder / "blobs/sha256" / layout.manifests[0]["digest"].removeprefix("sha256:")
+    data = blob.read_bytes()
+    blob.write_bytes(data.replace(b"2", b"3", 1))
+    assert "another digest" in refused(layout.folder)
+    assert "another digest" in _in_tar(layout.folder)
+    blob.write_bytes(data + b" ")
+    assert "expected" in refused(layout.folder)
+    blob.unlink()
+    assert "not there" in refused(layout.folder)
+    assert "not in the archive" in _in_tar(layout.folder)
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "neither a regular file nor a folder" in refused(pipe)
+    assert "neither a regular file nor a folder" in refused("/dev/zero")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    assert "no OCI image layout" in refused(tmp_path)
+    assert "cannot read it" in refused(tmp_path / "gone")
+    assert "cannot read it" in refused("a\0b")
+
+
+def test_indexes_nested_too_deep(tmp_path: Path) -> None:
+    made = Layout(tmp_path / "layout")
+    inner = made.cache({"records": RECORDS})
+    for _ in range(oci.DEEPEST_INDEX + 1):
+        inner = made.blob({"schemaVersion": 2, "manifests": [inner]}, INDEX)
+    made.manifests.clear()
+    made.tag(inner)
+    assert "nested" in refused(made.folder)
+
+
+def test_too_many_manifests(tmp_path: Path) -> None:
+    made = Layout(tmp_path / "layout")
+    listed = [made.blob({"schemaVersion": 2, "manifests": [], "n": n}, INDEX) for n in range(oci.MOST_MANIFESTS + 1)]
+    made.tag(made.blob({"schemaVersion": 2, "manifests": listed}, INDEX))
+    assert "manifests" in refused(made.folder)
+
+
+def test_an_index_that_lists_itself_over_and_over_is_read_once(tmp_path: Path) -> None:
+    made = Layout(tmp_path / "layout")
+    cache = made.cache({"records": RECORDS})
+    made.manifests.clear()
+    made.tag(made.blob({"schemaVersion": 2, "manifests": [cache] * 5_000}, INDEX))
+    assert len(load(str(made.folder))) == 1
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"])
+def test_bombs_end_early(pack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "FREE_BYTES", 1 << 20)
+    bomb = pack(b'{"records":' + b" " * (64 << 20))
+    assert "unpacks to more than" in _stdin(bomb)
+
+
+def test_a_bomb_in_a_tar_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "FREE_BYTES", 1 << 20)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        member = tarfile.TarInfo("blobs/sha256/layer")
+        member.size = 64 << 20
+        made.addfile(member, io.BytesIO(bytes(member.size)))
+    assert "unpacks to more than" in _stdin(gzip.compress(buffer.getvalue()))
+
+
+def _stdin(data: bytes) -> str:
+    with pytest.raises(InputError) as caught:
+        load("-", stdin=io.BytesIO(data))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_packed_over_and_over() -> None:
+    data = (FIXTURES / "manifests/service.json").read_bytes()
+    for _ in range(streams.MOST_PACKED):
+        data = gzip.compress(data)
+    assert load("-", stdin=io.BytesIO(data))
+    assert "compressed more than" in _stdin(gzip.compress(data))
+
+
+def test_limits_on_json(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
+    monkeypatch.setattr("cachedoctor.sources.file.MOST_CONFIG_BYTES", 100)
+    assert "more than 100 bytes" in refused(FIXTURES / "manifests/service.json")
+    monkeypatch.setattr("cachedoctor.sources.oci.MOST_MANIFEST_BYTES", 10)
+    assert "more than 10 bytes" in refused(layout.folder)
+    assert interface.MOST_CONFIG_BYTES > 300 << 20
+
+
+def test_limits_on_archives(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
+    monkeypatch.setattr(archive, "MOST_KEPT_BYTES", 100)
+    assert "bytes of JSON" in _in_tar(layout.folder)
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 3)
+    assert "more than 3 files" in _in_tar(layout.folder)
+
+
+def test_a_tar_without_layout() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        made.addfile(tarfile.TarInfo("manifest.json"))
+    assert "without index.json" in _stdin(buffer.getvalue())
+
+
+def test_json_errors_name_the_byte() -> None:
+    assert "byte 13: expected JSON" in _stdin('{"é": "é", x}'.encode())
+    assert "cut short" in _stdin(b'{"records": [')
+    assert "cut short" not in _stdin(b'{"records": [}        , 1]}')
+
+
+@pytest.mark.parametrize("wrong", [0, True, "%%%", "e30", "bnVsbA", "WzFd", "eyJ", "e30=", "WyJ4Il0=", "/////w=="])
+def test_inline_records_that_are_none(wrong: Any) -> None:
+    image = {"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": wrong}
+    assert _stdin(json.dumps(image).encode())
+
+
+def test_inline_records_may_be_null() -> None:
+    image = {"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "bnVsbA=="}
+    assert load("-", stdin=io.BytesIO(json.dumps(image).encode()))[0].config.digests == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_cut_or_flipped_bytes_never_raise_anything_else(data: st.DataObject) -> None:
+    whole = data.draw(
+        st.sampled_from(
+            [
+                tar(MANIFEST_LIST),
+                gzip.compress(tar(INLINE)),
+                zstandard.ZstdCompressor().compress(tar(INLINE)),
+                (FIXTURES / "manifests/service.json").read_bytes(),
+            ]
+        )
+    )
+    changed = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
+    for _ in range(data.draw(st.integers(0, 3))):
+        if changed:
+            changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    assert attempt("-", bytes(changed)) in ("read", "refused")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=2000))
+def test_noise_never_raises_anything_else(noise: bytes) -> None:
+    for head in (b"", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b'{"records":', b'{"manifests":[{'):
+        with pytest.raises(InputError):
+            load("-", stdin=io.BytesIO(head + noise))
