@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, chain
 from typing import Any
 
@@ -15,6 +15,7 @@ MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _INT64 = 1 << 63
+_LAYER = {"blob", "parent"}
 
 
 def decode(document: object, source: str, where: str = "$") -> CacheConfig:
@@ -54,6 +55,10 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
     layers = document.get("layers", [])
     blobs = [layer.get("blob", "") for layer in layers]
     parents = [layer.get("parent", 0) for layer in layers]
+    layer_fields = [
+        None if layer.keys() <= _LAYER else {name: layer[name] for name in layer if name not in _LAYER}
+        for layer in layers
+    ]
     records = document.get("records", [])
     digests = [record.get("digest", "") for record in records]
 
@@ -62,18 +67,25 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
     link_objects = list(chain.from_iterable(inputs))
     links = [link.get("link", 0) for link in link_objects]
     selectors = [link.get("selector", "") for link in link_objects]
+    unknown = _others("", document, "layers", "records")
+    unknown |= _others("records[].", chain.from_iterable(records), "layers", "chains", "digest", "inputs")
+    unknown |= _others("records[].inputs[][].", chain.from_iterable(link_objects), "selector", "link")
     del link_objects
 
     results_of = [record.get("layers", ()) for record in records]
     result_objects = list(chain.from_iterable(results_of))
     results = [result.get("layer", 0) for result in result_objects]
     result_created = [result.get("createdAt", "") for result in result_objects]
+    unknown |= _others("records[].layers[].", chain.from_iterable(result_objects), "layer", "createdAt")
     del result_objects
 
     chains_of = [(index, record["chains"]) for index, record in enumerate(records) if "chains" in record]
     chains = [
         (index, item.get("layers", []), item.get("createdAt", "")) for index, items in chains_of for item in items
     ]
+
+    chain_fields = (name for _, items in chains_of for item in items for name in item)
+    unknown |= _others("records[].chains[].", chain_fields, "layers", "createdAt")
 
     lists = (layers, records, *(item for _, item in chains_of), *(item[1] for item in chains))
     ok = (
@@ -103,9 +115,14 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
         result_start=[0, *accumulate(map(len, results_of))],
         results=results,
         result_created=result_created,
-        annotated=any("annotations" in layer for layer in layers),
         chains=chains,
+        layer_fields=layer_fields,
+        unknown_fields=tuple(sorted(unknown)),
     )
+
+
+def _others(place: str, names: Iterable[str], *known: str) -> set[str]:
+    return {f"{place}{name}" for name in set(names).difference(known)}
 
 
 def _all_of(kind: type, values: Sequence[object]) -> bool:

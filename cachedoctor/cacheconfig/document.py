@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 NO_PARENT = -1
 """`parent` of a layer that has none (BuildKit v0.8 to v0.32: `v1.CacheLayer.ParentIndex`)."""
@@ -37,7 +38,14 @@ class CacheConfig:
     """The layer that each result points to."""
     result_created: list[str]
     """`createdAt` of each result as written, empty where absent."""
-    annotated: bool
-    """Whether layers have annotations, as the gha, s3 and azblob backends write them and the others do not."""
     chains: list[tuple[int, list[int], str]]
     """Record, layers and `createdAt` of each chain (inline caches only)."""
+    layer_fields: list[dict[str, Any] | None]
+    """What each layer has beyond `blob` and `parent`, such as `annotations`; `None` for nothing."""
+    unknown_fields: tuple[str, ...]
+    """Fields that BuildKit does not have, but for those of layers: `records[].note`."""
+
+    @property
+    def annotated(self) -> bool:
+        """Whether layers have annotations, as the gha, s3 and azblob backends write them and the others do not."""
+        return any(fields and "annotations" in fields for fields in self.layer_fields)
