@@ -16,8 +16,9 @@ MAY_KNOW = {
     "chains": {"cacheconfig", "text"},
     "rules": {"cacheconfig", "chains", "sources", "text"},
     "analysis": {"cacheconfig", "chains", "errors", "rules", "sources"},
-    "report": {"analysis", "chains", "rules", "text"},
-    "cli": {"analysis", "errors", "files", "report", "rules", "sources", "text"},
+    "repair": {"analysis", "cacheconfig", "chains", "errors", "files", "rules", "sources", "text"},
+    "report": {"analysis", "chains", "repair", "rules", "text"},
+    "cli": {"analysis", "errors", "files", "repair", "report", "rules", "sources", "text"},
 }
 
 
