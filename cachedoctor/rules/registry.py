@@ -48,7 +48,7 @@ RULES: tuple[Rule, ...] = (
         "CD106",
         "dangling-tag",
         Severity.WARNING,
-        "written by v0.21.1 for type=local,image-manifest=true",
+        "seen from v0.21.1 with type=local,image-manifest=true",
         (
             "Import it by the digest that is there: --cache-from type=local,src=DIR,digest=sha256:...",
             "Export with image-manifest=false, or with a later BuildKit.",

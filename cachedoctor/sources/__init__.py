@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,24 +20,28 @@ def load(
 ) -> list[CacheDocument]:
     """The caches that a source holds: one, or one for each platform of an image with inline caches.
 
-    `source` is a file, a folder with an OCI layout, `oci:DIR[:TAG]`, or `-` for `stdin`. What a file is, is found from
+    `source` is a file, a folder with an OCI layout, `oci:DIR[:TAG]`, or `-` for `stdin` (by default the
+    process's own). What a file is, is found from
     its content. `platform` (`linux/arm64`) and `tag` choose among several.
 
     Raises `InputError` for anything that cannot be read, in bounded time and memory.
     """
-    if source == "-" and stdin is not None:
-        return stream_documents(stdin, source, NowhereStore(source), tag, platform)
+    if source == "-":
+        stream = stdin or sys.stdin.buffer
+        return stream_documents(stream, source, NowhereStore(source), tag, platform, can_seek=False)
     if source.startswith("docker://"):
         raise InputError(source, "", "cannot read from a registry; copy it first: skopeo copy docker://... oci:DIR")
     path = source
     if source.startswith("oci:") and not os.path.lexists(source):
         path, named = _folder_and_tag(source.removeprefix("oci:"))
         tag = named or tag
+    if not path:
+        raise InputError(source, "", "names no file or folder")
     try:
         if Path(path).is_dir():
             return folder_documents(path, source, tag, platform)
         with open_regular(path) as file:
-            return stream_documents(file, source, BesideStore(path, source), tag, platform)
+            return stream_documents(file, source, BesideStore(path, source), tag, platform, can_seek=True)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise InputError(source, "", f"cannot read it: {reason}") from error

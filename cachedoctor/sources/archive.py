@@ -5,12 +5,14 @@ from __future__ import annotations
 import posixpath
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources import digests
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, CacheDocument
 from cachedoctor.sources.oci import layout_documents
+from cachedoctor.sources.streams import Readable
+from cachedoctor.sources.tape import Tape
 
 MOST_MEMBERS = 100_000
 MOST_KEPT_BYTES = 768 << 20
@@ -20,30 +22,29 @@ MOST_KEPT_BYTES = 768 << 20
 class ArchiveStore:
     """The JSON documents among the blobs of a tar, read in one pass. Links and devices are passed over."""
 
-    def __init__(self, stream: BinaryIO, source: str) -> None:
+    def __init__(self, stream: Readable, file: BinaryIO | None, source: str) -> None:
         self._source = source
         self._files: dict[str, bytes] = {}
+        self._folder = ""
+        tape = Tape(stream, file, source)
         kept = 0
-        try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for number, member in enumerate(archive):
-                    if number >= MOST_MEMBERS:
-                        raise InputError(source, "", f"more than {MOST_MEMBERS:,} files in the archive")
-                    if member.isreg() and member.size <= MOST_CONFIG_BYTES:
-                        kept += self._keep(archive, member)
-                    if kept > MOST_KEPT_BYTES:
-                        raise InputError(source, member.name, f"more than {MOST_KEPT_BYTES:,} bytes of JSON in it")
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-            raise InputError(source, "", "a damaged tar archive, or one that is cut short") from error
+        for member in _members(tape, source):
+            if member.isreg() and not member.issparse() and member.size <= MOST_CONFIG_BYTES:
+                kept += self._keep(tape, member)
+            if kept > MOST_KEPT_BYTES:
+                raise InputError(source, member.name, f"more than {MOST_KEPT_BYTES:,} bytes of JSON in it")
 
-    def _keep(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
-        """Keep a member that may be JSON; the bytes that this takes."""
+    def _keep(self, tape: Tape, member: tarfile.TarInfo) -> int:
+        """Keep a member that can be a manifest or a config; the bytes that this takes."""
         name = posixpath.normpath(member.name)
-        file = archive.extractfile(member)
-        first = file.read(1) if file else b""
-        if file is None or first not in (b"{", b"["):
+        if posixpath.basename(name) == "index.json" and name != "index.json":
+            self._folder = posixpath.dirname(name)
+        if name != "index.json" and not digests.is_one(name.removeprefix("blobs/").replace("/", ":")):
             return 0
-        self._files[name] = first + file.read()
+        first = tape.content(min(1, member.size))
+        if first not in (b"{", b"["):
+            return 0
+        self._files[name] = first + tape.content(member.size - 1)
         if len(self._files[name]) < member.size:
             raise InputError(self._source, member.name, "the archive is cut short")
         return member.size
@@ -52,7 +53,8 @@ class ArchiveStore:
         """The layout's `index.json`. Raises `InputError` where there is none."""
         found = self._files.get("index.json")
         if found is None:
-            raise InputError(self._source, "", "a tar archive without index.json is no OCI image layout")
+            hint = f"; there is one in its folder {self._folder!r}: pack what is in that" if self._folder else ""
+            raise InputError(self._source, "", f"a tar archive without index.json is no OCI image layout{hint}")
         return found
 
     def has(self, digest: str) -> bool:
@@ -80,6 +82,23 @@ class ArchiveStore:
         return data
 
 
+def _members(tape: Tape, source: str) -> Iterator[tarfile.TarInfo]:
+    """The headers of a tar, one after the other. Raises `InputError`."""
+    try:
+        # tarfile needs no more of a file than Tape has.
+        with tarfile.TarFile(fileobj=cast(BinaryIO, tape), errors="surrogateescape") as archive:
+            for _ in range(MOST_MEMBERS):
+                tape.member()
+                member = archive.next()
+                if member is None:
+                    return
+                yield member
+    # A damaged extended header fails in whatever tarfile does with its numbers.
+    except (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError) as error:
+        raise InputError(source, f"byte {tape.tell()}", "a damaged tar archive, or one that is cut short") from error
+    raise InputError(source, "", f"more than {MOST_MEMBERS:,} files in the archive")
+
+
 def is_tar(head: bytes) -> bool:
     """Whether these bytes start a tar archive: its first header, with its checksum."""
     try:
@@ -89,7 +108,9 @@ def is_tar(head: bytes) -> bool:
     return True
 
 
-def archive_documents(stream: BinaryIO, source: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
-    """The caches of a layout in a tar. Raises `InputError`."""
-    store = ArchiveStore(stream, source)
+def archive_documents(
+    stream: Readable, file: BinaryIO | None, source: str, tag: str | None, platform: str | None
+) -> list[CacheDocument]:
+    """The caches of a layout in a tar; `file` is the stream itself where it can seek. Raises `InputError`."""
+    store = ArchiveStore(stream, file, source)
     return layout_documents(store.index(), store, source, tag, platform)

@@ -16,18 +16,21 @@ EXPECTED = "expected a cache config, a manifest or index beside its config, or a
 
 
 def stream_documents(
-    stream: BinaryIO, source: str, beside: BlobStore, tag: str | None, platform: str | None
+    stream: BinaryIO, source: str, beside: BlobStore, tag: str | None, platform: str | None, *, can_seek: bool
 ) -> list[CacheDocument]:
     """The caches in a stream of bytes: JSON or a tar, compressed or not. `beside` is asked for the blobs it names.
 
     Raises `InputError`.
     """
-    head, whole = unpack(stream, source)
+    head, whole, packed = unpack(stream, source)
     if len(head) == 512 and not head.lstrip().startswith((b"{", b"[")):
         from cachedoctor.sources.archive import archive_documents, is_tar
 
         if is_tar(head):
-            return archive_documents(whole, source, tag, platform)
+            if can_seek and not packed:
+                stream.seek(0)
+                return archive_documents(stream, stream, source, tag, platform)
+            return archive_documents(whole, None, source, tag, platform)
     if not head.strip():
         raise InputError(source, "", f"empty; {EXPECTED}")
     if not head.lstrip().startswith((b"{", b"[")):

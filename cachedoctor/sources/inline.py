@@ -38,6 +38,11 @@ def document(
     except (binascii.Error, ValueError) as error:
         raise InputError(source, place, "expected base64") from error
     records = parse(data, source, place)
+    unpacked = len(stand_ins(image, source, where))
+    if unpacked != len(blobs):
+        raise InputError(
+            source, where, f"BuildKit ignores this cache: {unpacked} layers in rootfs, {len(blobs)} in the manifest"
+        )
     parts = [field(image, name, str, source, where) for name in ("os", "architecture", "variant")]
     return CacheDocument(
         source=source,

@@ -14,12 +14,19 @@ def parse(data: bytes, source: str, where: str = "") -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        head = error.doc[: error.pos] if isinstance(error.doc, str) else ""
-        offset = len(head.encode("utf-8", "replace")) if head else error.pos
-        reason = error.msg.partition(":")[0]
-        cut = "; it seems to be cut short" if offset >= len(data.rstrip()) - 1 else ""
+        offset, reason = _place(data, error)
+        cut = "; it seems to be cut short" if offset >= len(data.rstrip()) else ""
         at = f"{where}: byte {offset}" if where else f"byte {offset}"
         raise InputError(source, at, f"expected JSON: {reason}{cut}") from error
+
+
+def _place(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
+    """The byte at which the data is no JSON, and why; orjson counts characters, and none where the data is no UTF-8."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as not_utf8:
+        return not_utf8.start, "no UTF-8"
+    return len(text[: error.pos].encode()), error.msg.partition(":")[0]
 
 
 def field(parent: Any, name: str, kind: type, source: str, where: str) -> Any:

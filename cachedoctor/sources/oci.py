@@ -42,6 +42,9 @@ class Descriptor:
 
 def descriptor(value: Any, source: str, where: str) -> Descriptor:
     """Read a descriptor. Raises `InputError` for a wrong type."""
+    size = field(value, "size", int, source, where)
+    if size is not None and size < 0:
+        raise InputError(source, f"{where}.size", "expected a number of bytes, found a negative one")
     platform = field(value, "platform", dict, source, where) or {}
     parts = [field(platform, name, str, source, f"{where}.platform") for name in ("os", "architecture", "variant")]
     annotations = field(value, "annotations", dict, source, where) or {}
@@ -49,11 +52,12 @@ def descriptor(value: Any, source: str, where: str) -> Descriptor:
     image = field(annotations, _IMAGE_NAME, str, source, f"{where}.annotations") or ""
     return Descriptor(
         digest=field(value, "digest", str, source, where) or "",
-        size=field(value, "size", int, source, where),
+        size=size,
         media_type=field(value, "mediaType", str, source, where) or "",
         platform="/".join(filter(None, parts)),
         names=frozenset(filter(None, (ref, image.rpartition(":")[2] if ":" in image else ""))),
-        is_attestation=annotations.get("vnd.docker.reference.type") == "attestation-manifest",
+        is_attestation=annotations.get("vnd.docker.reference.type") == "attestation-manifest"
+        or parts[:2] == ["unknown", "unknown"],
     )
 
 
@@ -75,7 +79,7 @@ def tagged(found: Sequence[Descriptor], tag: str | None, source: str) -> list[De
         if not chosen:
             raise InputError(source, "index.json", f"no tag {tag!r} in it; there is {tags or 'none'}")
         return chosen
-    if len(named) <= 1:
+    if len(named) <= 1 or len({one.digest for one in found}) == 1:
         return list(found)
     chosen = [one for one in found if "latest" in one.names]
     if not chosen:
@@ -96,6 +100,7 @@ class Resolver:
         self._found: list[CacheDocument] = []
         self._images = 0
         self._digest = ""
+        self._elsewhere = ""
 
     def follow(self, wanted: Iterable[Descriptor]) -> list[CacheDocument]:
         """The cache configs behind these descriptors, in order.
@@ -113,7 +118,7 @@ class Resolver:
     def _finish(self) -> list[CacheDocument]:
         while self._pending:
             one, depth = self._pending.pop()
-            if one.digest in self._seen:
+            if one.digest in self._seen or (depth > 1 and self._is_elsewhere(one)):
                 continue
             self._seen.add(one.digest)
             if len(self._seen) > MOST_MANIFESTS:
@@ -123,6 +128,8 @@ class Resolver:
             self._manifest(parse(data, self._source, digest), len(data), f"{digest}: $", one.platform, depth)
         if self._found:
             return self._found
+        if self._elsewhere:
+            raise InputError(self._source, "", f"no cache in it, and the index names {self._elsewhere}, not there")
         if self._platforms:
             there = ", ".join(sorted(self._platforms)[:20])
             raise InputError(self._source, "", f"no image for platform {self._platform!r} in it; there is {there}")
@@ -131,8 +138,17 @@ class Resolver:
             self._source, "", f"{what} without any build cache: neither a cache config nor an inline cache in it"
         )
 
+    def _is_elsewhere(self, one: Descriptor) -> bool:
+        """Whether a manifest of an index was left behind: an image may be copied for one platform alone."""
+        if self._store.has(one.digest):
+            return False
+        self._elsewhere = one.digest
+        return True
+
     def _manifest(self, manifest: Any, size: int, where: str, platform: str, depth: int) -> None:
         expect(manifest, dict, self._source, where)
+        if manifest.get("manifests") is not None and {"config", "layers"} & manifest.keys():
+            raise InputError(self._source, where, "both an index and a manifest, which every reader takes otherwise")
         if manifest.get("manifests") is not None:
             self._index(manifest, size, where, depth)
         elif manifest.get("config") is not None:
@@ -195,8 +211,9 @@ class Resolver:
 
 
 def matches(platform: str, wanted: str) -> bool:
-    """Whether a platform is the wanted one; a variant that is not asked for does not matter."""
-    return platform == wanted or platform.startswith(f"{wanted}/")
+    """Whether a platform is the wanted one; a variant matters only where both name one."""
+    has, wants = platform.split("/"), wanted.split("/")
+    return has[:2] == wants[:2] and (len(has) < 3 or len(wants) < 3 or has[2:] == wants[2:])
 
 
 def layout_documents(
@@ -221,8 +238,8 @@ def layout_documents(
 def _other_form(named: Descriptor, store: BlobStore, source: str) -> Descriptor | None:
     """The image manifest that a layout has, where its tag names the same manifest written as an index.
 
-    BuildKit v0.21.1 leaves such layouts for `type=local,image-manifest=true`: what it stores is the image manifest,
-    what it tags is the digest of an index of the same layers and config. The digest tells that it is the same.
+    Such a layout was seen from BuildKit v0.21.1 with `type=local,image-manifest=true`: what it stores is the image
+    manifest, what it tags is the digest of an index of the same layers and config, which tells that it is the same.
     """
     if named.size is None:
         return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import zlib
-from typing import BinaryIO, cast
+from typing import Protocol
 
 from cachedoctor.errors import InputError
 
@@ -16,106 +14,154 @@ HIGHEST_RATIO = 200
 """Past these, how many bytes may come out for each that went in."""
 MOST_BYTES = 64 << 30
 """Bytes that may come out of any stream."""
-
-GZIP = b"\x1f\x8b"
-ZSTD = b"\x28\xb5\x2f\xfd"
 MOST_PACKED = 2
 """How often a stream may be compressed over."""
 
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# A zstd block of four bytes can stand for 128 KiB, so that this much gives 64 MiB at most.
+_CHUNK = 2048
 
-class Counted(io.RawIOBase):
-    """A stream that gives back its head, and counts what is read from it."""
 
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+class Readable(Protocol):
+    """Anything that gives its next bytes."""
+
+    def read(self, count: int, /) -> bytes:
+        """At most `count` bytes, none at the end."""
+
+
+class Replayed:
+    """A stream whose head was read already."""
+
+    def __init__(self, head: bytes, rest: Readable) -> None:
         self._head = head
         self._rest = rest
-        self.count = 0
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: object) -> int:
+    def read(self, count: int) -> bytes:
         """The head first, then the rest."""
-        view = memoryview(cast(bytearray, buffer))
-        if self._head:
-            part, self._head = self._head[: len(view)], self._head[len(view) :]
-        else:
-            part = self._rest.read(len(view))
-        view[: len(part)] = part
-        self.count += len(part)
-        return len(part)
+        if not self._head:
+            return self._rest.read(count)
+        part, self._head = self._head[:count], self._head[count:]
+        return part
 
 
-class Unpacked(io.RawIOBase):
-    """The decompressed bytes of a stream, up to a size and a ratio. Raises `InputError` past them."""
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
 
-    def __init__(self, packed: Counted, unpacker: BinaryIO, source: str) -> None:
-        self._packed = packed
-        self._unpacker = unpacker
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+class Unpacked:
+    """A compressed stream, decompressed while it is read.
+
+    Members may follow each other, with zeros between them (RFC 1952, RFC 8878). `read` raises `InputError` where the
+    data is damaged or cut short, or grows past a limit.
+    """
+
+    def __init__(self, stream: Readable, name: str, source: str) -> None:
+        self._stream = stream
+        self._name = name
         self._source = source
-        self._count = 0
+        self._decompressor: _Decompressor | None = None
+        self._rest = b""
+        self._ready = bytearray()
+        self._taken = 0
+        self._given = 0
 
-    def readable(self) -> bool:
-        """It is."""
+    def read(self, count: int) -> bytes:
+        """At most `count` decompressed bytes, none at the end."""
+        while len(self._ready) < count and self._fill():
+            pass
+        data = bytes(self._ready[:count])
+        del self._ready[:count]
+        return data
+
+    def _fill(self) -> bool:
+        data = self._rest or self._stream.read(_CHUNK)
+        self._rest = b""
+        if not data:
+            if self._decompressor:
+                raise self._fail("the data is cut short")
+            return False
+        self._taken += len(data)
+        if not self._decompressor:
+            data = data.lstrip(b"\0")
+            if not data:
+                return True
+            self._decompressor = _decompressor(self._name)
+        self._decompress(self._decompressor, data)
         return True
 
-    def readinto(self, buffer: object) -> int:
-        """Decompress some more."""
-        view = memoryview(cast(bytearray, buffer))
+    def _decompress(self, decompressor: _Decompressor, data: bytes) -> None:
         try:
-            part = self._unpacker.read(len(view))
-        except InputError:
-            raise
-        except (OSError, EOFError, zlib.error, ValueError) as error:
-            raise InputError(self._source, f"unpacked byte {self._count}", "damaged or cut short") from error
-        except Exception as error:
-            if type(error).__name__ != "ZstdError":
-                raise
-            raise InputError(self._source, f"unpacked byte {self._count}", "damaged or cut short") from error
-        self._count += len(part)
-        if self._count > MOST_BYTES or self._count > FREE_BYTES + HIGHEST_RATIO * self._packed.count:
-            raise InputError(self._source, "", f"unpacks to more than {self._count:,} bytes, which is refused")
-        view[: len(part)] = part
-        return len(part)
+            out = decompressor.decompress(data)
+        except _error(self._name) as error:
+            raise self._fail("damaged data") from error
+        if decompressor.eof:
+            self._rest = decompressor.unused_data
+            self._taken -= len(self._rest)
+            self._decompressor = None
+        self._given += len(out)
+        if self._given > MOST_BYTES or self._given > FREE_BYTES + HIGHEST_RATIO * self._taken:
+            raise self._fail(f"unpacks to more than {self._given:,} bytes, which is refused")
+        self._ready += out
+
+    def _fail(self, problem: str) -> InputError:
+        return InputError(self._source, f"{self._name} byte {self._taken}", problem)
 
 
-def unpack(stream: BinaryIO, source: str) -> tuple[bytes, BinaryIO]:
-    """Undo gzip and zstd, known by their magic numbers. Returns the head of what is inside, and all of it.
+def _decompressor(name: str) -> _Decompressor:
+    if name == "gzip":
+        import zlib
 
-    Raises `InputError` where it is compressed more than `MOST_PACKED` times over; reading what is returned raises it
-    where the stream is damaged or too large.
+        return zlib.decompressobj(16 + zlib.MAX_WBITS)
+    import zstandard
+
+    return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+
+
+def _error(name: str) -> type[Exception]:
+    if name == "gzip":
+        import zlib
+
+        return zlib.error
+    import zstandard
+
+    return zstandard.ZstdError
+
+
+def unpack(stream: Readable, source: str) -> tuple[bytes, Readable, bool]:
+    """Undo gzip and zstd, known by their magic numbers.
+
+    Returns the head of what is inside, all of it, and whether it was compressed. Raises `InputError` where it is
+    compressed more than `MOST_PACKED` times over; so does reading what is returned, where that is damaged or too large.
     """
-    for _ in range(MOST_PACKED + 1):
-        head = _read(stream, HEAD)
-        counted = Counted(head, stream)
-        whole = cast(BinaryIO, io.BufferedReader(counted, 1 << 20))
-        if head.startswith(GZIP):
-            import gzip
-
-            unpacker = cast(BinaryIO, gzip.GzipFile(fileobj=whole))
-        elif head.startswith(ZSTD):
-            import zstandard
-
-            made = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-            unpacker = cast(BinaryIO, made.stream_reader(whole, read_across_frames=True))
-        else:
-            return head, whole
-        stream = cast(BinaryIO, io.BufferedReader(Unpacked(counted, unpacker, source), 1 << 20))
+    for packed in range(MOST_PACKED + 1):
+        head = read_fully(stream, HEAD)
+        whole = Replayed(head, stream)
+        name = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else None
+        if name is None:
+            return head, whole, packed > 0
+        stream = Unpacked(whole, name, source)
     raise InputError(source, "", f"compressed more than {MOST_PACKED} times over")
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def read_fully(stream: Readable, size: int) -> bytes:
+    """So many bytes, or as many as there are."""
     parts = []
-    while size and (part := stream.read(size)):
+    while size and (part := stream.read(min(size, 16 << 20))):
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
 
 
-def read_all(stream: BinaryIO, limit: int, source: str) -> bytes:
+def read_all(stream: Readable, limit: int, source: str) -> bytes:
     """The whole rest of a stream. Raises `InputError` past the limit."""
-    data = _read(stream, limit + 1)
+    data = read_fully(stream, limit + 1)
     if len(data) > limit:
         raise InputError(source, "", f"more than {limit:,} bytes of JSON")
     return data

@@ -310,3 +310,56 @@ def test_noise_never_raises_anything_else(noise: bytes) -> None:
     for head in (b"", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b'{"records":', b'{"manifests":[{'):
         with pytest.raises(InputError):
             load("-", stdin=io.BytesIO(head + noise))
+
+
+def test_headers_of_a_tar_are_not_believed() -> None:
+    """An extended header may claim to be as long as it likes."""
+    member = tarfile.TarInfo("x")
+    member.type = tarfile.XHDTYPE
+    member.size = 1 << 40
+    block = member.tobuf(tarfile.USTAR_FORMAT if member.size < 8 << 30 else tarfile.GNU_FORMAT)
+    assert "header of more than" in _stdin(block + bytes(2 << 20))
+    assert "header of more than" in _stdin(gzip.compress(block + bytes(2 << 20)))
+
+
+@pytest.mark.parametrize("cut", [5, 2, 1, 100])
+def test_packed_data_that_is_cut_short(cut: int) -> None:
+    data = (FIXTURES / "manifests/service.json").read_bytes()
+    checked = zstandard.ZstdCompressor(write_checksum=True).compress(data)
+    for packed in (checked, gzip.compress(data)):
+        assert load("-", stdin=io.BytesIO(packed))
+        assert "cut short" in _stdin(packed[:-cut])
+
+
+def test_layers_of_a_tar_are_passed_over(tmp_path: Path, layout: Layout) -> None:
+    """A tar that can seek is not read through: the layer here is a hole of 16 GiB."""
+    buffer = tar(layout.folder).rstrip(b"\0")
+    buffer += bytes(-len(buffer) % 512)
+    member = tarfile.TarInfo("blobs/sha256/" + "0" * 64)
+    member.size = 16 << 30
+    file = tmp_path / "layout.tar"
+    with file.open("wb") as out:
+        out.write(member.tobuf(tarfile.GNU_FORMAT))
+        out.seek(member.size, os.SEEK_CUR)
+        out.write(buffer + bytes(1024))
+    assert load(str(file))[0].kind == "image-manifest"
+
+
+def test_what_no_two_readers_take_alike(tmp_path: Path) -> None:
+    made = Layout(tmp_path / "layout")
+    inner = made.cache({"records": RECORDS})
+    made.manifests.clear()
+    made.tag(made.blob({"schemaVersion": 2, "manifests": [inner], "layers": []}, INDEX))
+    assert "both an index and a manifest" in refused(made.folder)
+
+
+def test_an_inline_cache_that_buildkit_ignores(tmp_path: Path) -> None:
+    made = Layout(tmp_path / "layout")
+    image = made.blob({"rootfs": {"diff_ids": ["sha256:x"]}, "moby.buildkit.cache.v0": "bnVsbA=="}, "")
+    made.tag(made.blob({"schemaVersion": 2, "config": image, "layers": []}, MANIFEST))
+    assert "BuildKit ignores this cache" in refused(made.folder)
+
+
+@pytest.mark.parametrize("source", ["", "oci:"])
+def test_no_name_at_all(source: str) -> None:
+    assert "names no file" in refused(source)

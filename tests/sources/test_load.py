@@ -11,6 +11,7 @@ import pytest
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources import CacheDocument, load
+from cachedoctor.sources.oci import matches
 from tests.sources.layouts import (
     CHAINS,
     CONFIG,
@@ -180,3 +181,39 @@ def test_an_image_without_cache_says_so() -> None:
 
 def test_a_registry_is_not_read() -> None:
     assert "skopeo copy" in refused("docker://host/app:cache")
+
+
+def test_a_platform_that_was_left_behind(tmp_path: Path) -> None:
+    """An image may be copied for one platform alone; its index still names the others."""
+    shutil.copytree(PLATFORMS, tmp_path / "layout")
+    amd64, arm64 = (found.manifest_digest.removeprefix("sha256:") for found in load(str(PLATFORMS)))
+    (tmp_path / "layout/blobs/sha256" / amd64).unlink()
+    assert one(tmp_path / "layout").platform == "linux/arm64"
+    (tmp_path / "layout/blobs/sha256" / arm64).unlink()
+    assert f"sha256:{arm64}, not there" in refused(tmp_path / "layout")
+
+
+def test_two_tags_of_one_manifest_need_no_choice(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "layout")
+    layout.tag(layout.cache({"records": RECORDS}, "main"), "dev")
+    assert one(layout.folder).kind == "image-manifest"
+
+
+@pytest.mark.parametrize(
+    ("platform", "wanted", "fits"),
+    [
+        ("linux/arm64", "linux/arm64/v8", True),
+        ("linux/arm/v7", "linux/arm", True),
+        ("linux/arm/v7", "linux/arm/v6", False),
+        ("linux/arm64", "linux/arm", False),
+        ("linux/arm64", "linux", False),
+    ],
+)
+def test_platforms(platform: str, wanted: str, fits: bool) -> None:
+    assert matches(platform, wanted) is fits
+
+
+def test_a_layout_one_folder_down_in_a_tar(tmp_path: Path) -> None:
+    file = tmp_path / "layout.tar"
+    file.write_bytes(tar(MANIFEST_LIST, prefix="cache/"))
+    assert "there is one in its folder 'cache'" in refused(file)
