@@ -101,7 +101,7 @@ def result_layers(config: CacheConfig, tree: LayerTree) -> list[int]:
     for record in range(len(config.digests)):
         start, stop = config.result_start[record], config.result_start[record + 1]
         if start < stop:
-            newest = max(range(start, stop), key=lambda index: (_instant(config.result_created[index]), index))
+            newest = max(range(start, stop), key=lambda index: (instant(config.result_created[index]), index))
             layer = config.results[newest]
             lengths[record] = tree.depth[layer] if 0 <= layer < count else 0
     for record, layers, _ in config.chains:
@@ -109,7 +109,7 @@ def result_layers(config: CacheConfig, tree: LayerTree) -> list[int]:
     return lengths
 
 
-def _instant(created: str) -> tuple[str, str]:
+def instant(created: str) -> tuple[str, str]:
     """A time of RFC 3339 so that the order of texts is the order of times: whole seconds in UTC, then the fraction."""
     if created.endswith("Z"):
         whole, _, fraction = created[:-1].partition(".")

@@ -69,6 +69,17 @@ def hotspots(graph: Acyclic, most: int) -> list[Hotspot]:
     return sorted(found, key=lambda hotspot: (-hotspot.calls, hotspot.item))
 
 
+def logarithms(graph: Acyclic) -> tuple[list[float], list[float]]:
+    """For each item the binary logarithms of the paths to it, and of the calls of a walk that starts at it."""
+    log_paths = [0.0] * len(graph.order)
+    log_calls = [0.0] * len(graph.order)
+    for item, paths in _paths_from_roots(graph):
+        log_paths[item] = math.log2(paths)
+    for item, walk in _calls_below(graph):
+        log_calls[item] = math.log2(walk)
+    return log_paths, log_calls
+
+
 def _shares(graph: Acyclic, item: int, log_paths: Sequence[float]) -> dict[int, float]:
     return {source: 2.0 ** (log_paths[source] - log_paths[item]) for source in set(graph.sources[item])}
 

@@ -1,0 +1,170 @@
+"""From cache documents to one that imports, has no loops, and lost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from cachedoctor.analysis import analyze
+from cachedoctor.cacheconfig import CacheConfig, decode, encode
+from cachedoctor.chains import layers, paths
+from cachedoctor.chains.loops import cut
+from cachedoctor.chains.survey import Progress, Survey, survey
+from cachedoctor.errors import InputError
+from cachedoctor.repair import loops, proof, prune
+from cachedoctor.repair.draft import Draft, Removed, draft
+from cachedoctor.repair.proof import Lost
+from cachedoctor.sources import CacheDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How far repair may go."""
+
+    minimal: bool = False
+    """Keep one alternative for each input, the cheapest."""
+    max_calls: int | None = None
+    max_bytes: int | None = None
+    prefer: str = "cheapest"
+    """What decides between alternatives that cost the same; see `prune.PREFERENCES`."""
+    drop_oldest: bool = False
+    """Whether whole records may go where removing alternatives does not reach `max_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a cache is."""
+
+    records: int
+    links: int
+    layers: int
+    results: int
+    bytes: int
+    calls: int
+    """Loop-check calls of the graph merged to the fixpoint, loops cut."""
+    loops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A repaired cache, not yet written."""
+
+    config: CacheConfig
+    data: bytes
+    before: Size
+    after: Size
+    removed: Removed
+    lost: Lost
+    warnings: tuple[str, ...]
+
+
+class LimitError(Exception):
+    """A limit cannot be reached by what is allowed to go."""
+
+
+def repair(documents: Sequence[CacheDocument], options: Options, progress: Progress = lambda step: None) -> Repaired:
+    """Mend and join cache documents, in the order given.
+
+    Dead records, bad links and unused layers go, equal records become one with all their results, and loops are cut
+    where every record can still be derived. Alternatives go only as far as `options` ask for.
+
+    Raises `LimitError` where a limit cannot be reached, `InputError` where the paths are too many to be counted, and
+    `proof.ProofError` where the outcome is not what it should be.
+    """
+    configs = [document.config for document in documents]
+    blobs = [document.blobs for document in documents]
+    try:
+        before = survey(configs, progress)
+        made = draft(before, blobs)
+        progress("cutting loops")
+        _cut(made, before, options)
+        progress("removing alternatives")
+        _limit(made, options)
+    except paths.CountTooLarge as error:
+        raise InputError(documents[0].source, "", f"cannot count its paths: {error}") from error
+    config = made.config()
+    distinct = {number for own in layers.chain_numbers(configs, before.trees) for number in own}
+    made.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
+    data = encode(config)
+    progress("proving that nothing is lost")
+    after = prove(data, documents, before, made.removed)
+    return Repaired(
+        config=config,
+        data=data,
+        before=_size(before, sum(document.size for document in documents)),
+        after=_size(after, len(data)),
+        removed=made.removed,
+        lost=proof.lost(before, blobs, after),
+        warnings=_warnings(documents),
+    )
+
+
+def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> Survey:
+    """Read a repaired document as any other, and hold it against those that it was made from.
+
+    Raises `proof.ProofError`.
+    """
+    try:
+        config = decode(orjson.loads(data), "the repaired cache")
+    except (InputError, orjson.JSONDecodeError) as error:
+        raise proof.ProofError(f"the repaired cache cannot be read: {error}") from error
+    document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
+    analysis = analyze([document])
+    proof.check(analysis.survey, [finding.rule for finding in analysis.findings])
+    missing = proof.lost(before, [one.blobs for one in documents], analysis.survey)
+    if not removed.dropped_records and (missing.records or missing.results):
+        raise proof.ProofError(f"{missing.records} records and {missing.results} results would be lost")
+    return analysis.survey
+
+
+def _cut(made: Draft, before: Survey, options: Options) -> None:
+    if options.minimal:
+        prune.minimal(made, options.prefer)
+    links = made.links
+    if before.loops and not options.minimal:
+        made.inputs = loops.cut(made.inputs, made.rank, before.loops)
+        made.removed.looping_links = links - made.links
+
+
+def _limit(made: Draft, options: Options) -> None:
+    if options.max_bytes is not None:
+        _limit_bytes(made, options.max_bytes, options)
+    if options.max_calls is not None and not prune.to_calls(made, options.max_calls, options.prefer):
+        fewest = paths.calls(made.acyclic())
+        raise LimitError(f"--max-calls {options.max_calls}: the fewest that keep every record are {fewest}")
+
+
+def _limit_bytes(made: Draft, limit: int, options: Options) -> None:
+    size = len(encode(made.config()))
+    if prune.to_bytes(made, size - limit, options.prefer):
+        return
+    size = len(encode(made.config()))
+    if not options.drop_oldest:
+        raise LimitError(
+            f"--max-bytes {limit}: with one alternative for each input it is still {size} bytes; --drop-oldest may "
+            "give up the records with the oldest results"
+        )
+    if not prune.drop_oldest(made, lambda: len(encode(made.config())) <= limit):
+        raise LimitError(f"--max-bytes {limit}: not even an empty cache is as small")
+
+
+def _size(found: Survey, size: int) -> Size:
+    return Size(
+        records=found.graph.size,
+        links=sum(len(config.links) for config in found.configs),
+        layers=sum(len(config.blobs) for config in found.configs),
+        results=sum(len(config.results) + len(config.chains) for config in found.configs),
+        bytes=size,
+        calls=paths.calls(cut(found.merged)),
+        loops=len(found.loops) or len(found.record_cycles),
+    )
+
+
+def _warnings(documents: Sequence[CacheDocument]) -> tuple[str, ...]:
+    return tuple(
+        f"{document.source}: left out what BuildKit does not know: {', '.join(document.config.unknown_fields[:10])}"
+        for document in documents
+        if document.config.unknown_fields
+    )
