@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 
-def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write to a temporary file beside `path`, sync it, and rename it. Raises `OSError`; then `path` is as before.
+def write_atomically(path: str | Path, data: bytes, check: Callable[[bytes], None] = lambda read_back: None) -> None:
+    """Write to a temporary file beside `path`, sync it, read it back, and rename it.
+
+    Raises `OSError`, and whatever `check` raises of what was read back; then `path` is as before.
 
     Something that is no regular file, such as a pipe or `/dev/stdout`, cannot be replaced and is written to.
     """
     target = Path(os.path.realpath(path))
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.stat().st_mode):
+            check(data)
             target.write_bytes(data)
             return
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
@@ -26,6 +30,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        check(temporary.read_bytes())
         temporary.chmod(_mode(target))
         temporary.replace(target)
     except BaseException:

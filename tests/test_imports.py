@@ -17,7 +17,7 @@ MAY_KNOW = {
     "rules": {"cacheconfig", "chains", "sources", "text"},
     "analysis": {"cacheconfig", "chains", "errors", "rules", "sources"},
     "repair": {"analysis", "cacheconfig", "chains", "errors", "files", "rules", "sources", "text"},
-    "report": {"analysis", "chains", "repair", "rules", "text"},
+    "report": {"analysis", "chains", "repair", "rules", "sources", "text"},
     "cli": {"analysis", "errors", "files", "repair", "report", "rules", "sources", "text"},
 }
 

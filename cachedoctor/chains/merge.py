@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cachedoctor.chains.graph import Graph
@@ -43,8 +43,10 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     repeated = _repeated(graph, order)
     if not repeated:
         return Merge(item, order_free=True, complete=True)
-    same_arity = _merge_identical(graph, repeated, item)
-    closure = _Closure(graph, _repeated(graph, [record for record in repeated if item[record] == record]), item)
+    inputs_of = _inputs_alive(graph, order)
+    same_arity = _merge_identical(graph, repeated, inputs_of, item)
+    first = [record for record in repeated if item[record] == record]
+    closure = _Closure(graph, _repeated(graph, first), inputs_of, item)
     order_free = same_arity and not closure.could_merge()
     complete = True
     if not order_free:
@@ -62,7 +64,17 @@ def _repeated(graph: Graph, records: Sequence[int]) -> list[int]:
     return [record for record, digest in zip(records, digests, strict=True) if times[digest] > 1]
 
 
-def _merge_identical(graph: Graph, repeated: Sequence[int], item: list[int]) -> bool:
+def _inputs_alive(graph: Graph, order: Sequence[int]) -> Callable[[int], list[list[Alternative]]]:
+    """The inputs of a record without its dead alternatives: BuildKit drops these before it merges."""
+    if len(order) == graph.size:
+        return graph.inputs
+    alive = set(order)
+    return lambda record: [[link for link in one if link[0] in alive] for one in graph.inputs(record)]
+
+
+def _merge_identical(
+    graph: Graph, repeated: Sequence[int], inputs_of: Callable[[int], list[list[Alternative]]], item: list[int]
+) -> bool:
     """Hash-cons: give records with the same digest and the same alternatives one item, sources first.
 
     Returns whether all records of a digest have the same number of inputs.
@@ -71,7 +83,7 @@ def _merge_identical(graph: Graph, repeated: Sequence[int], item: list[int]) -> 
     arity: dict[str, int] = {}
     same_arity = True
     for record in repeated:
-        inputs = graph.inputs(record)
+        inputs = inputs_of(record)
         digest = graph.digests[record]
         same_arity &= arity.setdefault(digest, len(inputs)) == len(inputs)
         key = (digest, tuple([frozenset([(item[source], selector) for source, selector in one]) for one in inputs]))
@@ -86,7 +98,13 @@ class _Closure:
     the alternatives of each input; both always name current items, which `_unite` sees to, smaller side first.
     """
 
-    def __init__(self, graph: Graph, candidates: Sequence[int], item: list[int]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        candidates: Sequence[int],
+        inputs_of: Callable[[int], list[list[Alternative]]],
+        item: list[int],
+    ) -> None:
         self.parent = item
         self.digests = graph.digests
         self.inputs: dict[int, list[set[Alternative]]] = {}
@@ -94,7 +112,7 @@ class _Closure:
         self.keys_of: dict[int, set[tuple[int, str, str]]] = defaultdict(set)
         self.work = WORK_FLOOR + WORK_PER_LINK * (graph.size + len(graph.links))
         for record in candidates:
-            inputs = [{(item[source], selector) for source, selector in one} for one in graph.inputs(record)]
+            inputs = [{(item[source], selector) for source, selector in one} for one in inputs_of(record)]
             self.inputs[record] = inputs
             for number, alternatives in enumerate(inputs):
                 for source, selector in alternatives:

@@ -9,6 +9,7 @@ import click
 
 from cachedoctor import __version__
 from cachedoctor.cli.analyze import analyze
+from cachedoctor.cli.repair import repair
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -17,12 +18,14 @@ def cli() -> None:
     """Find out why a BuildKit cache export hangs, or why its cache is never used again.
 
     \b
-    Example:
+    Examples:
       cachedoctor analyze manifest.json
+      cachedoctor repair manifest.json -o repaired.json
     """
 
 
 cli.add_command(analyze)
+cli.add_command(repair)
 
 
 def main() -> None:

@@ -51,14 +51,19 @@ class Output:
             fail(f"{self.path}: cannot write the report: {error.strerror or error}")
 
 
-def fail(message: str) -> NoReturn:
-    """End with one line on standard error and exit code 2."""
+def warn(message: str) -> None:
+    """One line on standard error."""
     from cachedoctor.text import printable
 
     encoding = sys.stderr.encoding or "utf-8"
     line = f"cachedoctor: {printable(message)}\n"
     sys.stderr.buffer.write(line.encode(encoding, "backslashreplace"))
     sys.stderr.flush()
+
+
+def fail(message: str) -> NoReturn:
+    """End with one line on standard error and exit code 2."""
+    warn(message)
     sys.exit(2)
 
 

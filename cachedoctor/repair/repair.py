@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -58,6 +58,8 @@ class Repaired:
     removed: Removed
     lost: Lost
     warnings: tuple[str, ...]
+    check: Callable[[bytes], None]
+    """Holds what was written and read back against what was proved. Raises `proof.ProofError`."""
 
 
 class LimitError(Exception):
@@ -98,7 +100,13 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
         removed=made.removed,
         lost=proof.lost(before, blobs, after),
         warnings=_warnings(documents),
+        check=lambda read_back: _same(read_back, data),
     )
+
+
+def _same(read_back: bytes, proved: bytes) -> None:
+    if read_back != proved:
+        raise proof.ProofError("what was read back is not what was written")
 
 
 def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> Survey:

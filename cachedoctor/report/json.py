@@ -27,7 +27,7 @@ class Report:
     def render(self, analysis: Analysis, style: Style) -> str:
         """The document, indented by two; the style makes no difference."""
         text = orjson.dumps(document(analysis), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-        return _UNPRINTABLE.sub(_escape, text)
+        return escaped(text)
 
 
 def document(analysis: Analysis) -> dict[str, Any]:
@@ -38,12 +38,12 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "tool": {"name": "cachedoctor", "version": __version__},
         "inputs": [
             {
-                "source": _clean(item.source),
+                "source": clean(item.source),
                 "kind": item.kind,
-                "digest": _clean(item.digest),
+                "digest": clean(item.digest),
                 "bytes": item.size,
                 "manifest_bytes": item.manifest_size,
-                "platform": _clean(item.platform),
+                "platform": clean(item.platform),
                 "records": len(item.config.digests),
                 "layers": len(item.config.blobs),
             }
@@ -62,11 +62,11 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "rule": finding.rule,
                 "name": finding.name,
                 "severity": str(finding.severity),
-                "message": _clean(finding.message),
+                "message": clean(finding.message),
                 "help": "\n".join(finding.help),
                 "affects": finding.affects,
-                "source": _clean(finding.source),
-                "records": [item if isinstance(item, int) else _clean(item) for item in finding.records],
+                "source": clean(finding.source),
+                "records": [item if isinstance(item, int) else clean(item) for item in finding.records],
                 "count": finding.count,
             }
             for finding in analysis.findings
@@ -75,11 +75,12 @@ def document(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _escape(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"
+def escaped(text: str) -> str:
+    """A JSON document with everything escaped that could steer a terminal."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Text that UTF-8 can hold: a file name may bear bytes that are none."""
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -103,7 +104,7 @@ def _graph(analysis: Analysis) -> dict[str, Any]:
 
 def _loops(analysis: Analysis) -> list[dict[str, Any]]:
     survey = analysis.survey
-    digests = [_clean(survey.graph.digests[record]) for record in survey.merged.records]
+    digests = [clean(survey.graph.digests[record]) for record in survey.merged.records]
     return [
         {
             "records": [digests[item] for item in loop.items],
@@ -125,8 +126,8 @@ def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
             {
                 "input": document,
                 "record": record,
-                "digest": _clean(digest),
-                "label": _clean(analysis.labels.get(digest, "")),
+                "digest": clean(digest),
+                "label": clean(analysis.labels.get(digest, "")),
                 "fan_out": spot.fan_out,
                 "calls": _number(spot.calls),
                 "share": spot.calls / total,

@@ -1,0 +1,127 @@
+"""`cachedoctor repair`: write a cache that imports, has no loops, and loses nothing."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from cachedoctor.cli import options
+from cachedoctor.cli.output import Output, fail, progress, warn
+
+_UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def _bytes(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """A number of bytes, with a unit or without: `1048576`, `1MiB`, `1 MB`."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,15}) ?([KMG]i?B)?", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size such as 1048576 or 1MiB")
+    return int(match[1]) * _UNITS[match[2] or ""]
+
+
+@click.command()
+@options.sources
+@click.option("--output", "-o", metavar="DEST", help="A file, oci:DIR[:TAG], or an OCI layout folder.")
+@click.option("--in-place", is_flag=True, help="Write into the layout that is read; --tag names the tag to set.")
+@click.option("--force", is_flag=True, help="Replace the file or tag that is there.")
+@click.option("--dry-run", is_flag=True, help="Report what would be written, and write nothing.")
+@click.option(
+    "--prune",
+    type=click.Choice(["none", "minimal"]),
+    default="none",
+    show_default=True,
+    help="minimal: keep one alternative for each input, the cheapest.",
+)
+@click.option(
+    "--max-calls",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Remove alternatives until the loop check makes at most N calls.",
+)
+@click.option(
+    "--max-bytes", callback=_bytes, metavar="N", help="Remove alternatives until the config has at most N bytes."
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["cheapest", "definition", "content"]),
+    default="cheapest",
+    show_default=True,
+    help="What decides between alternatives that cost the same.",
+)
+@click.option("--drop-oldest", is_flag=True, help="Let --max-bytes give up records with the oldest results.")
+@click.option("--format", "-f", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@options.tag
+@options.platform
+@options.verbosity
+@options.color
+def repair(
+    sources: tuple[str, ...],
+    output: str | None,
+    in_place: bool,
+    force: bool,
+    dry_run: bool,
+    prune: str,
+    max_calls: int | None,
+    max_bytes: int | None,
+    prefer: str,
+    drop_oldest: bool,
+    format: str,
+    tag: str | None,
+    platform: str | None,
+    quiet: bool,
+    verbose: bool,
+    no_color: bool,
+) -> None:
+    """Write a cache that imports, has no loops, and loses nothing.
+
+    Several SOURCEs become one cache. Nothing is written before what was written has been read back and found to have
+    every record that could be derived and every result.
+
+    \b
+    Examples:
+      cachedoctor repair manifest.json -o repaired.json
+      cachedoctor repair tag-a.json tag-b.json -o joined.json --max-bytes 1MiB
+      cachedoctor repair oci:cache:main -o oci:cache:repaired
+    """
+    from cachedoctor.errors import InputError
+    from cachedoctor.repair import destination, proof
+    from cachedoctor.repair.repair import LimitError, Options
+    from cachedoctor.repair.repair import repair as mend
+    from cachedoctor.report import repaired as reports
+    from cachedoctor.sources import load
+
+    if in_place and (output or len(sources) > 1):
+        raise click.UsageError("--in-place takes one layout, and no --output")
+    if not (in_place or output or dry_run):
+        raise click.UsageError("say where to write: -o DEST, --in-place, or --dry-run")
+    out = Output(None, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    chosen = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest)
+    try:
+        with progress(quiet) as told:
+            documents = [
+                document
+                for source in sources
+                for document in load(source, tag=None if in_place else tag, platform=platform)
+            ]
+            place = None
+            if in_place:
+                folder = destination.layout_folder(documents[0])
+                moved = tag or destination.tag_of(documents[0], folder)
+                place = destination.destination(f"oci:{folder}", documents, force=True, tag=moved)
+            elif output:
+                place = destination.destination(output, documents, force=force)
+            made = mend(documents, chosen, told)
+            if place and not dry_run:
+                told("writing")
+                place.write(made.config, made.data, made.check)
+        text = reports.render(made, None if dry_run else place, format, out.style)
+    except (InputError, LimitError) as error:
+        fail(str(error))
+    except proof.ProofError as error:
+        fail(f"nothing was written: {error}; please report this as a bug of cachedoctor, with the cache")
+    for warning in made.warnings:
+        warn(warning)
+    out.write(text)

@@ -1,0 +1,276 @@
+"""Repaired caches import, have no loops, and lost nothing: judged by an importer that shares no code."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.cacheconfig import decode, encode
+from cachedoctor.repair import proof
+from cachedoctor.repair.repair import LimitError, Options, Repaired, repair
+from cachedoctor.sources import CacheDocument, load
+from tests import independent
+from tests.support import FIXTURES, digest, document, layers, record
+
+EXPECTED = json.loads((FIXTURES / "expected.json").read_text())
+CASES = {name: case["inputs"] for name, case in EXPECTED.items()} | {
+    "export-stuck": ["exporter-state/export-stuck.json"]
+}
+SMALL = [name for name in CASES if name not in ("accumulated", "too-large")]
+
+
+def documents(names: list[str]) -> list[CacheDocument]:
+    return [one for name in names for one in load(str(FIXTURES / name))]
+
+
+def raw(names: list[str]) -> list[dict[str, Any]]:
+    return [independent.parse((FIXTURES / name).read_bytes()) for name in names]
+
+
+def again(data: bytes) -> CacheDocument:
+    return CacheDocument("again", "cache-config", decode(orjson.loads(data), "again"), "", len(data), None, None, "")
+
+
+def imports(made: Repaired) -> None:
+    out = independent.parse(made.data)
+    assert independent.refusals(out) == []
+    assert not independent.has_loop(out)
+    assert len(independent.derivable(out)) == len(out.get("records", []))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_captures_import_and_keep_as_many_links_as_buildkit(case: str) -> None:
+    made = repair(documents(CASES[case]), Options())
+    imports(made)
+    assert (made.lost.records, made.lost.results) == (0, 0)
+    measured = EXPECTED.get(case, {}).get("importer_ge_0_25", {})
+    if "records" in measured:
+        assert made.after.records in measured["records"]
+        assert made.after.links >= max(measured["links"])
+        assert made.after.layers >= max(measured["layers"])
+
+
+@pytest.mark.parametrize("case", SMALL)
+@pytest.mark.parametrize(
+    "options", [Options(), Options(minimal=True), Options(max_calls=2_000)], ids=["", "min", "calls"]
+)
+def test_captures_lose_nothing(case: str, options: Options) -> None:
+    made = repair(documents(CASES[case]), options)
+    imports(made)
+    assert independent.contents(raw(CASES[case])) == independent.contents([independent.parse(made.data)])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_repairing_twice_changes_nothing(case: str) -> None:
+    for options in (Options(), Options(minimal=True)):
+        once = repair(documents(CASES[case]), options).data
+        assert repair([again(once)], options).data == once
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (FIXTURES / "manifests").glob("*.json")))
+def test_what_buildkit_wrote_is_encoded_byte_for_byte(name: str) -> None:
+    data = (FIXTURES / "manifests" / name).read_bytes()
+    assert encode(decode(orjson.loads(data), name)) == data
+
+
+@pytest.mark.parametrize(
+    "case", ["chain-16", "diamond-20", "diamond-28", "service", "tag-a", "tag-b", "s3-backend", "too-large"]
+)
+def test_a_clean_cache_comes_back_byte_for_byte(case: str) -> None:
+    made = repair(documents(CASES[case]), Options())
+    assert made.data == (FIXTURES / CASES[case][0]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("case", "calls"), [("diamond-20", 464), ("diamond-28", 872), ("shared-copies-t3", 356), ("export-stuck", 406)]
+)
+def test_the_cheapest_equal_cache(case: str, calls: int) -> None:
+    assert repair(documents(CASES[case]), Options(minimal=True)).after.calls == calls
+
+
+def test_the_limit_of_bytes_takes_hardly_more_links_than_it_must() -> None:
+    limit = 1 << 20
+    origin = documents(CASES["too-large"])
+    whole = independent.parse((FIXTURES / "manifests/too-large.json").read_bytes())
+    sizes = sorted(
+        (
+            size
+            for one in whole["records"]
+            for alternatives in one.get("inputs", [])
+            for size in sorted(len(json.dumps(link, separators=(",", ":"))) + 1 for link in alternatives)[1:]
+        ),
+        reverse=True,
+    )
+    excess, fewest = (FIXTURES / "manifests/too-large.json").stat().st_size - limit, 0
+    while excess > 0:
+        excess -= sizes[fewest]
+        fewest += 1
+    for prefer in ("cheapest", "definition", "content"):
+        made = repair(origin, Options(max_bytes=limit, prefer=prefer))
+        imports(made)
+        assert len(made.data) <= limit
+        assert (made.lost.records, made.lost.results) == (0, 0)
+        assert made.removed.pruned_links <= fewest * 1.02
+        records, results = independent.contents([]), made.after.results
+        assert records == independent.contents([])
+        assert results == 87
+
+
+@pytest.mark.parametrize("limit", [10**12, 10**6, 5_000])
+def test_the_limit_of_calls_holds_and_leaves_ways(limit: int) -> None:
+    origin = documents(CASES["accumulated"])
+    made = repair(origin, Options(max_calls=limit))
+    imports(made)
+    assert made.after.calls <= limit
+    assert made.after.links > repair(origin, Options(minimal=True)).after.links
+
+
+def test_limits_that_cannot_be_reached() -> None:
+    origin = documents(CASES["diamond-20"])
+    with pytest.raises(LimitError, match="the fewest that keep every record are 464"):
+        repair(origin, Options(max_calls=463))
+    assert repair(origin, Options(max_calls=464)).after.calls == 464
+    with pytest.raises(LimitError, match="it is still"):
+        repair(origin, Options(max_bytes=10_000))
+
+
+def test_giving_up_the_oldest() -> None:
+    origin = documents(CASES["diamond-20"])
+    made = repair(origin, Options(max_bytes=10_000, drop_oldest=True))
+    imports(made)
+    assert 9_000 < len(made.data) <= 10_000
+    assert made.lost.records == len(made.removed.dropped_records) > 0
+    before, _ = independent.contents(raw(CASES["diamond-20"]))
+    after, _ = independent.contents([independent.parse(made.data)])
+    assert sorted((before - after).elements()) == sorted(made.removed.dropped_records)
+
+
+def test_the_oldest_leaf_goes_first() -> None:
+    records = [record("root"), record("old", [0], layer=0), record("new", [0], layer=0)]
+    records[1]["layers"][0]["createdAt"] = "2026-11-24T08:00:00.9Z"
+    records[2]["layers"][0]["createdAt"] = "2026-11-24T08:00:00.91Z"
+    size = len(repair([document(records, layers(-1))], Options()).data)
+    made = repair([document(records, layers(-1))], Options(max_bytes=size - 1, drop_oldest=True))
+    assert made.removed.dropped_records == [digest("old")]
+
+
+def test_dates_decide_between_results() -> None:
+    """Oldest first: BuildKit up to v0.24 keeps the last, later ones the newest."""
+    one = record("root", layer=0)
+    one["layers"] = [
+        {"layer": 0, "createdAt": "2026-11-24T08:00:00.5Z"},
+        {"layer": 1, "createdAt": "2026-11-24T08:00:00.49Z"},
+        {"layer": 2, "createdAt": "2026-11-24T10:00:00+02:00"},
+        {"layer": 0, "createdAt": "2026-11-24T08:00:00.6Z"},
+    ]
+    out = independent.parse(repair([document([one], layers(-1, -1, -1))], Options()).data)
+    assert [result["layer"] for result in out["records"][0]["layers"]] == [2, 1, 0]
+    assert out["records"][0]["layers"][2]["createdAt"] == "2026-11-24T08:00:00.6Z"
+
+
+def test_annotations_and_unknown_fields_of_layers_survive() -> None:
+    odd = [{**layer, "annotations": {"size": 5, "b": "<&>"}, "more": [1]} for layer in layers(-1)]
+    made = repair([document([record("root", layer=0), {**record("x", [0]), "note": 1}], odd)], Options())
+    assert independent.parse(made.data)["layers"] == odd
+    assert b"\\u003c\\u0026\\u003e" in made.data
+    assert "records[].note" in made.warnings[0]
+
+
+def test_everything_that_is_mended_is_counted() -> None:
+    records = [
+        record("root", layer=0),
+        record("twin", [0], layer=1),
+        record("twin", [0], layer=1),
+        record("empty", []),
+        record("dead", [3]),
+        record("kept", [0, 4, 99], layer=7),
+        record("lost blob", [0], layer=2),
+        record("a", [0, 8]),
+        record("b", [7]),
+    ]
+    listed = frozenset({digest("layer 0"), digest("layer 1")})
+    made = repair([document(records, layers(-1, 0, -1, -1), blobs=listed)], Options())
+    imports(made)
+    removed = made.removed
+    assert (removed.duplicate_records, removed.dead_records, removed.invalid_records) == (1, 1, 1)
+    assert (removed.looping_links, removed.dangling_links) == (1, 2)
+    assert (removed.duplicate_results, removed.dangling_results, removed.missing_blob_results) == (1, 1, 1)
+    assert removed.unused_layers == 2
+    assert (made.lost.records, made.lost.results) == (0, 0)
+
+
+def test_the_proof_refuses_what_lost_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repair that drops a result, or an alternative that was needed, does not get past its proof."""
+    from cachedoctor.repair import repair as module
+
+    origin = documents(CASES["service"])
+
+    def forgetful(change: Any) -> Any:
+        def wrong(config: Any) -> bytes:
+            parsed = json.loads(encode(config))
+            change(parsed)
+            return json.dumps(parsed).encode()
+
+        return wrong
+
+    def drop_result(parsed: dict[str, Any]) -> None:
+        parsed["records"][0].pop("layers")
+
+    def drop_record(parsed: dict[str, Any]) -> None:
+        parsed["records"].pop()
+
+    def empty(parsed: dict[str, Any]) -> None:
+        parsed["records"][0]["inputs"] = [[]]
+
+    def loop(parsed: dict[str, Any]) -> None:
+        parsed["records"][0]["inputs"] = [[{"link": 0}, *parsed["records"][0]["inputs"][0]]]
+
+    for change in (drop_result, drop_record, empty, loop):
+        monkeypatch.setattr(module, "encode", forgetful(change))
+        with pytest.raises(proof.ProofError):
+            repair(origin, Options())
+
+
+@st.composite
+def caches(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """One or two small documents, with cycles, empty inputs and indices outside among them."""
+    made = []
+    for _ in range(draw(st.integers(1, 2))):
+        count = draw(st.integers(0, 7))
+        depth = draw(st.integers(0, 3))
+        listed = [
+            {"blob": draw(st.sampled_from("xyz")), "parent": draw(st.integers(-1, index - 1))} for index in range(depth)
+        ]
+        link = st.fixed_dictionaries(
+            {"selector": st.sampled_from(["", "s"]), "link": st.integers(0, max(0, count))},
+        )
+        records = []
+        for _ in range(count):
+            inputs = draw(st.lists(st.lists(link, max_size=3), max_size=2))
+            one: dict[str, Any] = {"digest": draw(st.sampled_from("ABC")), "inputs": inputs}
+            if depth and draw(st.booleans()):
+                one["layers"] = [{"layer": draw(st.integers(0, depth - 1)), "createdAt": "2026-11-24T08:00:00Z"}]
+            records.append(one)
+        made.append({"layers": listed, "records": records})
+    return made
+
+
+@settings(max_examples=600, deadline=None)
+@given(caches(), st.sampled_from([Options(), Options(minimal=True), Options(max_calls=30)]))
+def test_nothing_is_lost_on_any_graph(made: list[dict[str, Any]], options: Options) -> None:
+    origin = [document(copy.deepcopy(one["records"]), copy.deepcopy(one["layers"])) for one in made]
+    try:
+        out = repair(origin, options)
+    except LimitError:
+        assert repair(origin, Options(minimal=True)).after.calls > 30
+        return
+    imports(out)
+    assert independent.contents(made) == independent.contents([independent.parse(out.data)])
+    assert repair([again(out.data)], options).data == out.data
+    assert independent.parse(out.data).get("records", []) or out.after.records == 0
