@@ -68,14 +68,16 @@ class LoopCheckCost:
 def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: MergedGraph) -> LoopCheckCost:
     """Count the loop-check calls of the next export.
 
-    `merged` is the graph under `merge`. Where that is proved to be what every order reaches, it is counted once.
+    `merged` is the graph at the fixpoint. Where it is proved that every order reaches the same, that is counted once.
     Otherwise the merge of that exporter is replayed in seeded orders, as many as the budget allows. With loops the
     count depends on the order of the walk: one depth-first pass cuts them, then the paths are counted.
     """
-    if merge.order_free:
-        acyclic = loops.cut(merged)
+    item = merge.every_order
+    if item is not None:
+        same = merged if item == merge.item else quotient(graph, order, item)
+        acyclic = loops.cut(same)
         if not acyclic.removed:
-            return LoopCheckCost([_order(merged, acyclic)], True, acyclic, merged.records, merge.item)
+            return LoopCheckCost([_order(same, acyclic)], True, acyclic, same.records, item)
     exporter = Exporter(graph, order)
     count = max(1, min(MOST_ORDERS, ORDER_BUDGET // (graph.size + len(graph.links) + 1)))
     replays = [_replay(exporter, graph, order, seed) for seed in range(count)]

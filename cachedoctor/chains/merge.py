@@ -22,9 +22,12 @@ class Merge:
     """A partition of the records into items."""
 
     item: list[int]
-    """The item of each record, named by the smallest record in it; dead records stand alone."""
-    order_free: bool
-    """Whether BuildKit v0.9 to v0.24 is proved to reach this very partition in whatever order it walks."""
+    """The item of each record at the fixpoint, named by the smallest record in it; dead records stand alone."""
+    every_order: list[int] | None
+    """The partition that BuildKit v0.9 to v0.24 are proved to reach in whatever order they walk, `None` if unproved.
+
+    It may be finer than `item`: their rule is stricter.
+    """
     complete: bool
     """Whether the fixpoint was reached; if not, some records that are one may still be told apart."""
 
@@ -42,17 +45,14 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     item = list(range(graph.size))
     repeated = _repeated(graph, order)
     if not repeated:
-        return Merge(item, order_free=True, complete=True)
+        return Merge(item, every_order=item, complete=True)
     inputs_of = _inputs_alive(graph, order)
     same_arity = _merge_identical(graph, repeated, inputs_of, item)
     first = [record for record in repeated if item[record] == record]
     closure = _Closure(graph, _repeated(graph, first), inputs_of, item)
-    order_free = same_arity and not closure.could_merge()
-    complete = True
-    if not order_free:
-        complete = closure.run()
-        item = closure.items()
-    return Merge(item, order_free, complete)
+    every_order = list(item) if same_arity and not closure.could_merge() else None
+    complete = closure.run()
+    return Merge(closure.items(), every_order, complete)
 
 
 def _repeated(graph: Graph, records: Sequence[int]) -> list[int]:

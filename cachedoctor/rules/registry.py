@@ -12,7 +12,8 @@ _FRESH = (
     "Start afresh: export to a new cache tag from a new builder, importing nothing for one build. A new tag alone is "
     "filled again with what the builder's own store remembers."
 )
-_ANEW = "Delete the cache, or export to a new tag: BuildKit does not mend it by importing it."
+_REPAIR = "cachedoctor repair SOURCE -o DEST mends it, and keeps every record that can be derived and every result."
+_ANEW = "Or delete the cache, or export to a new tag: BuildKit does not mend it by importing it."
 _MIN = (
     "mode=min is no cure: it exports fewer results and layers, but all records, and so all paths; what helps is not to "
     "export on every build."
@@ -26,6 +27,8 @@ RULES: tuple[Rule, ...] = (
         Severity.ERROR,
         "every BuildKit up to v0.32 (a higher limit is proposed, not released)",
         (
+            "cachedoctor repair SOURCE -o DEST --max-bytes 1MiB removes as few alternatives as reach the limit, and "
+            "keeps every record and every result.",
             _FRESH,
             "Give each Dockerfile or target its own cache tag, and import only that one.",
             "Or export an inline cache (type=inline): it has no such limit, and holds the final stage's results.",
@@ -38,12 +41,12 @@ RULES: tuple[Rule, ...] = (
         "empty-input",
         Severity.ERROR,
         "v0.25 and later refuse the cache; older ones drop the record",
-        (_ANEW, "Until then an importer before v0.25 still reads the rest of it."),
+        (_REPAIR, _ANEW, "Until then an importer before v0.25 still reads the rest of it."),
         document.empty_input,
     ),
-    Rule("CD103", "record-cycle", Severity.ERROR, _ALL, (_ANEW,), document.record_cycle),
-    Rule("CD104", "bad-index", Severity.ERROR, _ALL, (_ANEW,), document.bad_index),
-    Rule("CD105", "layer-cycle", Severity.ERROR, _ALL, (_ANEW,), document.layer_cycle),
+    Rule("CD103", "record-cycle", Severity.ERROR, _ALL, (_REPAIR, _ANEW), document.record_cycle),
+    Rule("CD104", "bad-index", Severity.ERROR, _ALL, (_REPAIR, _ANEW), document.bad_index),
+    Rule("CD105", "layer-cycle", Severity.ERROR, _ALL, (_REPAIR, _ANEW), document.layer_cycle),
     Rule(
         "CD106",
         "dangling-tag",
@@ -64,8 +67,8 @@ RULES: tuple[Rule, ...] = (
             _UPGRADE + " It merges without walking paths, and exports this cache at once.",
             "Have fewer diamonds in the Dockerfile: a stage that is copied from on several ways, which meet again "
             "later, doubles the paths each time. The hotspots show where.",
-            "A cache that grew over many imports can be pruned to fewer alternatives. That does not help where the "
-            "Dockerfile itself has the diamonds: the exporter makes both alternatives of every step anew.",
+            "If the cache grew over many imports: cachedoctor repair SOURCE -o DEST --max-calls N. It does not help "
+            "where the Dockerfile itself has the diamonds: the exporter makes both alternatives of every step anew.",
             _FRESH,
             _MIN,
             "If an export is stuck now: cancelling the build does not stop the loop check. Restart buildkitd.",
@@ -101,7 +104,8 @@ RULES: tuple[Rule, ...] = (
         "v0.9 to v0.24 remove links by chance; v0.25 and later as they come",
         (
             "Do not copy the same content to and fro between stages: copy it from where it was made.",
-            "Import these tags one at a time: each may be clean alone.",
+            "cachedoctor repair SOURCE... -o DEST joins them, and cuts loops where every record can still be derived.",
+            "Or import these tags one at a time: each may be clean alone.",
             _FRESH,
         ),
         export.merge_loop,
@@ -111,7 +115,7 @@ RULES: tuple[Rule, ...] = (
         "duplicate-records",
         Severity.NOTE,
         _ALL,
-        ("Nothing has to be done: BuildKit v0.25 and later merge them at the next export.",),
+        ("Nothing has to be done: cachedoctor repair, and BuildKit v0.25 and later at the next export, merge them.",),
         waste.duplicate_records,
     ),
     Rule(
@@ -119,7 +123,7 @@ RULES: tuple[Rule, ...] = (
         "dead-record",
         Severity.NOTE,
         _ALL,
-        ("They only take room; the next export of BuildKit leaves them out.",),
+        ("They only take room; cachedoctor repair and the next export of BuildKit leave them out.",),
         waste.dead_record,
     ),
     Rule(
@@ -133,7 +137,14 @@ RULES: tuple[Rule, ...] = (
         ),
         waste.missing_blob,
     ),
-    Rule("CD304", "unused-layer", Severity.NOTE, _ALL, ("They only take room.",), waste.unused_layer),
+    Rule(
+        "CD304",
+        "unused-layer",
+        Severity.NOTE,
+        _ALL,
+        ("They only take room; cachedoctor repair leaves them out.",),
+        waste.unused_layer,
+    ),
 )
 
 

@@ -1,0 +1,274 @@
+"""The real command: what it writes, what it refuses to touch, and what is left when it is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import independent
+from tests.support import FIXTURES, run
+
+TOO_LARGE = FIXTURES / "manifests/too-large.json"
+SERVICE = FIXTURES / "manifests/service.json"
+LOOP = FIXTURES / "exporter-state/export-loop.json"
+TAGS = (FIXTURES / "manifests/tag-a.json", FIXTURES / "manifests/tag-b.json")
+CONFIG = "74130241ac664423bff288890af130b7ffda324a039719bd7a705be33235e006"
+LISTED = FIXTURES / "layouts/v0.32.2-docker-list"
+IMAGE_MANIFEST = FIXTURES / "layouts/v0.21.1-image-manifest"
+
+
+def report(*arguments: str | Path) -> dict[str, Any]:
+    got = run("repair", *arguments, "--format", "json")
+    assert got.returncode == 0, got.stderr
+    parsed = json.loads(got.stdout)
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def refused(*arguments: str | Path) -> str:
+    got = run("repair", *arguments)
+    text = got.stderr.decode()
+    assert got.returncode == 2
+    assert got.stdout == b""
+    assert "Traceback" not in text
+    return text
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_joins_two_tags_into_a_file(tmp_path: Path) -> None:
+    target = tmp_path / "joined.json"
+    told = report(*TAGS, "-o", target)
+    written = independent.parse(target.read_bytes())
+    assert not independent.has_loop(written)
+    assert told["lost"] == {"records": 0, "results": 0}
+    assert told["output"] == {**told["output"], "path": str(target), "bytes": target.stat().st_size}
+    assert (told["before"]["records"], told["after"]["records"]) == (26, 15)
+    assert told["removed"]["records"]["duplicate"] == 11
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_keys_of_the_contract(tmp_path: Path) -> None:
+    told = report(LOOP, "-o", tmp_path / "out.json")
+    assert told["command"] == "repair"
+    for side in ("before", "after"):
+        assert {"records", "links", "layers", "results", "bytes", "calls", "loops"} <= told[side].keys()
+        assert told[side]["calls"].keys() == {"value", "log10"}
+    assert {"loop", "pruned", "dangling"} <= told["removed"]["links"].keys()
+    assert {"duplicate", "dead", "invalid"} <= told["removed"]["records"].keys()
+    assert told["removed"]["layers"].keys() == {"unused"}
+    assert told["output"].keys() == {"path", "digest", "bytes"}
+
+
+def test_the_screen_says_what_went_and_what_it_means(tmp_path: Path) -> None:
+    lines = run("repair", LOOP, "-o", "out.json", cwd=tmp_path).stdout.decode().splitlines()
+    assert lines[0].startswith("Written to out.json: ")
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    assert "every record that can be derived and every result is in it" in text
+    assert "It does not change the Dockerfile" in text
+
+
+def test_a_file_that_is_there_is_replaced_only_with_force(tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    target.write_text("mine")
+    assert "--force replaces it" in refused(SERVICE, "-o", target)
+    assert target.read_text() == "mine"
+    report(SERVICE, "-o", target, "--force")
+    assert target.read_bytes() == SERVICE.read_bytes()
+
+
+def test_the_input_may_be_the_output_by_force(tmp_path: Path) -> None:
+    file = tmp_path / "cache.json"
+    shutil.copy(LOOP, file)
+    report(file, "-o", file, "--force")
+    assert not independent.refusals(independent.parse(file.read_bytes()))
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    told = report(SERVICE, "-o", tmp_path / "out.json", "--dry-run")
+    assert told["output"]["path"] is None
+    assert list(tmp_path.iterdir()) == []
+    assert report(SERVICE, "--dry-run")["lost"] == {"records": 0, "results": 0}
+
+
+@pytest.mark.parametrize("limit", ["1048576", "1MiB", "1024 KiB", "1.1MB", "-5", "x", "1m"])
+def test_sizes(limit: str, tmp_path: Path) -> None:
+    got = run("repair", TOO_LARGE, "-o", tmp_path / "out.json", "--max-bytes", limit)
+    good = limit in ("1048576", "1MiB", "1024 KiB")
+    assert got.returncode == (0 if good else 2)
+    assert (tmp_path / "out.json").exists() is good
+    if good:
+        assert (tmp_path / "out.json").stat().st_size <= 1 << 20
+
+
+def test_what_cannot_be_reached_is_refused(tmp_path: Path) -> None:
+    assert "--drop-oldest may give up" in refused(TOO_LARGE, "-o", tmp_path / "out", "--max-bytes", "10KB")
+    told = report(TOO_LARGE, "-o", tmp_path / "out", "--max-bytes", "40KB", "--drop-oldest")
+    assert told["lost"]["records"] == len(told["removed"]["records"]["dropped"]) > 0
+
+
+def test_it_must_be_said_where_to_write() -> None:
+    assert "say where to write" in refused(SERVICE)
+    assert "--in-place takes one layout" in refused(SERVICE, "-o", "x", "--in-place")
+
+
+@pytest.mark.parametrize("layout", [LISTED, IMAGE_MANIFEST])
+def test_a_layout_is_complete(layout: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new"
+    told = report(layout, "-o", f"oci:{target}:main")
+    assert told["output"]["path"] == f"oci:{target}:main"
+    analyzed = json.loads(run("analyze", f"oci:{target}:main", "--format", "json").stdout)
+    assert analyzed["inputs"][0]["digest"] == told["output"]["digest"]
+    assert analyzed["findings"] == []
+    before = {name: data for name, data in tree(layout).items() if "sha256" in name}
+    assert tree(target).items() >= before.items()
+
+
+def test_a_tag_of_a_layout_is_moved_only_with_force(tmp_path: Path) -> None:
+    target = tmp_path / "new"
+    report(LISTED, "-o", f"{target}/")
+    before = tree(target)
+    assert "has a tag 'latest' already" in refused(LISTED, "-o", target)
+    report(LISTED, "-o", f"oci:{target}:other")
+    report(LISTED, "-o", target, "--force")
+    after = tree(target)
+    index = json.loads(after.pop("index.json"))
+    assert sorted(one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]) == [
+        "latest",
+        "other",
+    ]
+    before.pop("index.json")
+    assert after == before
+
+
+def test_in_place_moves_its_own_tag_or_sets_one(tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    shutil.copytree(LISTED, layout)
+    before = tree(layout)
+    report(layout, "--in-place", "--tag", "fixed", "--prune", "minimal")
+    assert {"latest", "fixed"} == tags(layout)
+    report(layout, "--in-place", "--prune", "minimal")
+    assert {"latest", "fixed"} == tags(layout)
+    after = tree(layout)
+    assert all(after[name] == data for name, data in before.items() if name != "index.json")
+    links = [run("analyze", f"oci:{layout}:{tag}", "-f", "json").stdout for tag in ("latest", "fixed")]
+    origin = independent.parse((LISTED / "blobs/sha256" / CONFIG).read_bytes())
+    inputs = sum(len(one.get("inputs", [])) for one in origin["records"])
+    assert {json.loads(one)["graph"]["links"] for one in links} == {inputs}
+
+
+def tags(layout: Path) -> set[str]:
+    index = json.loads((layout / "index.json").read_text())
+    return {one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]}
+
+
+def test_a_config_alone_makes_no_layout(tmp_path: Path) -> None:
+    assert "write the cache config to a file instead" in refused(SERVICE, "-o", f"oci:{tmp_path / 'new'}")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_layout_that_lacks_a_layer_is_not_copied(tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    shutil.copytree(LISTED, layout)
+    (layout / "blobs/sha256/d5ed593fedf6f6b7ed1023e53c65bce8eb3617ce113187f0788fbc11049f6e25").unlink()
+    assert "a layer that is not there" in refused(layout, "-o", f"oci:{tmp_path / 'new'}")
+    assert not (tmp_path / "new/index.json").exists()
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    assert "cannot write it" in refused(SERVICE, "-o", tmp_path / "no" / "out.json")
+    (tmp_path / "file").write_text("")
+    assert "cannot write it" in refused(LISTED, "-o", f"oci:{tmp_path / 'file' / 'layout'}")
+
+
+def limited() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files fails a write in its midst, as a full disk does."""
+    target = tmp_path / "out.json"
+    target.write_text("old")
+    got = subprocess.run(
+        [sys.executable, "-m", "cachedoctor", "repair", str(TOO_LARGE), "-o", str(target), "--force"],
+        capture_output=True,
+        check=False,
+        preexec_fn=limited,
+    )
+    assert got.returncode == 2
+    assert got.stderr.count(b"\n") == 1
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("layout", [False, True])
+def test_killed_at_any_moment(layout: bool, tmp_path: Path) -> None:
+    """The target is whole or as it was, and the input is untouched."""
+    choose = random.Random(1)
+    source = tmp_path / "source"
+    if layout:
+        shutil.copytree(LISTED, source)
+    else:
+        shutil.copy(TOO_LARGE, source)
+    target = tmp_path / "target"
+    arguments = [str(source), "-o", f"oci:{target}:t" if layout else str(target), "--force"]
+    start = time.monotonic()
+    assert run("repair", *arguments).returncode == 0
+    whole = time.monotonic() - start
+    origin = tree(source) if layout else source.read_bytes()
+    expected = tree(target) if layout else target.read_bytes()
+    killed = 0
+    for _ in range(25):
+        shutil.rmtree(target, ignore_errors=True)
+        target.unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cachedoctor", "repair", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(whole * choose.uniform(0.3, 1.1))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+        if layout:
+            if (target / "index.json").exists():
+                assert {name: data for name, data in tree(target).items() if "/." not in name} == expected
+        elif target.exists():
+            assert target.read_bytes() == expected
+        assert (tree(source) if layout else source.read_bytes()) == origin
+    assert killed > 5
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "12345"])
+def test_the_same_bytes_whatever_the_hash_seed(seed: str, tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    got = run("repair", *TAGS, LOOP, "-o", target, "-q", env={"PYTHONHASHSEED": seed})
+    assert got.returncode == 0
+    other = tmp_path / "other.json"
+    assert run("repair", *TAGS, LOOP, "-o", other, "-q", env={"PYTHONHASHSEED": "7"}).returncode == 0
+    assert target.read_bytes() == other.read_bytes()
+
+
+def test_unknown_fields_are_reported(tmp_path: Path) -> None:
+    file = tmp_path / "cache.json"
+    file.write_text('{"records":[{"digest":"a","note":1}]}')
+    got = run("repair", file, "-o", tmp_path / "out.json")
+    assert b"records[].note" in got.stderr
+    assert os.fspath(file).encode() in got.stderr
