@@ -17,6 +17,7 @@ from cachedoctor.errors import InputError
 from cachedoctor.files import write_atomically
 from cachedoctor.sources import CacheDocument, digests
 from cachedoctor.sources.interface import MOST_MANIFEST_BYTES
+from cachedoctor.sources.json import parse
 from cachedoctor.sources.layout import FolderStore
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -100,7 +101,7 @@ class LayoutDestination:
         if not Path(self.folder, "index.json").exists():
             return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
         store = FolderStore(self.folder, self.folder)
-        index = orjson.loads(store.file("index.json", MOST_MANIFEST_BYTES))
+        index = parse(store.file("index.json", MOST_MANIFEST_BYTES), self.folder, "index.json")
         listed = index.get("manifests") if isinstance(index, dict) else None
         if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
             raise InputError(self.folder, "index.json", "expected an OCI index")
@@ -118,16 +119,17 @@ class LayoutDestination:
         }
         index["manifests"] = [one for one in index["manifests"] if _tag(one) != self.tag] + [named]
 
-    def _manifest(self, config: CacheConfig, data: bytes) -> dict[str, Any]:
+    def _manifest(self, config: CacheConfig, encoded: bytes) -> dict[str, Any]:
         """A manifest of the kind of the first source, with the descriptors that the sources have for the layers."""
         known: dict[str, Any] = {}
         for document, folder in self.sources:
             store = FolderStore(folder, document.source)
-            parsed = orjson.loads(store.read(document.manifest_digest, document.manifest_size, MOST_MANIFEST_BYTES))
-            for one in parsed["layers"] if document.kind == "image-manifest" else parsed["manifests"]:
-                known.setdefault(one["digest"], one)
+            data = store.read(document.manifest_digest, document.manifest_size, MOST_MANIFEST_BYTES)
+            listed = "layers" if document.kind == "image-manifest" else "manifests"
+            for one in parse(data, document.source)[listed] or []:
+                known.setdefault(one.get("digest"), one)
         layers = [known[blob] for blob in dict.fromkeys(config.blobs)]
-        own = {"mediaType": MEDIA_TYPE, "digest": digests.of(data), "size": len(data)}
+        own = {"mediaType": MEDIA_TYPE, "digest": digests.of(encoded), "size": len(encoded)}
         kind = self.sources[0][0].kind
         if kind == "image-manifest":
             return {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": own, "layers": layers}
@@ -193,7 +195,8 @@ def destination(target: str, documents: Sequence[CacheDocument], *, force: bool,
 
 def tag_of(document: CacheDocument, folder: str) -> str:
     """The tag under which a layout has a document, `latest` where it has none."""
-    index = orjson.loads(FolderStore(folder, document.source).file("index.json", MOST_MANIFEST_BYTES))
+    data = FolderStore(folder, document.source).file("index.json", MOST_MANIFEST_BYTES)
+    index = parse(data, document.source, "index.json")
     digest = document.named_digest or document.manifest_digest
     tags = [_tag(one) for one in index["manifests"] if one.get("digest") == digest]
     return next((tag for tag in tags if isinstance(tag, str)), "latest")

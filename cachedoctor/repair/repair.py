@@ -17,6 +17,7 @@ from cachedoctor.repair import loops, proof, prune
 from cachedoctor.repair.draft import Draft, Removed, draft
 from cachedoctor.repair.proof import Lost
 from cachedoctor.sources import CacheDocument
+from cachedoctor.text import digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +92,14 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     made.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
     data = encode(config)
     progress("proving that nothing is lost")
-    after = prove(data, documents, before, made.removed)
+    after, lost = prove(data, documents, before, made.removed)
     return Repaired(
         config=config,
         data=data,
         before=_size(before, sum(document.size for document in documents)),
         after=_size(after, len(data)),
         removed=made.removed,
-        lost=proof.lost(before, blobs, after),
+        lost=lost,
         warnings=_warnings(documents),
         check=lambda read_back: _same(read_back, data),
     )
@@ -109,10 +110,10 @@ def _same(read_back: bytes, proved: bytes) -> None:
         raise proof.ProofError("what was read back is not what was written")
 
 
-def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> Survey:
+def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> tuple[Survey, Lost]:
     """Read a repaired document as any other, and hold it against those that it was made from.
 
-    Raises `proof.ProofError`.
+    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. Raises `proof.ProofError`.
     """
     try:
         config = decode(orjson.loads(data), "the repaired cache")
@@ -124,7 +125,7 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, remov
     missing = proof.lost(before, [one.blobs for one in documents], analysis.survey)
     if not removed.dropped_records and (missing.records or missing.results):
         raise proof.ProofError(f"{missing.records} records and {missing.results} results would be lost")
-    return analysis.survey
+    return analysis.survey, missing
 
 
 def _cut(made: Draft, before: Survey, options: Options) -> None:
@@ -140,7 +141,7 @@ def _limit(made: Draft, options: Options) -> None:
     if options.max_bytes is not None:
         _limit_bytes(made, options.max_bytes, options)
     if options.max_calls is not None and not prune.to_calls(made, options.max_calls, options.prefer):
-        fewest = paths.calls(made.acyclic())
+        fewest = digits(paths.calls(made.acyclic()))
         raise LimitError(f"--max-calls {options.max_calls}: the fewest that keep every record are {fewest}")
 
 
