@@ -93,11 +93,13 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     data = encode(config)
     progress("proving that nothing is lost")
     after, lost = prove(data, documents, before, made.removed)
+    size = _size(after, len(data))
+    _hold_limits(size, options)
     return Repaired(
         config=config,
         data=data,
         before=_size(before, sum(document.size for document in documents)),
-        after=_size(after, len(data)),
+        after=size,
         removed=made.removed,
         lost=lost,
         warnings=_warnings(documents),
@@ -110,10 +112,18 @@ def _same(read_back: bytes, proved: bytes) -> None:
         raise proof.ProofError("what was read back is not what was written")
 
 
+def _hold_limits(size: Size, options: Options) -> None:
+    if options.max_bytes is not None and size.bytes > options.max_bytes:
+        raise proof.ProofError(f"the repaired cache has {size.bytes} bytes, over --max-bytes")
+    if options.max_calls is not None and size.calls > options.max_calls:
+        raise proof.ProofError(f"the repaired cache takes {digits(size.calls)} calls, over --max-calls")
+
+
 def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> tuple[Survey, Lost]:
     """Read a repaired document as any other, and hold it against those that it was made from.
 
-    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. Raises `proof.ProofError`.
+    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. Raises
+    `proof.ProofError`.
     """
     try:
         config = decode(orjson.loads(data), "the repaired cache")
