@@ -21,7 +21,9 @@ def write_atomically(path: str | Path, data: bytes, check: Callable[[bytes], Non
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.stat().st_mode):
             check(data)
-            target.write_bytes(data)
+            # Without waiting for somebody to read: a pipe that nobody has open is an error.
+            with os.fdopen(os.open(target, os.O_WRONLY | os.O_NONBLOCK), "wb") as file:
+                file.write(data)
             return
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
     temporary = Path(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -51,7 +52,9 @@ def analyze(
     from cachedoctor.report import report
     from cachedoctor.sources import load
 
-    out = Output(output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    if out.path and any(_same_file(out.path, source) for source in sources):
+        fail(f"{out.path}: is the cache itself; write the report elsewhere")
     try:
         with progress(quiet) as told:
             documents = []
@@ -71,3 +74,10 @@ def analyze(
         fail(str(error))
     if exit_code and result.verdict == "error":
         sys.exit(1)
+
+
+def _same_file(first: str, second: str) -> bool:
+    try:
+        return Path(first).samefile(second)
+    except (OSError, ValueError):
+        return False

@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "markdown")
 
-sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+
+def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    if given.count("-") > 1:
+        raise click.BadParameter("standard input can be read only once")
+    return given
+
+
+sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_once)
 format = click.option(
     "--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report."
 )
 output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
-buildkit = click.option("--buildkit", metavar="VERSION", callback=None, help="Judge for this version only: v0.21.1.")
+buildkit = click.option("--buildkit", metavar="VERSION", help="Judge for this version only: v0.21.1.")
 tag = click.option("--tag", help="Which tag of a layout to read.")
 platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")
 names = click.option(

@@ -9,22 +9,24 @@ import click
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, fail, progress, warn
 
-_UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 def _bytes(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     """A number of bytes, with a unit or without: `1048576`, `1MiB`, `1 MB`."""
     if text is None:
         return None
-    match = re.fullmatch(r"(\d{1,15}) ?([KMG]i?B)?", text)
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([kmg]i?)b?)?", text, re.IGNORECASE)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no size such as 1048576 or 1MiB")
-    return int(match[1]) * _UNITS[match[2] or ""]
+        raise click.BadParameter(f"{text!r} is no size such as 1048576, 1MiB or 500kB")
+    return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
 
 
 @click.command()
 @options.sources
-@click.option("--output", "-o", metavar="DEST", help="A file, oci:DIR[:TAG], or an OCI layout folder.")
+@click.option(
+    "--output", "-o", metavar="DEST", help="A file, oci:DIR[:TAG], or a layout folder: one that is there, or DIR/."
+)
 @click.option("--in-place", is_flag=True, help="Write into the layout that is read; --tag names the tag to set.")
 @click.option("--force", is_flag=True, help="Replace the file or tag that is there.")
 @click.option("--dry-run", is_flag=True, help="Report what would be written, and write nothing.")
@@ -95,6 +97,10 @@ def repair(
 
     if in_place and (output or len(sources) > 1):
         raise click.UsageError("--in-place takes one layout, and no --output")
+    if output == "-":
+        raise click.UsageError("standard output holds the report; name a file for -o")
+    if drop_oldest and max_bytes is None:
+        raise click.UsageError("--drop-oldest is for --max-bytes")
     if not (in_place or output or dry_run):
         raise click.UsageError("say where to write: -o DEST, --in-place, or --dry-run")
     out = Output(None, no_color=no_color, verbosity=int(verbose) - int(quiet))

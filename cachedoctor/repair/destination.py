@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +20,9 @@ from cachedoctor.sources import CacheDocument, digests
 from cachedoctor.sources.interface import MOST_MANIFEST_BYTES
 from cachedoctor.sources.json import parse
 from cachedoctor.sources.layout import FolderStore
+
+# OCI distribution spec, "Pulling manifests".
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -189,8 +193,13 @@ def destination(target: str, documents: Sequence[CacheDocument], *, force: bool,
     if folder != target and not os.path.lexists(folder) and ":" in folder:
         folder, _, named = folder.rpartition(":")
         tag = named or tag
+    if not folder:
+        raise InputError(target, "", "names no folder")
+    tag = tag or "latest"
+    if not _TAG.fullmatch(tag):
+        raise InputError(target, "", f"{tag[:80]!r} is no tag")
     sources = [(document, layout_folder(document)) for document in documents]
-    return LayoutDestination(folder.rstrip("/") or "/", tag or "latest", force, sources)
+    return LayoutDestination(folder.rstrip("/") or "/", tag, force, sources)
 
 
 def tag_of(document: CacheDocument, folder: str) -> str:
@@ -208,6 +217,9 @@ def layout_folder(document: CacheDocument) -> str:
     folder = source if Path(source).is_dir() else source.rpartition(":")[0]
     if document.kind not in ("image-manifest", "index", "manifest-list") or not folder or not Path(folder).is_dir():
         raise InputError(
-            document.source, "", "has no layers beside it that a layout needs; write the cache config to a file instead"
+            document.source,
+            "",
+            "layers for a layout are taken from the layout folder of a cache alone, not from a tar, an inline cache or "
+            "a config; write the cache config to a file instead",
         )
     return folder

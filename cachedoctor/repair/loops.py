@@ -13,8 +13,9 @@ Inputs = list[list[tuple[int, str]]]
 
 MOST_SIFTED = 3_000
 """Items of a loop that are ordered with care; larger loops are cut by the order in which records are derived."""
-BUDGET = 10_000_000
-"""Items and links that ordering one loop may look at, roughly."""
+BUDGET = 5_000_000
+"""Items and links that ordering all loops may look at, roughly."""
+MOST_PASSES = 30
 MOST_STARTS = 60
 MOST_KICKS = 300
 
@@ -32,7 +33,7 @@ def cut(inputs: Sequence[Inputs], rank: Sequence[int], loops: Sequence[Loop]) ->
     for loop in loops:
         line = sorted(loop.items, key=rank.__getitem__)
         if len(line) <= MOST_SIFTED:
-            line = _best_line(_Links(inputs, line), line)
+            line = _best_line(_Links(inputs, line), line, BUDGET // len(loops))
         for place, item in enumerate(line):
             position[item] = place
     return [
@@ -48,18 +49,18 @@ def cut(inputs: Sequence[Inputs], rank: Sequence[int], loops: Sequence[Loop]) ->
     ]
 
 
-def _best_line(links: _Links, line: list[int]) -> list[int]:
+def _best_line(links: _Links, line: list[int], budget: int) -> list[int]:
     """The order with most links forward that is found within the budget."""
     choose = random.Random(len(line))
     best = _Sifting(links, line)
     best.run()
     size = len(line) ** 2 + links.count
-    for start in range(min(MOST_STARTS, BUDGET // (2 * size))):
+    for start in range(min(MOST_STARTS, 4 * len(line), budget // (2 * size))):
         other = _Sifting(links, _greedy(links, choose, towards_children=start % 2 == 0))
         other.run()
         if other.forward() > best.forward():
             best = other
-    for _ in range(min(MOST_KICKS, BUDGET // (2 * size))):
+    for _ in range(min(MOST_KICKS, 8 * len(line), budget // (2 * size))):
         other = _Sifting(links, best.line)
         other.kick(choose)
         other.run()
@@ -137,7 +138,7 @@ class _Sifting:
 
     def run(self) -> None:
         """Move items to better places until none has one."""
-        for _ in range(len(self.line)):
+        for _ in range(MOST_PASSES):
             if not sum(map(self._sift, list(self.line))):
                 break
 

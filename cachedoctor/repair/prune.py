@@ -213,7 +213,7 @@ def drop_oldest(draft: Draft, fits: Callable[[], bool]) -> bool:
         few, enough = (few, middle) if fits() else (middle + 1, enough)
     _keep(draft, whole, set(order[:enough]))
     draft.removed.dropped_records = [whole[0][item] for item in order[:enough]]
-    return fits()
+    return fits() and enough < len(order)
 
 
 def _leaves_first(draft: Draft) -> list[int]:

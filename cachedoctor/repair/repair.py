@@ -80,6 +80,8 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     blobs = [document.blobs for document in documents]
     try:
         before = survey(configs, progress)
+        if not before.order:
+            raise LimitError("no record of it can be derived, so that nothing would be left")
         made = draft(before, blobs)
         progress("cutting loops")
         _cut(made, before, options)
@@ -162,11 +164,11 @@ def _limit_bytes(made: Draft, limit: int, options: Options) -> None:
     size = len(encode(made.config()))
     if not options.drop_oldest:
         raise LimitError(
-            f"--max-bytes {limit}: with one alternative for each input it is still {size} bytes; --drop-oldest may "
+            f"--max-bytes {limit:,}: with one alternative for each input it is still {size:,} bytes; --drop-oldest may "
             "give up the records with the oldest results"
         )
     if not prune.drop_oldest(made, lambda: len(encode(made.config())) <= limit):
-        raise LimitError(f"--max-bytes {limit}: not even an empty cache is as small")
+        raise LimitError(f"--max-bytes {limit:,}: no record at all would be left")
 
 
 def _size(found: Survey, size: int) -> Size:

@@ -159,8 +159,9 @@ def _gone(made: Repaired) -> list[str]:
     )
     lines = [f"{plural(number, noun)} {why}" for number, noun, why in rows if number]
     if removed.dropped_records:
-        named = ", ".join(short(digest) for digest in removed.dropped_records[:12])
-        more = f" and {count(len(removed.dropped_records) - 12)} more" if len(removed.dropped_records) > 12 else ""
+        steps = list(dict.fromkeys(removed.dropped_records))
+        named = ", ".join(map(short, steps[:12]))
+        more = f" and {count(len(steps) - 12)} other digests" if len(steps) > 12 else ""
         lines.append(f"{plural(len(removed.dropped_records), 'record')} given up, oldest results first: {named}{more}")
     return lines
 

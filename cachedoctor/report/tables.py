@@ -9,7 +9,7 @@ from cachedoctor.analysis import Analysis
 from cachedoctor.chains import cost
 from cachedoctor.report import words
 from cachedoctor.rules.versions import merges_while_adding, walks_paths
-from cachedoctor.text import duration, power, short, time_range
+from cachedoctor.text import duration, plural, power, short, time_range
 
 COST_NOTE = (
     "Times are estimates from measured builders; a slower machine or an older build takes up to twice as long. "
@@ -91,7 +91,7 @@ def graph(analysis: Analysis) -> Data:
         ("roots", f"{len(survey.merged.roots()):,}"),
         ("results", f"{survey.results:,}"),
         ("dead records", f"{survey.dead_records:,}"),
-        ("longest path", f"{survey.max_depth:,} links"),
+        ("longest path", plural(survey.max_depth, "link")),
         ("loops", f"{len(survey.loops):,}"),
     ]
     return Data((), rows)

@@ -16,6 +16,8 @@ def headline(analysis: Analysis) -> str:
     refused = [
         finding for finding in analysis.findings if finding.rule in REFUSALS and finding.severity is Severity.ERROR
     ]
+    if not analysis.survey.order:
+        return "This cache is empty: it has no record that a build could use."
     if refused:
         return f"{refusal(refused[0])} {next_export(analysis)}"
     fine = "This cache is fine. " if analysis.verdict == "ok" else ""

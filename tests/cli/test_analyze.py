@@ -82,6 +82,15 @@ def test_output_file_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_the_cache_itself_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "cache.json"
+    file.write_bytes(SERVICE.read_bytes())
+    got = run("analyze", file, "-o", tmp_path / "." / "cache.json")
+    assert got.returncode == 2
+    assert "is the cache itself" in one_line(got.stderr)
+    assert file.read_bytes() == SERVICE.read_bytes()
+
+
 def test_unwritable_output_is_one_line(tmp_path: Path) -> None:
     got = run("analyze", SERVICE, "-o", tmp_path / "no" / "report.txt")
     assert got.returncode == 2

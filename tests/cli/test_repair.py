@@ -105,10 +105,10 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert report(SERVICE, "--dry-run")["lost"] == {"records": 0, "results": 0}
 
 
-@pytest.mark.parametrize("limit", ["1048576", "1MiB", "1024 KiB", "1.1MB", "-5", "x", "1m"])
+@pytest.mark.parametrize("limit", ["1048576", "1MiB", "1024 KiB", "1.04mb", "1e6", "-5", "x", "1MiBB"])
 def test_sizes(limit: str, tmp_path: Path) -> None:
     got = run("repair", TOO_LARGE, "-o", tmp_path / "out.json", "--max-bytes", limit)
-    good = limit in ("1048576", "1MiB", "1024 KiB")
+    good = limit in ("1048576", "1MiB", "1024 KiB", "1.04mb")
     assert got.returncode == (0 if good else 2)
     assert (tmp_path / "out.json").exists() is good
     if good:
@@ -174,6 +174,48 @@ def test_in_place_moves_its_own_tag_or_sets_one(tmp_path: Path) -> None:
 def tags(layout: Path) -> set[str]:
     index = json.loads((layout / "index.json").read_text())
     return {one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]}
+
+
+@pytest.mark.parametrize("target", ["oci:", "oci::x", "oci:new:bad tag", "oci:new:-x"])
+def test_targets_that_are_none(target: str, tmp_path: Path) -> None:
+    got = run("repair", LISTED, "-o", target, cwd=tmp_path)
+    assert got.returncode == 2
+    assert got.stderr.count(b"\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "cannot write it" in refused(SERVICE, "-o", tmp_path / "pipe", "--force")
+
+
+@pytest.mark.parametrize("empty", ['{"records":[]}', '{"layers":[]}', '{"records":[{"inputs":[[]]}]}'])
+def test_nothing_is_written_where_nothing_is_left(empty: str, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text(empty)
+    assert "nothing would be left" in refused(tmp_path / "cache", "-o", tmp_path / "out")
+    assert b"This cache is empty" in run("analyze", tmp_path / "cache").stdout
+
+
+def test_options_that_make_no_sense() -> None:
+    assert "name a file" in refused(SERVICE, "-o", "-")
+    assert "--drop-oldest is for --max-bytes" in refused(SERVICE, "-o", "x", "--drop-oldest")
+    assert "only once" in refused("-", "-", "-o", "x")
+
+
+def test_many_loops_and_a_large_one(tmp_path: Path) -> None:
+    """A thousand loops of two records each, and one of two thousand."""
+    many: list[dict[str, Any]] = [{"digest": "root"}]
+    for index in range(1, 2001, 2):
+        many.append({"digest": f"{index}", "inputs": [[{"link": 0}, {"link": index + 1}]]})
+        many.append({"digest": f"{index + 1}", "inputs": [[{"link": index}]]})
+    ring: list[dict[str, Any]] = [{"digest": "root"}]
+    ring += [{"digest": f"{i}", "inputs": [[{"link": i or 2000}, {"link": 0}]]} for i in range(2000)]
+    for records, loops in ((many, 1000), (ring, 1)):
+        file = tmp_path / "cache.json"
+        file.write_text(json.dumps({"records": records}))
+        told = report(file, "-o", tmp_path / "out.json", "--force")
+        assert told["removed"]["links"]["loop"] == loops
+        assert told["after"]["loops"] == 0
 
 
 def test_a_config_alone_makes_no_layout(tmp_path: Path) -> None:

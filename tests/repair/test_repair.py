@@ -268,7 +268,8 @@ def test_nothing_is_lost_on_any_graph(made: list[dict[str, Any]], options: Optio
     try:
         out = repair(origin, options)
     except LimitError:
-        assert repair(origin, Options(minimal=True)).after.calls > 30
+        if independent.merged(made)[1]:
+            assert repair(origin, Options(minimal=True)).after.calls > 30
         return
     imports(out)
     assert independent.contents(made) == independent.contents([independent.parse(out.data)])
