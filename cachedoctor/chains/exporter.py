@@ -6,7 +6,6 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from itertools import chain
 
 from cachedoctor.chains.graph import Graph
 
@@ -29,14 +28,14 @@ class Exporter:
     def __init__(self, graph: Graph, order: Sequence[int]) -> None:
         alive = set(order)
         times = Counter(graph.digests[record] for record in order)
-        self._size = graph.size
         self._digests = graph.digests
         self._repeated = [times[digest] > 1 for digest in graph.digests]
         self._inputs: list[_Links] = [
             [[link for link in one if link[0] in alive] for one in graph.inputs(record)] if record in alive else []
             for record in range(graph.size)
         ]
-        self._list = self._pre_order(sorted(order))
+        # Dead records go only after the list was made, so that they have their say in its order.
+        self._list = [record for record in _pre_order(graph) if record in alive]
 
     def replay(self, seed: int) -> list[int]:
         """The item of each record, named by its smallest record, in one run; dead records stand alone."""
@@ -69,18 +68,20 @@ class Exporter:
         steps.reverse()
         return record, steps, set()
 
-    def _pre_order(self, records: Sequence[int]) -> list[int]:
-        seen = [False] * self._size
-        listed = []
-        for first in records:
-            stack = [first]
-            while stack:
-                record = stack.pop()
-                if not seen[record]:
-                    seen[record] = True
-                    listed.append(record)
-                    stack += [link[0] for link in reversed(list(chain.from_iterable(self._inputs[record])))]
-        return listed
+
+def _pre_order(graph: Graph) -> list[int]:
+    """The records as `v1.ParseConfig` adds them: each before its sources, inputs and alternatives in file order."""
+    seen = bytearray(graph.size)
+    listed = []
+    for first in range(graph.size):
+        stack = [first]
+        while stack:
+            record = stack.pop()
+            if not seen[record]:
+                seen[record] = 1
+                listed.append(record)
+                stack += graph.links[graph.span(record)][::-1]
+    return listed
 
 
 class _Run:

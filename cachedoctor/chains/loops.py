@@ -49,8 +49,9 @@ def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:
     if not cyclic:
         return Acyclic(merged.sources, merged.children, order, merged.roots(), removed=0)
     gone = _back_links(merged, seed)
+    cut_at = {item for _, item in gone}
     sources = [
-        [source for source in own if (source, item) not in gone] if item in {target for _, target in gone} else own
+        [source for source in own if (source, item) not in gone] if item in cut_at else own
         for item, own in enumerate(merged.sources)
     ]
     order, _ = topological_order(sources)

@@ -11,6 +11,9 @@ from cachedoctor.chains.graph import Graph
 Alternative = tuple[int, str]
 """A source class and a selector."""
 
+_Place = tuple[int, int, str]
+"""An input number, and an alternative there."""
+
 WORK_PER_LINK = 64
 """Comparisons that merging may spend for each record and link before it stops and says so."""
 WORK_FLOOR = 2_000_000
@@ -50,7 +53,7 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     same_arity = _merge_identical(graph, repeated, inputs_of, item)
     first = [record for record in repeated if item[record] == record]
     closure = _Closure(graph, _repeated(graph, first), inputs_of, item)
-    every_order = list(item) if same_arity and not closure.could_merge() else None
+    every_order = closure.items() if same_arity and not closure.could_merge() else None
     complete = closure.run()
     return Merge(closure.items(), every_order, complete)
 
@@ -117,7 +120,10 @@ class _Closure:
             for number, alternatives in enumerate(inputs):
                 for source, selector in alternatives:
                     self._index(record, source, number, selector)
-        self.pending = dict.fromkeys(self.inputs)
+        self.fresh: dict[int, set[_Place]] = {
+            record: {(number, *link) for number, one in enumerate(inputs) for link in one}
+            for record, inputs in self.inputs.items()
+        }
 
     def _index(self, record: int, source: int, number: int, selector: str) -> None:
         digest = self.digests[record]
@@ -168,33 +174,36 @@ class _Closure:
         return False
 
     def run(self) -> bool:
-        """Merge until nothing is pending; false if the work allowed ran out first."""
-        while self.pending and self.work > 0:
-            record, _ = self.pending.popitem()
-            if self.parent[record] != record:
+        """Merge until nothing is fresh; false if the work allowed ran out first."""
+        while self.fresh and self.work > 0:
+            record, fresh = self.fresh.popitem()
+            if not fresh or self.parent[record] != record:
                 continue
-            matches = self._candidates(record)
-            for other in matches:
+            for other in self._candidates(record, fresh):
                 record = self._unite(self.find(record), self.find(other))
-            if matches:
-                self.pending[record] = None
-        return not self.pending
+        return not self.fresh
 
-    def _candidates(self, record: int) -> set[int]:
-        """The items that share an alternative with this one at every input."""
-        found = [self._matches(record, number) for number in range(len(self.inputs[record]))]
-        if not found:
-            return set()
-        found.sort(key=lambda sets: sum(map(len, sets)))
-        matches = set().union(*found[0])
-        self.work -= sum(map(len, found)) + sum(map(len, found[0]))
-        matches.discard(record)
-        arity = len(found)
-        return {
-            other
-            for other in matches
-            if len(self.inputs[other]) == arity and all(any(other in one for one in sets) for sets in found[1:])
-        }
+    def _candidates(self, record: int, fresh: set[_Place]) -> list[int]:
+        """The items that share an alternative with this one at every input, one of the fresh ones among them.
+
+        Either those that share a fresh one are looked through, or those that share any at the input where these are
+        fewest: whatever is less work.
+        """
+        inputs = self.inputs[record]
+        digest = self.digests[record]
+        found = [self.children[source, number, selector, digest] for number, source, selector in fresh]
+        if sum(map(len, found)) > 2 * min(map(len, inputs)):
+            every = [self._matches(record, number) for number in range(len(inputs))]
+            self.work -= sum(map(len, every))
+            found = min(found, *every, key=lambda sets: sum(map(len, sets)))
+        self.work -= sum(map(len, found))
+        others = set().union(*found)
+        others.discard(record)
+        return [other for other in others if self._share(inputs, self.inputs[other])]
+
+    def _share(self, first: list[set[Alternative]], second: list[set[Alternative]]) -> bool:
+        self.work -= sum(map(min, map(len, first), map(len, second)))
+        return len(first) == len(second) and not any(map(set.isdisjoint, first, second))
 
     def _unite(self, kept: int, gone: int) -> int:
         if kept == gone:
@@ -210,26 +219,36 @@ class _Closure:
         return sum(map(len, self.inputs[record])) + len(self.keys_of.get(record, ()))
 
     def _move_as_child(self, kept: int, gone: int) -> None:
+        """Let the alternatives of `gone` be alternatives of `kept`, fresh ones."""
         digest = self.digests[gone]
+        fresh = self.fresh.setdefault(kept, set())
+        fresh |= self.fresh.pop(gone, set())
         for number, alternatives in enumerate(self.inputs.pop(gone)):
             self.inputs[kept][number] |= alternatives
             for source, selector in alternatives:
                 found = self.children[source, number, selector, digest]
                 found.discard(gone)
                 found.add(kept)
+                fresh.add((number, source, selector))
             self.work -= len(alternatives)
 
     def _move_as_source(self, kept: int, gone: int) -> None:
-        """Let the children of `gone` be children of `kept`; those that now share an alternative are looked at again."""
+        """Let the children of `gone` be children of `kept`; what both have is fresh for the fewer of them."""
         for number, selector, digest in self.keys_of.pop(gone, ()):
             moved = self.children.pop((gone, number, selector, digest))
+            there = self.children[kept, number, selector, digest]
+            new = (number, kept, selector)
             for child in moved:
                 alternatives = self.inputs[child][number]
                 alternatives.discard((gone, selector))
                 alternatives.add((kept, selector))
-            there = self.children[kept, number, selector, digest]
+                fresh = self.fresh.get(child)
+                if fresh is not None and (number, gone, selector) in fresh:
+                    fresh.discard((number, gone, selector))
+                    fresh.add(new)
             if there:
-                self.pending.update(dict.fromkeys(moved if len(moved) <= len(there) else there))
+                for child in moved if len(moved) <= len(there) else there:
+                    self.fresh.setdefault(child, set()).add(new)
             there |= moved
             self.keys_of[kept].add((number, selector, digest))
             self.work -= len(moved)

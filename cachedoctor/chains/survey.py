@@ -129,6 +129,7 @@ def _hotspot_inputs(
 ) -> list[list[HotspotInput]]:
     """Join the inputs of all records of each hotspot, and share its paths out among them."""
     item = loop_check.item
+    alive = set(order) if hotspots else set()
     links: dict[int, list[set[tuple[int, str]]]] = {loop_check.records[spot.item]: [] for spot in hotspots}
     for record in order:
         joined = links.get(item[record])
@@ -136,7 +137,7 @@ def _hotspot_inputs(
             for number, alternatives in enumerate(graph.inputs(record)):
                 if number == len(joined):
                     joined.append(set())
-                joined[number].update((item[source], selector) for source, selector in alternatives)
+                joined[number].update((item[source], selector) for source, selector in alternatives if source in alive)
     found = []
     for spot in hotspots:
         shares = {loop_check.records[source]: share for source, share in spot.source_shares.items()}
