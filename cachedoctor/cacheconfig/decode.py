@@ -13,7 +13,11 @@ from cachedoctor.errors import InputError
 MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 """Media type of the cache config (BuildKit `cache/remotecache/v1.CacheConfigMediaTypeV0`)."""
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_TIME = re.compile(
+    r"(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?"
+    r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+)
 _INT64 = 1 << 63
 _LAYER = {"blob", "parent"}
 
@@ -28,14 +32,7 @@ def decode(document: object, source: str, where: str = "$") -> CacheConfig:
     """
     if not isinstance(document, dict):
         raise InputError(source, where, f"expected a cache config object, found {_kind(document)}")
-    try:
-        config = _columns(document)
-    except (TypeError, AttributeError):
-        config = None
-    if config is None:
-        _SlowReader(source).document(document, where)
-        config = _columns(document)
-        assert config is not None
+    config = _read(document, lambda: _SlowReader(source).document(document, where))
     document.clear()
     return config
 
@@ -47,7 +44,25 @@ def decode_inline(records: object, blobs: Sequence[str], source: str, where: str
     `cache/remotecache/inline` and `cache/remotecache/import.go`, `importInlineCache`). Raises as `decode` does.
     """
     layers = [{"blob": blob, "parent": index - 1} for index, blob in enumerate(blobs)]
-    return decode({"layers": layers, "records": records}, source, where)
+    document = {"layers": layers, "records": records}
+
+    def mend() -> None:
+        document["records"] = _SlowReader(source).records(records, where)
+
+    return _read(document, mend)
+
+
+def _read(document: dict[str, Any], mend: Callable[[], None]) -> CacheConfig:
+    """Read fast; where a type is off, `mend` has to make the document right or raise `InputError`."""
+    try:
+        config = _columns(document)
+    except (TypeError, AttributeError):
+        config = None
+    if config is None:
+        mend()
+        config = _columns(document)
+        assert config is not None
+    return config
 
 
 def _columns(document: dict[str, Any]) -> CacheConfig | None:
@@ -75,14 +90,12 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
     results_of = [record.get("layers", ()) for record in records]
     result_objects = list(chain.from_iterable(results_of))
     results = [result.get("layer", 0) for result in result_objects]
-    result_created = [result.get("createdAt", "") for result in result_objects]
+    result_created = [result.get("createdAt") for result in result_objects]
     unknown |= _others("records[].layers[].", chain.from_iterable(result_objects), "layer", "createdAt")
     del result_objects
 
     chains_of = [(index, record["chains"]) for index, record in enumerate(records) if "chains" in record]
-    chains = [
-        (index, item.get("layers", []), item.get("createdAt", "")) for index, items in chains_of for item in items
-    ]
+    chains = [(index, item.get("layers", []), item.get("createdAt")) for index, items in chains_of for item in items]
 
     chain_fields = (name for _, items in chains_of for item in items for name in item)
     unknown |= _others("records[].chains[].", chain_fields, "layers", "createdAt")
@@ -97,9 +110,9 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
         and _all_of(int, links)
         and _all_of(int, results)
         and all(_all_of(int, item[1]) for item in chains)
-        and all(_all_of(str, column) for column in (blobs, digests, selectors, result_created))
-        and all(map(_is_time, filter(None, result_created)))
-        and all(_is_time(item[2]) for item in chains if item[2] != "")
+        and all(_all_of(str, column) for column in (blobs, digests, selectors))
+        and all(created is None or _is_time(created) for created in result_created)
+        and all(created is None or _is_time(created) for _, _, created in chains)
         and _in_int64(parents, links, results, *(item[1] for item in chains))
     )
     if not ok:
@@ -114,8 +127,8 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
         selectors=selectors,
         result_start=[0, *accumulate(map(len, results_of))],
         results=results,
-        result_created=result_created,
-        chains=chains,
+        result_created=[created or "" for created in result_created],
+        chains=[(index, listed, created or "") for index, listed, created in chains],
         layer_fields=layer_fields,
         unknown_fields=tuple(sorted(unknown)),
     )
@@ -131,7 +144,19 @@ def _all_of(kind: type, values: Sequence[object]) -> bool:
 
 
 def _is_time(text: object) -> bool:
-    return isinstance(text, str) and _TIME.fullmatch(text) is not None
+    """Whether Go reads it as a time (`time.Time.UnmarshalJSON`, RFC 3339)."""
+    match = _TIME.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return False
+    year, month, day = int(match[1]), int(match[2]), int(match[3])
+    return day <= 28 or day <= (_days_of_february(year) if month == 2 else 30 + (month in _LONG_MONTHS))
+
+
+_LONG_MONTHS = frozenset({1, 3, 5, 7, 8, 10, 12})
+
+
+def _days_of_february(year: int) -> int:
+    return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
 
 
 def _in_int64(*columns: Sequence[int]) -> bool:
@@ -199,8 +224,11 @@ class _SlowReader:
         self.struct(
             value,
             where,
-            {"layers": self._each(self.layer), "records": self._each(self.record)},
+            {"layers": self._each(self.layer), "records": self.records},
         )
+
+    def records(self, value: object, where: str) -> list[Any]:
+        return self.slice_of(value, where, self.record)
 
     def _each(self, element: Callable[[Any, str], Any]) -> Callable[[Any, str], list[Any]]:
         return lambda value, where: self.slice_of(value, where, element)

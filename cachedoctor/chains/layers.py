@@ -122,7 +122,7 @@ def instant(created: str) -> tuple[str, str]:
         utc = datetime.fromisoformat(whole + zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return "", ""
-    return utc.strftime("%Y-%m-%dT%H:%M:%S"), fraction
+    return utc.replace(tzinfo=None).isoformat(), fraction
 
 
 def chain_numbers(configs: Sequence[CacheConfig], trees: Sequence[LayerTree]) -> list[list[int]]:

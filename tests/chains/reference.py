@@ -1,0 +1,330 @@
+"""A plain and slow model of BuildKit's cache keys, which shares no code with the package."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+Document = dict[str, Any]
+Link = tuple[int, str]
+"""A source and a selector."""
+Edge = tuple[int, int, int, str]
+"""Source, item, number of the input, selector."""
+Arrange = Callable[[int, int, list[Link]], list[Link]]
+"""The alternatives of one input of one record, in the order of some run."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A cache key: its digest, and for each input its alternatives, each once."""
+
+    digest: str
+    inputs: list[list[Link]]
+
+
+def join(documents: Sequence[Document]) -> list[Record]:
+    """The records of all documents, numbered through; links that leave their document go."""
+    records: list[Record] = []
+    for document in documents:
+        base, own = len(records), document.get("records") or []
+        for one in own:
+            inputs = []
+            for alternatives in one.get("inputs") or []:
+                links = [(link.get("link", 0), link.get("selector", "")) for link in alternatives or []]
+                inside = [(base + source, selector) for source, selector in links if 0 <= source < len(own)]
+                inputs.append(list(dict.fromkeys(inside)))
+            records.append(Record(one.get("digest", ""), inputs))
+    return records
+
+
+def derivable(records: Sequence[Record]) -> set[int]:
+    """Sweep over all records until no sweep reaches another one."""
+    reached: set[int] = set()
+    while True:
+        more = {
+            record
+            for record, one in enumerate(records)
+            if all(any(source in reached for source, _ in alternatives) for alternatives in one.inputs)
+        }
+        if more == reached:
+            return reached
+        reached = more
+
+
+def has_cycle(records: Sequence[Record]) -> bool:
+    """Whether some record is its own source, over any number of links."""
+    pairs = {(source, item) for item, one in enumerate(records) for links in one.inputs for source, _ in links}
+    below = reach(range(len(records)), pairs)
+    return any(record in below[record] for record in below)
+
+
+def alive_inputs(records: Sequence[Record], alive: set[int]) -> list[list[list[Link]]]:
+    """The inputs of each record without its dead alternatives; none for a dead record."""
+    return [
+        [[link for link in links if link[0] in alive] for links in one.inputs] if record in alive else []
+        for record, one in enumerate(records)
+    ]
+
+
+def named(group: Sequence[int]) -> list[int]:
+    """The same partition with each class named by its smallest member."""
+    smallest: dict[int, int] = {}
+    return [smallest.setdefault(own, record) for record, own in enumerate(group)]
+
+
+def fixpoint(records: Sequence[Record], pairs: Sequence[tuple[int, int]] | None = None) -> list[int]:
+    """Compare records pair by pair, in the order given, and merge, until a whole round merges nothing.
+
+    Two are one if digest and number of inputs agree and at every input they share an alternative.
+    """
+    alive = derivable(records)
+    inputs = alive_inputs(records, alive)
+    group = list(range(len(records)))
+    if pairs is None:
+        pairs = list(itertools.combinations(sorted(alive), 2))
+
+    def shown(name: int, number: int) -> set[Link]:
+        members = [record for record in alive if group[record] == name]
+        return {(group[source], selector) for one in members for source, selector in inputs[one][number]}
+
+    changed = True
+    while changed:
+        changed = False
+        for first, second in pairs:
+            one, other = group[first], group[second]
+            if one == other or records[one].digest != records[other].digest or len(inputs[one]) != len(inputs[other]):
+                continue
+            if all(shown(one, number) & shown(other, number) for number in range(len(inputs[one]))):
+                group = [one if own == other else own for own in group]
+                changed = True
+    return named(group)
+
+
+def edges(records: Sequence[Record], group: Sequence[int]) -> set[Edge]:
+    """The links between the items of a partition, each once; dead records have none."""
+    alive = derivable(records)
+    return {
+        (group[source], group[record], number, selector)
+        for record, inputs in enumerate(alive_inputs(records, alive))
+        for number, links in enumerate(inputs)
+        for source, selector in links
+    }
+
+
+def items(records: Sequence[Record], group: Sequence[int]) -> list[int]:
+    """The items of the records that are not dead, by name."""
+    return sorted({group[record] for record in derivable(records)})
+
+
+def reach(nodes: Iterable[int], pairs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
+    """For each node those that one link or more lead to: the transitive closure, grown until it is closed."""
+    below: dict[int, set[int]] = {node: set() for node in nodes}
+    for source, item in pairs:
+        below[source].add(item)
+    grown = True
+    while grown:
+        grown = False
+        for own in below.values():
+            more = own.union(*(below[item] for item in own))
+            grown |= len(more) > len(own)
+            own |= more
+    return below
+
+
+def descendants(start: int, pairs: Iterable[tuple[int, int]]) -> set[int]:
+    """All that is below one node, by a depth-first search."""
+    links = list(pairs)
+    found: set[int] = set()
+
+    def visit(node: int) -> None:
+        for source, item in links:
+            if source == node and item not in found:
+                found.add(item)
+                visit(item)
+
+    visit(start)
+    return found
+
+
+def loops(nodes: Iterable[int], pairs: Iterable[tuple[int, int]]) -> set[frozenset[int]]:
+    """Sets of nodes that all lead to one another."""
+    below = reach(nodes, pairs)
+    return {frozenset(other for other in below[node] if node in below[other]) for node in below if node in below[node]}
+
+
+def every_path(roots: Iterable[int], links: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+    """Every path from a root to anywhere, link by link; `links` may hold a pair more than once."""
+
+    def onwards(path: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        yield path
+        for source, item in links:
+            if source == path[-1]:
+                yield from onwards((*path, item))
+
+    for root in roots:
+        yield from onwards((root,))
+
+
+class TooLong(Exception):
+    """A walk of more calls than a test waits for."""
+
+
+@dataclass(eq=False)
+class Item:
+    """What the exporter of v0.9 to v0.24 merges records into."""
+
+    key: str
+    root: bool
+    inputs: list[set[tuple[str, str]]]
+
+
+@dataclass
+class Export:
+    """One run of the exporter of BuildKit v0.9 to v0.24, written down as plainly as it can be: it recurses."""
+
+    records: Sequence[Record]
+    arrange: Arrange = field(default=lambda record, number, links: links)
+    most_calls: int = 20_000
+    counter: int = 0
+    calls: int = 0
+    removed: int = 0
+    by_key: dict[str, Item] = field(default_factory=dict)
+    added: dict[int, Item] = field(default_factory=dict)
+    children: dict[str, dict[tuple[str, int, str], set[str]]] = field(default_factory=dict)
+
+    def run(self) -> Export:
+        """Validate, merge, check for loops."""
+        self.inputs = self._validated()
+        for record in self._listed():
+            if record in self.inputs:
+                self._normalize(record)
+        return self
+
+    def _validated(self) -> dict[int, list[list[Link]]]:
+        """Drop records with an input that has no alternative, and links to them, until none is left."""
+        inputs = {record: [list(links) for links in one.inputs] for record, one in enumerate(self.records)}
+        worklist = [record for record, own in inputs.items() if not all(own)]
+        while worklist:
+            gone = worklist.pop()
+            if inputs.pop(gone, None) is None:
+                continue
+            for record, own in inputs.items():
+                for links in own:
+                    links[:] = [link for link in links if link[0] != gone]
+                if not all(own):
+                    worklist.append(record)
+        return inputs
+
+    def _listed(self) -> list[int]:
+        """The importer's list: all records as the document leads to them, each before its sources."""
+        listed: list[int] = []
+
+        def parse(record: int) -> None:
+            if record not in listed:
+                listed.append(record)
+                for links in self.records[record].inputs:
+                    for source, _ in links:
+                        parse(source)
+
+        for record in range(len(self.records)):
+            parse(record)
+        return listed
+
+    def _normalize(self, record: int) -> Item | None:
+        """The item of a record; nothing where a root is met for the first time."""
+        if record in self.added:
+            return self.added[record]
+        digest, inputs = self.records[record].digest, self.inputs[record]
+        if not inputs:
+            if digest in self.by_key:
+                self.added[record] = self.by_key[digest]
+                return self.added[record]
+            self.added[record] = self.by_key[digest] = Item(digest, True, [])
+            return None
+        matches: set[str] = set()
+        for number, links in enumerate(inputs):
+            for source, selector in self.arrange(record, number, links):
+                item = self._normalize(source)
+                found = self._children(item).get((digest, number, selector), set()) if item else set()
+                matches = matches | found if number == 0 else matches & found
+        if matches:
+            key = min(matches)
+        else:
+            self.counter += 1
+            key = sha256(str(self.counter).encode()).hexdigest()
+            self.by_key[key] = Item(key, False, [set() for _ in inputs])
+        joined = self.added[record] = self.by_key[key]
+        for number, links in enumerate(inputs):
+            for source, selector in links:
+                parent = self.added[source]
+                joined.inputs[number].add((parent.key, selector))
+                self._children(parent).setdefault((digest, number, selector), set()).add(key)
+        return joined
+
+    def _children(self, item: Item) -> dict[tuple[str, int, str], set[str]]:
+        return self.children.setdefault(item.key, {})
+
+    def partition(self) -> list[int]:
+        """The item of each record, named by its smallest record; dead records stand alone."""
+        numbers: dict[str, int] = {}
+        for record in sorted(self.added):
+            numbers.setdefault(self.added[record].key, record)
+        return [numbers[self.added[one].key] if one in self.added else one for one in range(len(self.records))]
+
+    def check_loops(self) -> Export:
+        """Walk all paths from all roots, with nothing in mind but the path itself."""
+        path: set[str] = set()
+        for key in [item.key for item in self.by_key.values() if item.root]:
+            self._walk(key, path)
+        assert not path
+        return self
+
+    def _walk(self, key: str, path: set[str]) -> None:
+        self.calls += 1
+        if self.calls > self.most_calls:
+            raise TooLong
+        path.add(key)
+        for below in self._children(self.by_key[key]).values():
+            for child in sorted(below):
+                if child not in below:
+                    continue
+                if child in path:
+                    self._remove(key, child)
+                else:
+                    self._walk(child, path)
+        path.remove(key)
+
+    def _remove(self, key: str, child: str) -> None:
+        """Remove all links between two items; an emptied input costs the child all its inputs."""
+        for below in self.children[key].values():
+            if child in below:
+                below.remove(child)
+                self.removed += 1
+        item = self.by_key[child]
+        item.inputs = [{link for link in links if link[0] != key} for links in item.inputs]
+        if not all(item.inputs):
+            item.inputs = []
+
+
+def orders(records: Sequence[Record]) -> int:
+    """Number of ways to arrange the alternatives of all inputs that are not dead."""
+    alive = derivable(records)
+    return math.prod(math.factorial(len(links)) for own in alive_inputs(records, alive) for links in own)
+
+
+def every_order(records: Sequence[Record]) -> Iterator[Arrange]:
+    """Every way to arrange the alternatives of all inputs that are not dead."""
+    own = alive_inputs(records, derivable(records))
+    places = [
+        (record, number) for record, inputs in enumerate(own) for number, links in enumerate(inputs) if len(links) > 1
+    ]
+    for chosen in itertools.product(*(itertools.permutations(own[record][number]) for record, number in places)):
+        yield _arranged(dict(zip(places, chosen, strict=True)))
+
+
+def _arranged(by_place: dict[tuple[int, int], tuple[Link, ...]]) -> Arrange:
+    return lambda record, number, links: list(by_place.get((record, number), links))
