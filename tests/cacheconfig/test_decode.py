@@ -304,7 +304,7 @@ def written(found: CacheConfig) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(of_kind("document").filter(bool))
 def test_any_document_is_read_as_go_reads_it(document: dict[str, Any]) -> None:
     assert written(decode(copy.deepcopy(document), "f")) == read(document, "document")

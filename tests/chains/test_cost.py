@@ -35,7 +35,7 @@ def of_orders(orders: list[Order], *, proved: bool = False) -> LoopCheckCost:
     return LoopCheckCost(orders, proved, empty, [], [])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(documents(most_orders=48, most_documents=2))
 def test_orders_are_those_of_the_transcription(made: list[Document]) -> None:
     """Items and links of each, and where nothing is cut the calls; where one order is said to be all, it is."""
@@ -62,7 +62,7 @@ def test_orders_are_those_of_the_transcription(made: list[Document]) -> None:
     assert found.orders == sorted(found.orders, key=lambda one: one.calls)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(documents(empty=True))
 def test_the_typical_graph_is_that_of_the_order_in_the_middle(made: list[Document]) -> None:
     records = reference.join(made)

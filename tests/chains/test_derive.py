@@ -15,7 +15,7 @@ SOURCES = st.integers(1, 9).flatmap(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(documents(cyclic=True, empty=True))
 def test_derivable_records_are_those_that_sweeps_reach(made: list[Document]) -> None:
     records = reference.join(made)

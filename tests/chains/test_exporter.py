@@ -59,7 +59,7 @@ def is_among_all_orders(made: list[Document]) -> None:
             assert paths.calls(acyclic) == run.calls
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1200, deadline=None)
 @given(documents(most_orders=MOST_ORDERS))
 def test_replays_and_their_calls_are_those_of_some_order(made: list[Document]) -> None:
     is_among_all_orders(made)

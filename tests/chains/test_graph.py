@@ -27,13 +27,13 @@ def read(graph: Graph) -> list[reference.Record]:
     return [reference.Record(graph.digests[record], graph.inputs(record)) for record in range(graph.size)]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(documents(cyclic=True, empty=True))
 def test_documents_are_numbered_through(made: list[Document]) -> None:
     assert read(graph_of(made)) == reference.join(made)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(INPUTS, max_size=4).map(document), min_size=1, max_size=3))
 def test_links_that_leave_their_document_go_and_their_inputs_stay(made: list[Document]) -> None:
     """A link to -1 or past the end must not lead to a record of the next document."""

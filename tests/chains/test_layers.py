@@ -92,7 +92,7 @@ def with_layers(parents: Sequence[int], blobs: Sequence[str], records: list[dict
     return decode({"layers": made, "records": records}, "test")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     PARENTS, st.lists(st.integers(-2, 10), max_size=4), st.lists(st.lists(st.integers(-2, 10), max_size=2), max_size=2)
 )
@@ -109,7 +109,7 @@ def test_used_are_the_layers_that_results_and_chains_lead_to(
     assert list(layers.pointed_at(config)) == [(1, at) for at in pointed_at]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(PARENTS, BLOBS)
 def test_incomplete_are_the_layers_with_a_missing_blob_at_or_above_them(parents: list[int], blobs: list[str]) -> None:
     config = with_layers(parents, blobs, [])
@@ -123,7 +123,7 @@ def test_incomplete_are_the_layers_with_a_missing_blob_at_or_above_them(parents:
             assert found[layer]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(PARENTS, BLOBS), min_size=1, max_size=2))
 def test_numbers_are_equal_where_blobs_and_all_parents_are(made: list[tuple[list[int], list[str]]]) -> None:
     listed = [with_layers(parents, blobs, []) for parents, blobs in made]
@@ -158,7 +158,7 @@ def _clock(minutes: int) -> str:
     return f"{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(times(), times())
 def test_instants_of_any_zones_and_fractions_are_in_the_order_of_time(
     one: tuple[str, Fraction], other: tuple[str, Fraction]

@@ -34,7 +34,7 @@ def diamonds(count: int) -> Acyclic:
     return loops.cut(merged_of([{"records": records}]))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(documents(empty=True), st.integers(0, 3))
 def test_calls_are_the_paths_that_there_are(made: list[Document], seed: int) -> None:
     graph = loops.cut(merged_of(made), seed)
@@ -48,7 +48,7 @@ def test_calls_of_graphs_whose_loops_were_cut(made: list[Document], seed: int) -
     assert paths.calls(graph) == len(walked(graph))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(documents(cyclic=True, empty=True), st.integers(1, 12))
 def test_hotspots_are_the_items_that_most_paths_pass(made: list[Document], most: int) -> None:
     graph = loops.cut(merged_of(made))

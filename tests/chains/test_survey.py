@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from fractions import Fraction
@@ -28,6 +29,7 @@ OBSERVED = {
 REFUSED = [case for case, want in EXPECTED.items() if "error" in want["importer_ge_0_25"]]
 
 
+@functools.cache
 def capture(case: str) -> Survey:
     names: Sequence[str] = EXPECTED[case]["inputs"]
     return survey([decode(json.loads((FIXTURES / name).read_text()), name) for name in names])
@@ -121,7 +123,7 @@ def blobs(document: Document, layer: int) -> tuple[str, ...]:
     return (own["blob"], *(blobs(document, own["parent"]) if own["parent"] >= 0 else ()))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     documents(empty=True).flatmap(
         lambda made: st.binary(min_size=150, max_size=150).map(lambda data: with_results(made, data))
@@ -147,7 +149,7 @@ def test_results_and_what_marshalling_them_costs(made: list[Document]) -> None:
     assert found.marshal_steps == sum(length**3 // 4 for length in longest.values())
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(documents(cyclic=True, empty=True))
 def test_counts_of_the_graph(made: list[Document]) -> None:
     records = reference.join(made)
@@ -169,7 +171,7 @@ def test_counts_of_the_graph(made: list[Document]) -> None:
         assert found.walk.steps == sum(len(reference.descendants(name, each)) for name in names)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(documents(empty=True))
 def test_hotspot_inputs_share_out_the_paths(made: list[Document]) -> None:
     """The alternatives of all records of the item, and for each input the part of the paths that comes in there."""
