@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
 import orjson
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -17,10 +15,12 @@ from cachedoctor.repair.destination import Destination
 from cachedoctor.repair.repair import Repaired, Size
 from cachedoctor.report.interface import Style
 from cachedoctor.report.json import SCHEMA_VERSION, clean, escaped
+from cachedoctor.report.screen import drawn, screen
+from cachedoctor.rules import Limits
 from cachedoctor.sources import digests
 from cachedoctor.text import count, digits, log10, plural, power, printable, short
 
-LIMIT = 1_048_576
+LIMIT = Limits().max_bytes
 """Bytes that BuildKit imports at most; see CD101."""
 
 NEXT_EXPORT = (
@@ -92,15 +92,7 @@ def _size(size: Size) -> dict[str, Any]:
 
 
 def _text(made: Repaired, place: Destination | None, style: Style) -> str:
-    console = Console(
-        file=StringIO(),
-        width=style.width,
-        force_terminal=style.color,
-        color_system="standard" if style.color else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = screen(style)
     safe = not (made.lost.records or made.lost.results)
     console.print(Text(_headline(made, place), style="bold green" if safe else "bold yellow"))
     if style.verbosity >= 0:
@@ -112,9 +104,7 @@ def _text(made: Repaired, place: Destination | None, style: Style) -> str:
                 console.print(Text(title, style="bold"))
                 for line in lines:
                     console.print(Padding(Text(line), (0, 0, 0, 2)))
-    file = console.file
-    assert isinstance(file, StringIO)
-    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+    return drawn(console)
 
 
 def _headline(made: Repaired, place: Destination | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
@@ -13,6 +11,7 @@ from rich.text import Text
 from cachedoctor.analysis import Analysis
 from cachedoctor.report import tables, words
 from cachedoctor.report.interface import Style
+from cachedoctor.report.screen import drawn, screen
 from cachedoctor.rules import Finding, Severity
 from cachedoctor.text import count, plural, printable, short
 
@@ -27,17 +26,7 @@ class Report:
 
     def render(self, analysis: Analysis, style: Style) -> str:
         """Lines of at most `style.width` columns."""
-        console = Console(
-            file=StringIO(),
-            width=style.width,
-            force_terminal=style.color,
-            color_system="standard" if style.color else None,
-            no_color=not style.color,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            legacy_windows=False,
-        )
+        console = screen(style)
         console.print(Text(words.headline(analysis), style=_VERDICT[analysis.verdict]))
         self._findings(console, analysis, style)
         if style.verbosity >= 0:
@@ -48,9 +37,7 @@ class Report:
                 self._table(console, "Hotspots of the loop check", tables.hotspots(analysis))
             self._table(console, "Graph", tables.graph(analysis))
             self._table(console, "Read", tables.inputs(analysis))
-        file = console.file
-        assert isinstance(file, StringIO)
-        return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+        return drawn(console)
 
     @staticmethod
     def _findings(console: Console, analysis: Analysis, style: Style) -> None:
