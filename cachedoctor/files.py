@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the whole of them or nothing."""
+"""Reading files without waiting for anybody, and writing them so that a reader finds the whole or nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomically(path: str | Path, data: bytes, check: Callable[[bytes], None] = lambda read_back: None) -> None:
@@ -53,3 +54,13 @@ def _mode(target: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open a regular file, and never wait for a pipe or a device. Raises `OSError`."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise OSError("it is neither a regular file nor a folder; pass - to read a pipe")
+    return file

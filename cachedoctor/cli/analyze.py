@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from cachedoctor.cli import options
-from cachedoctor.cli.output import Output, fail, progress
+from cachedoctor.cli.output import Output, fail, progress, same_file
 
 
 @click.command()
@@ -53,7 +52,7 @@ def analyze(
     from cachedoctor.sources import load
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    if out.path and any(_same_file(out.path, source) for source in sources):
+    if out.path and any(same_file(out.path, source) for source in sources):
         fail(f"{out.path}: is the cache itself; write the report elsewhere")
     try:
         with progress(quiet) as told:
@@ -74,10 +73,3 @@ def analyze(
         fail(str(error))
     if exit_code and result.verdict == "error":
         sys.exit(1)
-
-
-def _same_file(first: str, second: str) -> bool:
-    try:
-        return Path(first).samefile(second)
-    except (OSError, ValueError):
-        return False

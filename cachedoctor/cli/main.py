@@ -9,6 +9,7 @@ import click
 
 from cachedoctor import __version__
 from cachedoctor.cli.analyze import analyze
+from cachedoctor.cli.profile import profile
 from cachedoctor.cli.repair import repair
 
 
@@ -21,11 +22,13 @@ def cli() -> None:
     Examples:
       cachedoctor analyze manifest.json
       cachedoctor repair manifest.json -o repaired.json
+      cachedoctor profile cpu.pprof
     """
 
 
 cli.add_command(analyze)
 cli.add_command(repair)
+cli.add_command(profile)
 
 
 def main() -> None:

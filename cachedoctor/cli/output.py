@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ def fail(message: str) -> NoReturn:
     """End with one line on standard error and exit code 2."""
     warn(message)
     sys.exit(2)
+
+
+def same_file(first: str, second: str) -> bool:
+    """Whether two paths lead to one file; `False` where either is none."""
+    try:
+        return Path(first).samefile(second)
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager

@@ -85,7 +85,8 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _number(value: int) -> dict[str, Any]:
+def number(value: int) -> dict[str, Any]:
+    """A count that may outgrow 64 bits."""
     return {"value": digits(value), "log10": log10(value)}
 
 
@@ -129,9 +130,9 @@ def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
                 "digest": clean(digest),
                 "label": clean(analysis.labels.get(digest, "")),
                 "fan_out": spot.fan_out,
-                "calls": _number(spot.calls),
+                "calls": number(spot.calls),
                 "share": spot.calls / total,
-                "paths": _number(spot.paths),
+                "paths": number(spot.paths),
                 "inputs": [{"alternatives": one.alternatives, "share": one.share} for one in inputs],
             }
         )
@@ -152,7 +153,7 @@ def _loop_check(found: cost.LoopCheckCost) -> dict[str, Any]:
         "items": extent([order.items for order in orders]),
         "links": extent([order.links for order in orders]),
         "links_removed": extent([order.links_removed for order in orders]),
-        "calls": {name: _number(order.calls) for name, order in ends.items()},
+        "calls": {name: number(order.calls) for name, order in ends.items()},
         "seconds": {
             name: cost.seconds(order.calls, each)
             for (name, order), each in zip(ends.items(), cost.SECONDS_PER_CALL, strict=True)
@@ -164,7 +165,7 @@ def _re_add(analysis: Analysis) -> dict[str, Any]:
     walk = analysis.survey.walk
     return {
         "records": analysis.survey.merged.size,
-        "walk_steps": _number(walk.steps),
+        "walk_steps": number(walk.steps),
         "exact": walk.exact,
         "seconds": cost.seconds(walk.steps, cost.SECONDS_PER_WALK_STEP),
     }
@@ -173,7 +174,7 @@ def _re_add(analysis: Analysis) -> dict[str, Any]:
 def _marshal(analysis: Analysis) -> dict[str, Any]:
     steps = analysis.survey.marshal_steps
     return {
-        "steps": _number(steps),
+        "steps": number(steps),
         "longest_chain": analysis.survey.longest_chain,
         "seconds": cost.seconds(steps, cost.SECONDS_PER_MARSHAL_STEP),
     }

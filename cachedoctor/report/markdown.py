@@ -36,7 +36,7 @@ class Report:
                 ("Graph", tables.graph(analysis)),
                 ("Read", tables.inputs(analysis)),
             ):
-                lines += _table(title, data)
+                lines += table(title, data)
         return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -53,7 +53,7 @@ def code(text: str) -> str:
     return f"{fence}{pad}{shown}{pad}{fence}" if shown.strip() else escape(shown)
 
 
-def _table(title: str, data: tables.Data) -> list[str]:
+def table(title: str, data: tables.Data) -> list[str]:
     if not data.rows:
         return []
     width = len(data.rows[0])

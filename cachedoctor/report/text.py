@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -11,7 +10,7 @@ from rich.text import Text
 from cachedoctor.analysis import Analysis
 from cachedoctor.report import tables, words
 from cachedoctor.report.interface import Style
-from cachedoctor.report.screen import drawn, screen
+from cachedoctor.report.screen import drawn, print_table, screen
 from cachedoctor.rules import Finding, Severity
 from cachedoctor.text import count, plural, printable, short
 
@@ -31,12 +30,12 @@ class Report:
         self._findings(console, analysis, style)
         if style.verbosity >= 0:
             self._loops(console, analysis, style)
-            self._table(console, "Cost of the next export", tables.costs(analysis))
+            print_table(console, "Cost of the next export", tables.costs(analysis))
             self._note(console, tables.COST_NOTE)
             if style.verbosity > 0 or any(finding.rule == "CD201" for finding in analysis.findings):
-                self._table(console, "Hotspots of the loop check", tables.hotspots(analysis))
-            self._table(console, "Graph", tables.graph(analysis))
-            self._table(console, "Read", tables.inputs(analysis))
+                print_table(console, "Hotspots of the loop check", tables.hotspots(analysis))
+            print_table(console, "Graph", tables.graph(analysis))
+            print_table(console, "Read", tables.inputs(analysis))
         return drawn(console)
 
     @staticmethod
@@ -73,22 +72,6 @@ class Report:
             console.print(Text(f"  → {end}"))
         if len(survey.loops) > most:
             console.print(Text(f"  {plural(len(survey.loops) - most, 'more loop')}; -v shows all."))
-
-    @staticmethod
-    def _table(console: Console, title: str, data: tables.Data) -> None:
-        if not data.rows:
-            return
-        console.print()
-        console.print(Text(title, style="bold"))
-        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=bool(data.heads))
-        for index, head in enumerate(data.heads or data.rows[0]):
-            right = index in data.right
-            table.add_column(
-                head if data.heads else "", justify="right" if right else "left", overflow="fold", no_wrap=right
-            )
-        for row in data.rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
-        console.print(Padding(table, (0, 0, 0, 2)))
 
     @staticmethod
     def _note(console: Console, note: str) -> None:

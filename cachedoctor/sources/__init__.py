@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cachedoctor.errors import InputError
+from cachedoctor.files import open_regular
 from cachedoctor.sources.file import stream_documents
 from cachedoctor.sources.interface import BlobStore, CacheDocument
-from cachedoctor.sources.layout import BesideStore, NowhereStore, folder_documents, open_regular
+from cachedoctor.sources.layout import BesideStore, NowhereStore, folder_documents
 
 __all__ = ["BlobStore", "CacheDocument", "load"]
 

@@ -11,8 +11,8 @@ from cachedoctor.errors import InputError
 from cachedoctor.sources import digests
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, CacheDocument
 from cachedoctor.sources.oci import layout_documents
-from cachedoctor.sources.streams import Readable
 from cachedoctor.sources.tape import Tape
+from cachedoctor.streams import Readable
 
 MOST_MEMBERS = 100_000
 MOST_KEPT_BYTES = 768 << 20

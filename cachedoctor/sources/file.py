@@ -10,7 +10,7 @@ from cachedoctor.sources import digests, inline
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, BlobStore, CacheDocument
 from cachedoctor.sources.json import parse
 from cachedoctor.sources.oci import Resolver
-from cachedoctor.sources.streams import read_all, unpack
+from cachedoctor.streams import read_all, unpack
 
 EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from cachedoctor.errors import InputError
+from cachedoctor.files import open_regular
 from cachedoctor.sources import digests
 from cachedoctor.sources.interface import MOST_MANIFEST_BYTES, CacheDocument
 from cachedoctor.sources.oci import layout_documents
@@ -67,16 +66,6 @@ class FolderStore:
         if len(data) > limit:
             raise InputError(self._source, name, f"more than {limit:,} bytes")
         return data
-
-
-def open_regular(path: str) -> BinaryIO:
-    """Open a regular file, and never wait for a pipe or a device. Raises `OSError`."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    file = os.fdopen(handle, "rb")
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        file.close()
-        raise OSError("it is neither a regular file nor a folder; pass - to read a pipe")
-    return file
 
 
 def folder_documents(folder: str, source: str, tag: str | None, platform: str | None) -> list[CacheDocument]:

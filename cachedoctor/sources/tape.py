@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from cachedoctor.errors import InputError
-from cachedoctor.sources.streams import MOST_BYTES, Readable, read_fully
+from cachedoctor.streams import MOST_BYTES, Readable, read_fully
 
 MOST_HEADER_BYTES = 1 << 20
 """Bytes of all headers of one member."""

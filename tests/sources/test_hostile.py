@@ -17,8 +17,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cachedoctor import streams
 from cachedoctor.errors import InputError
-from cachedoctor.sources import archive, interface, load, oci, streams
+from cachedoctor.sources import archive, interface, load, oci
 from tests.sources.layouts import INDEX, INLINE, MANIFEST, MANIFEST_LIST, Layout, tar
 from tests.support import FIXTURES
 

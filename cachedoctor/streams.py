@@ -19,8 +19,9 @@ MOST_PACKED = 2
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-# A zstd block of four bytes can stand for 128 KiB, so that this much gives 64 MiB at most.
-_CHUNK = 2048
+# What is decompressed at once, so that it gives 64 MiB at most: a zstd block of four bytes can stand for 128 KiB, while
+# gzip makes at most 1032 bytes of one.
+_CHUNKS = {"gzip": 1 << 16, "zstd": 2048}
 
 
 class Readable(Protocol):
@@ -81,7 +82,7 @@ class Unpacked:
         return data
 
     def _fill(self) -> bool:
-        data = self._rest or self._stream.read(_CHUNK)
+        data = self._rest or self._stream.read(_CHUNKS[self._name])
         self._rest = b""
         if not data:
             if self._decompressor:
@@ -163,5 +164,5 @@ def read_all(stream: Readable, limit: int, source: str) -> bytes:
     """The whole rest of a stream. Raises `InputError` past the limit."""
     data = read_fully(stream, limit + 1)
     if len(data) > limit:
-        raise InputError(source, "", f"more than {limit:,} bytes of JSON")
+        raise InputError(source, "", f"more than {limit:,} bytes, which is refused")
     return data

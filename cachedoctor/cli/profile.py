@@ -1,0 +1,154 @@
+"""`cachedoctor profile`: where a stuck buildkitd spends its time, and why."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from cachedoctor.cli import options
+from cachedoctor.cli.output import Output, fail, progress, same_file, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cachedoctor.chains.survey import Survey
+    from cachedoctor.pprof.daemon import Answer
+    from cachedoctor.pprof.evidence import Evidence
+
+FORMATS = ("text", "json", "markdown", "folded", "svg")
+USUAL_ROWS = 20
+"""Functions that people are shown unless they ask for another number or for every detail."""
+_TIME = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?")
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
+    if given is None:
+        return None
+    found = _TIME.fullmatch(given.strip())
+    if not found or not any(found.groups()):
+        raise click.BadParameter("expected a time such as 90s, 40m or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
+
+
+@click.command()
+@click.argument("source", metavar="FILE|URL")
+@click.option(
+    "--sort", type=click.Choice(["cum", "flat"]), default="cum", show_default=True, help="Order of the table."
+)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Functions in the table, as pprof's -nodecount.")
+@click.option("--focus", metavar="REGEX", help="Only samples that match, as pprof's -focus (RE2).")
+@click.option("--sample-type", metavar="TYPE", help="What to count, such as alloc_space; default: the profile's own.")
+@click.option(
+    "--cache",
+    "caches",
+    metavar="SOURCE",
+    multiple=True,
+    help="A cache that the build imports: tells how long the export goes on. Give all of them.",
+)
+@click.option("--running-for", metavar="TIME", callback=_seconds, help="How long the export has run: 40m, 1h30m.")
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, 600),
+    default=15,
+    show_default=True,
+    help="Of a URL: how long the CPU profile is taken.",
+)
+@click.option("--save", metavar="DIR", help="Of a URL: keep what was fetched, for a bug report.")
+@click.option("--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report.")
+@options.output
+@options.verbosity
+@options.color
+def profile(
+    source: str,
+    sort: Literal["cum", "flat"],
+    top: int | None,
+    focus: str | None,
+    sample_type: str | None,
+    caches: tuple[str, ...],
+    running_for: float | None,
+    seconds: int,
+    save: str | None,
+    format: str,
+    output: str | None,
+    quiet: bool,
+    verbose: bool,
+    no_color: bool,
+) -> None:
+    """Say what a stuck buildkitd is doing, whether it ends, and what to do.
+
+    FILE is a pprof profile (CPU, heap, goroutine, mutex, block), a goroutine dump as text (debug=1 or debug=2), the
+    text of `go tool pprof -top`, or - for standard input; what it is, is found from its content. URL is the debug
+    address of a running buildkitd (--debugaddr): http://HOST:PORT takes a CPU profile and a goroutine dump.
+
+    \b
+    Examples:
+      cachedoctor profile cpu.pprof
+      cachedoctor profile goroutines.txt --cache manifest.json
+      cachedoctor profile http://127.0.0.1:6060 --save report
+      cachedoctor profile cpu.pprof --format svg -o flame.svg
+    """
+    from cachedoctor.diagnosis import diagnose
+    from cachedoctor.errors import InputError
+    from cachedoctor.report.profiled import report
+
+    out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    if out.path and same_file(out.path, source):
+        fail(f"{out.path}: is the profile itself; write the report elsewhere")
+    shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
+    try:
+        with progress(quiet) as told:
+            evidence = _evidence(source, sample_type, seconds, save, told)
+            survey = _survey(caches, told)
+            told("looking for the cause")
+            found = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
+            told("writing the report")
+            text = report(format).render(found, out.style)
+        if caches and not found.remaining and found.main.cause != "other":
+            warn(f"--cache tells nothing here: the time of {found.main.cause} does not depend on cache keys")
+        out.write(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--focus") from error
+    except InputError as error:
+        fail(str(error))
+
+
+def _evidence(
+    source: str, sample_type: str | None, seconds: int, save: str | None, told: Callable[[str], None]
+) -> Sequence[Evidence]:
+    from cachedoctor.pprof import daemon, load
+
+    if not daemon.is_url(source):
+        if save:
+            raise click.UsageError("--save is for a URL: a file is there already")
+        told(f"reading {source}")
+        return [load.load(source, sample_type=sample_type, stdin=sys.stdin.buffer)]
+    answers = daemon.fetch(source, seconds, told)
+    if save:
+        _save(answers, save)
+    return [load.load_answer(answer, sample_type) for answer in answers]
+
+
+def _save(answers: Sequence[Answer], folder: str) -> None:
+    from cachedoctor.files import write_atomically
+
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for answer in answers:
+            write_atomically(Path(folder, answer.name), answer.data)
+    except OSError as error:
+        fail(f"{folder}: cannot keep what was fetched: {error.strerror or error}")
+
+
+def _survey(caches: Sequence[str], told: Callable[[str], None]) -> Survey | None:
+    if not caches:
+        return None
+    from cachedoctor.analysis import analyze
+    from cachedoctor.sources import load
+
+    documents = [document for source in caches for document in load(source)]
+    return analyze(documents, progress=told).survey

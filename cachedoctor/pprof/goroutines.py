@@ -1,0 +1,161 @@
+"""Goroutine dumps: what each goroutine is doing, and since when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cachedoctor.errors import InputError
+from cachedoctor.pprof.profile import Profile, ValueType
+
+MOST_GOROUTINES = 2_000_000
+"""Goroutines, or groups of them, in one dump."""
+
+_ONE = re.compile(r"goroutine (\d+)(?: gp=\S+)?(?: m=\S+)?(?: mp=\S+)? \[([^\]\n]{0,200})\]:")
+_GROUP = re.compile(r"(\d+) @(?: 0x[0-9a-f]+)*$")
+_FRAME = re.compile(r"#\t0x[0-9a-f]+\t(.+?)(?:\+0x[0-9a-f]+)?\t")
+_CREATED = re.compile(r"created by (.+?)(?: in goroutine (\d+))?$")
+_WAIT = re.compile(r"(\d+) minutes")
+TOTAL = "goroutine profile: total "
+
+
+@dataclass(frozen=True, slots=True)
+class Goroutine:
+    """One goroutine, or several with the same stack."""
+
+    stack: tuple[str, ...]
+    """Functions from the leaf to the root. The runtime cuts deep stacks off."""
+    count: int = 1
+    state: str = ""
+    """`running`, `IO wait`, `select`, …; empty where the dump does not tell."""
+    minutes: int | None = None
+    """How long it has been in this state; `None` below one minute, and where the dump does not tell."""
+    id: int | None = None
+    creator: int | None = None
+    """The goroutine that started it."""
+
+
+def is_grouped(text: str) -> bool:
+    """Whether a text is a dump of `debug=1`."""
+    return text.lstrip().startswith(TOTAL)
+
+
+def is_listed(text: str) -> bool:
+    """Whether a text holds a dump of `debug=2`, or what a Go program prints on SIGQUIT."""
+    return any(_ONE.match(line.strip()) for line in text.splitlines())
+
+
+def grouped(text: str, source: str) -> list[Goroutine]:
+    """The goroutines of `/debug/pprof/goroutine?debug=1`.
+
+    Raises `InputError`. Source: runtime/pprof of Go 1.24, `printCountProfile`.
+    """
+    found: list[Goroutine] = []
+    count, stack = 0, list[str]()
+    for line in [*text.splitlines(), ""]:
+        line = line.rstrip()
+        group = _GROUP.match(line)
+        frame = _FRAME.match(line + "\t")
+        if frame:
+            stack.append(frame.group(1))
+        elif (group or not line) and count:
+            found.append(Goroutine(tuple(stack), count))
+            _bounded(found, source)
+            count, stack = 0, []
+        if group:
+            count = int(group.group(1)[:18])
+    if not found:
+        raise InputError(source, "", "a goroutine dump (debug=1) without any goroutine: it is cut short")
+    return found
+
+
+def listed(text: str, source: str) -> list[Goroutine]:
+    """The goroutines of `/debug/pprof/goroutine?debug=2`.
+
+    Raises `InputError`. Source: runtime of Go 1.24, `goroutineheader` and `traceback`.
+    """
+    found: list[Goroutine] = []
+    for header, lines in _blocks(text):
+        stack: list[str] = []
+        creator = None
+        for line in lines:
+            created = _CREATED.match(line)
+            if created:
+                creator = int(created.group(2)[:18]) if created.group(2) else None
+                break
+            name = _function(line)
+            if name:
+                stack.append(name)
+        state, *rest = header.group(2).split(", ")
+        waits = (_WAIT.fullmatch(part) for part in rest)
+        minutes = next((int(wait.group(1)[:9]) for wait in waits if wait), None)
+        found.append(Goroutine(tuple(stack), 1, state, minutes, int(header.group(1)[:18]), creator))
+        _bounded(found, source)
+    return found
+
+
+def _blocks(text: str) -> Iterator[tuple[re.Match[str], list[str]]]:
+    header: re.Match[str] | None = None
+    lines: list[str] = []
+    for line in text.splitlines():
+        start = _ONE.match(line.strip())
+        if start:
+            if header:
+                yield header, lines
+            header, lines = start, []
+        elif header and line and not line[0].isspace():
+            lines.append(line.rstrip())
+    if header:
+        yield header, lines
+
+
+def _function(line: str) -> str | None:
+    """The name in `name(arguments)`."""
+    if not line.endswith(")"):
+        return None
+    depth = 0
+    for at in range(len(line) - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(line[at], 0)
+        if not depth:
+            return line[:at] or None
+    return None
+
+
+def _bounded(found: Sequence[Goroutine], source: str) -> None:
+    if len(found) > MOST_GOROUTINES:
+        raise InputError(source, "", f"more than {MOST_GOROUTINES:,} goroutines, which is refused")
+
+
+def from_profile(profile: Profile) -> list[Goroutine]:
+    """The goroutines of a goroutine profile in protobuf form."""
+    names = profile.names
+    starts = profile.starts.tolist()
+    return [
+        Goroutine(tuple(names[node] for node in profile.frames[begin:end].tolist()), value)
+        for begin, end, value in zip(starts, starts[1:], profile.values.tolist(), strict=False)
+        if value > 0
+    ]
+
+
+def profile_of(goroutines: Sequence[Goroutine], source: str) -> Profile:
+    """The same as a profile that counts goroutines."""
+    nodes: dict[str, int] = {}
+    frames = [nodes.setdefault(name, len(nodes)) for one in goroutines for name in one.stack]
+    starts = np.cumsum([0, *(len(one.stack) for one in goroutines)], dtype=np.int64)
+    columns = np.array(frames, np.int32)
+    return Profile(
+        source=source,
+        kind="goroutine",
+        sample_type=ValueType("goroutine", "count"),
+        names=list(nodes),
+        frames=columns,
+        inlined=np.zeros(len(frames), np.bool_),
+        starts=starts,
+        values=np.array([one.count for one in goroutines], np.int64),
+        locations=columns,
+        location_starts=starts,
+        texts=[[name] for name in nodes],
+    )

@@ -1,0 +1,133 @@
+"""The text that `go tool pprof -top` prints, as people paste it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cachedoctor.errors import InputError
+from cachedoctor.pprof.top import Row, Top
+from cachedoctor.pprof.units import SMALLEST
+
+COLUMNS = frozenset({"flat", "flat%", "sum%", "cum", "cum%"})
+MOST_ROWS = 1_000_000
+LARGEST = 2**63 - 1
+"""As in a profile itself."""
+
+_VALUE = re.compile(r"(-?\d{1,15}(?:\.\d{1,9})?)([a-zA-Zμµ]{0,5})$")
+_PERCENT = re.compile(r"-?\d{1,9}(?:\.\d{1,9})?(?:e[-+]\d{1,3})?%$")
+_SHOWING = re.compile(r"Showing nodes accounting for (\S+), +(\S+)% of (\S+) total")
+_DROPPED = re.compile(r"Dropped (\d{1,9}) nodes? \(cum <= ([^)\s]+)\)")
+_DURATION = re.compile(r"Duration: ([^,\s]+),")
+_TYPE = re.compile(r"Type: (\S+)")
+_INLINE = re.compile(r" \((inline|partial-inline)\)$")
+
+# Everything is told in the smallest unit of its family, so that values stay exact integers.
+_UNITS = {
+    "": (1, "count"),
+    "ns": (1, "nanoseconds"),
+    "us": (10**3, "nanoseconds"),
+    "µs": (10**3, "nanoseconds"),
+    "μs": (10**3, "nanoseconds"),
+    "ms": (10**6, "nanoseconds"),
+    "s": (10**9, "nanoseconds"),
+    "mins": (60 * 10**9, "nanoseconds"),
+    "hrs": (3600 * 10**9, "nanoseconds"),
+    "B": (1, "bytes"),
+    "kB": (1 << 10, "bytes"),
+    "MB": (1 << 20, "bytes"),
+    "GB": (1 << 30, "bytes"),
+    "TB": (1 << 40, "bytes"),
+    "PB": (1 << 50, "bytes"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that was read, with what its heading tells."""
+
+    top: Top
+    sample_type: str
+    """`cpu`, `inuse_space`, …; empty where the heading does not tell."""
+    duration_seconds: float | None
+
+
+def head(line: str) -> list[str] | None:
+    """The columns of a heading line, in its order, `None` where the line is none."""
+    words = line.strip(" \t>|`*").split()
+    return words if len(words) == len(COLUMNS) and set(words) == COLUMNS else None
+
+
+def is_table(text: str) -> bool:
+    """Whether a text holds such a table."""
+    return any(head(line) for line in text.splitlines())
+
+
+def read(text: str, source: str) -> Table:
+    """The table in a text, wherever it begins and whatever stands before it.
+
+    Raises `InputError`. Source: google/pprof, internal/report, `printText` and `reportLabels`.
+    """
+    lines = text.splitlines()
+    at = next(index for index, line in enumerate(lines) if head(line))
+    columns = head(lines[at]) or []
+    before = [line.strip(" \t>|`*") for line in lines[:at]]
+    rows: list[Row] = []
+    shares: list[tuple[int, float]] = []
+    unit = ""
+    for line in lines[at + 1 :]:
+        cells = dict(zip(columns, line.strip(" \t>|`*").split(None, len(columns))[: len(columns)], strict=False))
+        name = line.strip(" \t>|`*").split(None, len(columns))[len(columns) :]
+        flat, cum = _value(cells.get("flat", "")), _value(cells.get("cum", ""))
+        if not name or flat is None or cum is None:
+            break
+        unit = max(unit, flat[1], cum[1], key=_known)
+        rows.append(_row(name[0], flat[0], cum[0]))
+        if _PERCENT.match(cells["cum%"]):
+            shares.append((cum[0], float(cells["cum%"][:-1])))
+        if len(rows) > MOST_ROWS:
+            raise InputError(source, "", f"more than {MOST_ROWS:,} lines in the table, which is refused")
+    if not rows:
+        raise InputError(source, f"line {at + 2}", "a table of pprof -top without any function")
+    return _table(rows, shares, unit or "count", before)
+
+
+def _row(name: str, flat: int, cum: int) -> Row:
+    found = _INLINE.search(name)
+    return Row(name[: found.start()] if found else name, flat, cum, found.group(1) if found else "")
+
+
+def _table(rows: list[Row], shares: list[tuple[int, float]], unit: str, before: list[str]) -> Table:
+    said = "\n".join(before)
+    showing, dropped, duration, kind = (pattern.search(said) for pattern in (_SHOWING, _DROPPED, _DURATION, _TYPE))
+    total = _value(showing.group(3)) if showing else None
+    limit = _value(dropped.group(2)) if dropped else None
+    took = _value(duration.group(1)) if duration else None
+    cum, share = max(shares, default=(max(row.cum for row in rows), 100.0))
+    guessed = min(LARGEST, round(cum * 100 / share)) if share >= 0.01 else cum
+    top = Top(
+        rows,
+        total[0] if total else guessed,
+        unit,
+        [line for line in before if line],
+        int(dropped.group(1)) if dropped else 0,
+        limit[0] if limit else 0,
+        SMALLEST,
+    )
+    sample_type = kind.group(1) if kind else "cpu" if unit == "nanoseconds" else ""
+    return Table(top, sample_type, took[0] / 1e9 if took and took[1] == "nanoseconds" else None)
+
+
+def _value(text: str) -> tuple[int, str] | None:
+    """A value in the smallest unit of its family, and that unit, empty for a bare number."""
+    found = _VALUE.match(text)
+    if not found or found.group(2) not in _UNITS:
+        return None
+    factor, unit = _UNITS[found.group(2)]
+    whole, _, part = found.group(1).partition(".")
+    scaled = int(whole + part) * factor // 10 ** len(part)
+    return None if abs(scaled) > LARGEST else (scaled, unit if found.group(2) else "")
+
+
+def _known(unit: str) -> bool:
+    return unit not in ("", "count")

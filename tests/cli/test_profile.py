@@ -1,0 +1,285 @@
+"""`cachedoctor profile` as it is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.pprof.gotool import daemon
+from tests.support import FIXTURES, run
+
+PROFILES = FIXTURES / "profiles"
+STUCK = PROFILES / "cpu-stuck.pprof"
+
+
+def lines(data: bytes) -> list[str]:
+    return data.decode().splitlines()
+
+
+@contextmanager
+def running(scenario: str, exports: int) -> Iterator[str]:
+    """A real Go program that exports caches forever; its address."""
+    with subprocess.Popen([daemon(), scenario, str(exports)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("scenario", "causes"),
+    [("loop-check", {"loop-check"}), ("re-add", {"re-add"}), ("lock", {"lock"}), ("push", {"push"})],
+)
+def test_a_running_daemon_is_diagnosed_by_its_address(scenario: str, causes: set[str], tmp_path: Path) -> None:
+    with running(scenario, 3) as address:
+        time.sleep(0.3)
+        kept = tmp_path / "kept"
+        done = run("profile", f"http://{address}", "--seconds", "1", "--save", kept, "--format", "json")
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)
+    assert {found["diagnosis"][0]["cause"]} == causes
+    assert sum(one["count"] for one in found["exports"]) == 3
+    assert [one["kind"] for one in found["inputs"]] == ["cpu", "goroutine"]
+    again = json.loads(run("profile", kept / "cpu.pprof", "--format", "json").stdout)
+    assert again["profile"] == found["profile"]
+    dump = json.loads(run("profile", kept / "goroutines.txt", "--format", "json").stdout)
+    assert dump["diagnosis"][0]["cause"] == scenario
+    assert dump["exports"] == found["exports"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("profile?seconds=1", "cpu"),
+        ("goroutine", "goroutine"),
+        ("goroutine?debug=1", "goroutine"),
+        ("heap", "heap"),
+        ("allocs", "heap"),
+        ("mutex", "contention"),
+        ("block", "contention"),
+        ("threadcreate", "threadcreate"),
+    ],
+)
+def test_any_profile_of_a_daemon_is_read_by_its_url(path: str, kind: str) -> None:
+    with running("re-add", 1) as address:
+        done = run("profile", f"http://{address}/debug/pprof/{path}", "--format", "json")
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)
+    assert found["profile"]["kind"] == kind
+    if kind in ("heap", "contention", "threadcreate"):
+        assert [one["cause"] for one in found["diagnosis"]] == ["other"]
+
+
+class Server(HTTPServer):
+    def handle_error(self, *request: object) -> None:
+        """The client went away, which is what is tested."""
+
+
+@contextmanager
+def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def log_message(self, *message: object) -> None:
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _answer(code: int, body: bytes = b"", **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def _endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(bytes(1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (_answer(404), "the daemon answers 404; is it buildkitd's debug address"),
+        (_answer(500), "the daemon answers 500"),
+        (_answer(302, location="http://127.0.0.1:1/"), "the daemon answers 302"),
+        (_answer(200, b"<html>\x1b[31m</html>"), "HTML"),
+        (_answer(200, b"x", **{"content-length": "10"}), "9 bytes are missing"),
+        (_endless, "more than 268,435,456 bytes"),
+    ],
+)
+def test_a_daemon_that_answers_badly_is_one_line(
+    answer: Callable[[BaseHTTPRequestHandler], None], problem: str
+) -> None:
+    with serving(answer) as url:
+        done = run("profile", url)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert len(lines(done.stderr)) == 1
+    assert problem in done.stderr.decode()
+    assert "\x1b" not in done.stderr.decode()
+
+
+def test_nobody_at_the_address_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        done = run("profile", f"http://127.0.0.1:{taken.getsockname()[1]}")
+    assert done.returncode == 2
+    assert "Connection refused" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("url", ["http://", "http://user:secret@127.0.0.1:1/", "http://127.0.0.1:99999", "http://[::1"])
+def test_addresses_that_are_none_are_one_line(url: str) -> None:
+    done = run("profile", url)
+    assert (done.returncode, len(lines(done.stderr))) == (2, 1)
+    assert "secret" not in done.stderr.decode()
+
+
+def test_a_silent_daemon_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cachedoctor.errors import InputError
+    from cachedoctor.pprof import daemon as module
+
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.2)
+    with serving(lambda handler: time.sleep(1.5)) as url, pytest.raises(InputError, match="no answer within 0 seconds"):
+        module.fetch(url, 1)
+
+
+def test_a_daemon_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cachedoctor.errors import InputError
+    from cachedoctor.pprof import daemon as module
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(40):
+            handler.wfile.write(b"x")
+            time.sleep(0.05)
+
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.4)
+    with serving(drip) as url, pytest.raises(InputError, match="no whole answer within 0 seconds"):
+        module.fetch(url, 1)
+
+
+def test_standard_input_is_read() -> None:
+    done = run("profile", "-", stdin=STUCK.read_bytes())
+    assert lines(done.stdout)[0] == "The cache export walks every path through its cache keys: the loop check."
+
+
+def test_json_has_every_function_in_the_order_asked_for() -> None:
+    found = json.loads(run("profile", STUCK, "--format", "json").stdout)
+    assert list(found)[:3] == ["schema_version", "command", "tool"]
+    assert found["profile"] == {
+        "kind": "cpu",
+        "sample_type": "cpu",
+        "unit": "nanoseconds",
+        "total": 15_000_000_000,
+        "duration_seconds": pytest.approx(15.17, abs=0.01),
+    }
+    assert len(found["top"]) == 42
+    assert found["dropped"] == {"nodes": 34, "cum": 75_000_000}
+    cums = [row["cum"] for row in found["top"]]
+    assert cums == sorted(cums, reverse=True)
+    row = next(row for row in found["top"] if row["function"].endswith(".checkLoops"))
+    assert (row["flat"], row["cum"], row["inline"]) == (920_000_000, 14_960_000_000, False)
+    assert row["cum_percent"] == pytest.approx(99.7333, abs=1e-3)
+    assert any(row["inline"] for row in found["top"])
+    flat = json.loads(run("profile", STUCK, "--format", "json", "--sort", "flat", "--top", "3").stdout)
+    assert flat["top"][0]["function"] == "internal/runtime/maps.(*Iter).Next"
+    assert len(flat["top"]) == 3
+
+
+def test_a_cache_tells_how_long_it_goes_on() -> None:
+    cache = FIXTURES / "manifests" / "diamond-28.json"
+    done = run("profile", STUCK, "--cache", cache, "--running-for", "1m", env={"COLUMNS": "400"})
+    first = lines(done.stdout)[0]
+    assert "left, of about 3.8 to 11 minutes in all, after 1 minute: 1.61 thousand million loop-check calls" in first
+    endless = run("profile", STUCK, "--cache", FIXTURES / "manifests" / "accumulated.json", env={"COLUMNS": "400"})
+    assert "It practically never ends, with about 37 to 106 years to go" in lines(endless.stdout)[0]
+    at_once = run("profile", STUCK, "--cache", FIXTURES / "manifests" / "service.json", env={"COLUMNS": "400"})
+    assert "the export holds more than these" in lines(at_once.stdout)[0]
+    unknown = run("profile", STUCK, "--cache", cache, env={"COLUMNS": "400"})
+    assert "How long it has run is not in this profile" in lines(unknown.stdout)[0]
+    overdue = run("profile", STUCK, "--cache", cache, "--running-for", "2h", env={"COLUMNS": "400"})
+    assert "should have ended" in lines(overdue.stdout)[0]
+
+
+def test_a_cache_where_it_tells_nothing_is_a_warning() -> None:
+    done = run("profile", PROFILES / "cpu-compress.pprof", "--cache", FIXTURES / "manifests" / "service.json")
+    assert done.returncode == 0
+    assert "--cache tells nothing here" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--focus", "("], "no regular expression"),
+        (["--running-for", "soon"], "expected a time such as"),
+        (["--running-for", ""], "expected a time such as"),
+        (["--top", "0"], "0 is not in the range"),
+        (["--save", "x"], "--save is for a URL"),
+        (["--seconds", "601"], "601 is not in the range"),
+        (["--cache", "nowhere.json"], "nowhere.json: cannot read it"),
+        (["--sample-type", "wall"], "no sample type wall; it has samples, cpu"),
+        (["-o", str(STUCK)], "is the profile itself"),
+    ],
+)
+def test_bad_usage_is_told(arguments: list[str], problem: str) -> None:
+    before = STUCK.read_bytes()
+    done = run("profile", STUCK, *arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert problem in done.stderr.decode()
+    assert STUCK.read_bytes() == before
+
+
+@pytest.mark.parametrize("format", ["folded", "svg"])
+def test_a_table_has_no_stacks(format: str) -> None:
+    done = run("profile", PROFILES / "issue-6008-top50.txt", "--format", format)
+    assert (done.returncode, done.stdout, len(lines(done.stderr))) == (2, b"", 1)
+    assert "does not tell stacks" in done.stderr.decode()
+
+
+def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with running("lock", 1) as address:
+        done = run("profile", f"http://{address}/debug/pprof/heap", "--save", tmp_path / "file" / "x")
+    assert (done.returncode, len(lines(done.stderr))) == (2, 1)
+    assert "cannot keep what was fetched" in done.stderr.decode()
+
+
+def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for source in (tmp_path, tmp_path / "pipe", tmp_path / "missing", FIXTURES / "manifests" / "service.json"):
+        done = run("profile", source)
+        assert (done.returncode, len(lines(done.stderr))) == (2, 1)
+
+
+def test_the_svg_is_written_whole(tmp_path: Path) -> None:
+    out = tmp_path / "flame.svg"
+    done = run("profile", STUCK, "--format", "svg", "-o", out)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert out.read_text().rstrip().endswith("</svg>")

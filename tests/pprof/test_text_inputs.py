@@ -1,0 +1,179 @@
+"""Goroutine dumps and pasted tables."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachedoctor.errors import InputError
+from cachedoctor.pprof import goroutines, table
+from cachedoctor.pprof.evidence import read
+from cachedoctor.pprof.load import load
+from cachedoctor.pprof.top import top
+from tests.pprof.gotool import pprof_top
+from tests.pprof.test_top import random_profile
+from tests.support import FIXTURES, run
+
+PROFILES = FIXTURES / "profiles"
+CHECK_LOOPS = "github.com/moby/buildkit/cache/remotecache/v1.(*normalizeState).checkLoops"
+
+
+def test_all_forms_of_one_dump_have_the_same_goroutines() -> None:
+    found = [
+        load(str(PROFILES / f"goroutine-stuck{end}")).goroutines for end in (".pprof", "-debug1.txt", "-debug2.txt")
+    ]
+    assert [sum(one.count for one in dump) for dump in found] == [46, 46, 46]
+    assert [sum(CHECK_LOOPS in one.stack for one in dump) for dump in found] == [1, 1, 1]
+
+
+def test_a_listed_dump_tells_states_times_and_creators() -> None:
+    found = {one.id: one for one in load(str(PROFILES / "goroutine-stuck-debug2.txt")).goroutines}
+    assert found[1].minutes == 2
+    assert found[1].state == "select"
+    assert (found[49216].state, found[49216].minutes, found[49216].creator) == ("runnable", None, 47944)
+    assert found[49216].stack[0] == CHECK_LOOPS
+    assert found[49216].stack[-1] == "golang.org/x/sync/errgroup.(*Group).Go.func1"
+
+
+LISTED = """SIGQUIT: quit
+PC=0x47 m=0 sigcode=0
+
+goroutine 7 gp=0xc000 m=3 mp=0xc1 [sync.Mutex.Lock, 12 minutes, locked to thread]:
+sync.runtime_SemacquireMutex(0x1?, {0x2, 0x3}, func(0x4))
+\t/usr/local/go/src/runtime/sema.go:95 +0x25
+example.com/a.(*T[...]).Lock(...)
+\t/src/a.go:1
+...additional frames elided...
+created by example.com/a.Start
+\t/src/a.go:2 +0x1
+
+goroutine 8 [running]:
+main.main()
+\t/src/main.go:3 +0x1
+rax    0x0
+"""
+
+
+def test_what_a_program_prints_on_sigquit_is_read() -> None:
+    first, second = read(LISTED.encode(), "x").goroutines
+    assert first.stack == ("sync.runtime_SemacquireMutex", "example.com/a.(*T[...]).Lock")
+    assert (first.state, first.minutes, first.id, first.creator) == ("sync.Mutex.Lock", 12, 7, None)
+    assert second.stack == ("main.main",)
+
+
+def test_a_grouped_dump_may_have_labels_and_inlined_frames() -> None:
+    text = (
+        "goroutine profile: total 5\n"
+        '3 @ 0x1 0x2\n# labels: {"a":"b"}\n#\t0x1\tx.f+0x1\t\t/x.go:1\n#\t0x1\tx.g(...)\t/x.go:2\n\n'
+        "2 @\n\n1 @ 0x3\n#\t0x3\ty.f+0x1\t/y.go:1"
+    )
+    found = goroutines.grouped(text, "x")
+    assert [(one.count, one.stack) for one in found] == [(3, ("x.f", "x.g(...)")), (2, ()), (1, ("y.f",))]
+
+
+def test_a_dump_that_is_cut_short_is_refused() -> None:
+    with pytest.raises(InputError, match="without any goroutine"):
+        read(b"goroutine profile: total 5\n", "x")
+
+
+def test_the_number_of_goroutines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(goroutines, "MOST_GOROUTINES", 1)
+    with pytest.raises(InputError, match="more than 1 goroutines"):
+        read(LISTED.encode(), "x")
+
+
+@given(st.text(alphabet="goroutine 1[]:()\n\t@x0.,#", max_size=200))
+def test_any_text_is_a_dump_or_refused(text: str) -> None:
+    for kind in (goroutines.grouped, goroutines.listed):
+        try:
+            found = kind(text, "x")
+        except InputError:
+            continue
+        assert all(one.count >= 0 for one in found)
+
+
+@pytest.mark.parametrize("name", ["cpu-stuck", "cpu-compress", "cpu-deep-chain", "heap", "goroutine-stuck"])
+@pytest.mark.parametrize("sort", ["cum", "flat"])
+@pytest.mark.parametrize("frame", ["{}", "    {}", "> {}", "| {} |", "```\n{}\n```", "$ go tool pprof -top x\n{}\n$ "])
+def test_a_table_is_read_as_it_is_printed(name: str, sort: str, frame: str) -> None:
+    file = PROFILES / f"{name}.pprof"
+    lines = pprof_top(file, f"-{sort}")
+    before, _, after = frame.partition("{}")
+    if "\n" not in before:
+        text = "\n".join(f"{before}{line}{after}" for line in lines)
+    else:
+        text = before + "\n".join(lines) + after
+    evidence = read(text.encode(), "pasted")
+    assert evidence.table
+    profile = load(str(file)).profile
+    assert profile
+    expected = top(profile, "cum" if sort == "cum" else "flat")
+    rows = evidence.table.top.rows
+    assert [(row.function, row.inline) for row in rows] == [(row.function, row.inline) for row in expected.rows]
+    assert evidence.table.top.dropped_nodes == expected.dropped_nodes
+    unit = max(1, expected.total // 100)
+    assert all(abs(row.cum - real.cum) <= unit for row, real in zip(rows, expected.rows, strict=True))
+    assert evidence.sample_type == profile.sample_type.type
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tables_of_random_profiles_are_read(seed: int, tmp_path: Path) -> None:
+    file = tmp_path / "random.pprof"
+    file.write_bytes(random_profile(seed))
+    lines = pprof_top(file)
+    rows = len(lines) - 1 - next(at for at, line in enumerate(lines) if table.head(line))
+    evidence = load_text("\n".join(lines)) if rows else None
+    assert (len(evidence.top.rows) if evidence else 0) == rows
+
+
+def load_text(text: str) -> table.Table:
+    found = read(text.encode(), "pasted").table
+    assert found
+    return found
+
+
+def test_columns_may_stand_in_another_order() -> None:
+    text = "cum  cum%  flat  flat%  sum%\n  1.50mins 75.00%  500ms  0.42% 0.42%  a.b (inline)\n"
+    text += " 2mins 100% 0 0% 0.42% main.main\n"
+    found = load_text(text)
+    assert [(row.function, row.flat, row.cum, row.inline) for row in found.top.rows] == [
+        ("a.b", 500_000_000, 90_000_000_000, "inline"),
+        ("main.main", 0, 120_000_000_000, ""),
+    ]
+    assert (found.top.total, found.top.unit, found.sample_type) == (120_000_000_000, "nanoseconds", "cpu")
+
+
+def test_the_table_of_the_bug_report_is_read_whole() -> None:
+    found = load(str(PROFILES / "issue-6008-top50.txt")).table
+    assert found
+    assert len(found.top.rows) == 32
+    assert (found.top.total, found.top.dropped_nodes, found.top.dropped_cum) == (120_770_000_000, 139, 600_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("flat flat% sum% cum cum%\n", "without any function"),
+        ("flat flat% sum% cum cum%\n9999999999999999s 0% 0% 1s 0% f\n", "without any function"),
+        ("flat flat% sum% cum cum%\n999999999999999PB 0% 0% 1PB 0% f\n", "without any function"),
+        ("heap profile: 1: 2 [3: 4] @ heap/1\n", "fetch it without debug=1"),
+        ('{"layers": []}', "perhaps a cache, which cachedoctor analyze reads"),
+        ("<html>", "HTML"),
+        ("hello\n", "text that is none of what is read"),
+        (" \n", "empty"),
+    ],
+)
+def test_other_text_is_refused_in_a_line(text: str, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    file.write_text(text)
+    done = run("profile", file)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().count("\n") == 1
+    assert problem in done.stderr.decode()
+
+
+def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MOST_ROWS", 1)
+    with pytest.raises(InputError, match="more than 1 lines"):
+        load_text("flat flat% sum% cum cum%\n" + "1s 1% 1% 1s 1% f\n" * 2)
