@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
 from decimal import MAX_PREC, Context, Decimal
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -29,6 +30,18 @@ def digits(number: int) -> str:
         parts = [exact.add(low, exact.multiply(high, base)) for low, high in pairs]
         base = exact.multiply(base, base)
     return f"{parts[0]:f}"
+
+
+def number(text: str) -> int:
+    """The natural number of these decimal digits, however many: the inverse of `digits`."""
+    size = 4000
+    parts = [int(text[max(0, end - size) : end]) for end in range(len(text), 0, -size)]
+    base = 10**size
+    while len(parts) > 1:
+        parts += [0] * (len(parts) % 2)
+        parts = [low + high * base for low, high in zip(parts[::2], parts[1::2], strict=True)]
+        base *= base
+    return parts[0]
 
 
 def log10(number: int) -> float | None:
@@ -100,6 +113,13 @@ def _amount(amount: float, name: str) -> str:
     text = f"{amount:.1f}" if amount < 9.5 else f"{amount:,.0f}"
     text = text.removesuffix(".0")
     return f"{text} {name}" if text == "1" else f"{text} {name}s"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was most probably meant."""
+    from difflib import SequenceMatcher
+
+    return max(known, key=lambda one: SequenceMatcher(None, word.lower(), one.lower()).ratio())
 
 
 def printable(text: str) -> str:

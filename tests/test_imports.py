@@ -16,9 +16,24 @@ MAY_KNOW = {
     "chains": {"cacheconfig", "text"},
     "rules": {"cacheconfig", "chains", "sources", "text"},
     "analysis": {"cacheconfig", "chains", "errors", "rules", "sources"},
+    "baseline": {"analysis", "errors", "files", "rules", "text"},
+    "check": {"analysis", "baseline", "chains", "rules", "sources"},
+    "settings": {"errors", "text"},
     "repair": {"analysis", "cacheconfig", "chains", "errors", "files", "rules", "sources", "text"},
     "report": {"analysis", "chains", "repair", "rules", "sources", "text"},
-    "cli": {"analysis", "errors", "files", "repair", "report", "rules", "sources", "text"},
+    "cli": {
+        "analysis",
+        "baseline",
+        "check",
+        "errors",
+        "files",
+        "repair",
+        "report",
+        "rules",
+        "settings",
+        "sources",
+        "text",
+    },
 }
 
 

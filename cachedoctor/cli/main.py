@@ -9,6 +9,7 @@ import click
 
 from cachedoctor import __version__
 from cachedoctor.cli.analyze import analyze
+from cachedoctor.cli.check import check
 from cachedoctor.cli.repair import repair
 
 
@@ -20,11 +21,13 @@ def cli() -> None:
     \b
     Examples:
       cachedoctor analyze manifest.json
+      cachedoctor check manifest.json --max-seconds 30
       cachedoctor repair manifest.json -o repaired.json
     """
 
 
 cli.add_command(analyze)
+cli.add_command(check)
 cli.add_command(repair)
 
 

@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Output:
         width = max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
         return Style(width=width, color=color, verbosity=self.verbosity)
 
+    def spare(self, sources: Iterable[str]) -> None:
+        """End where the report would be written over one of the caches."""
+        if self.path and any(same_file(self.path, source) for source in sources):
+            fail(f"{self.path}: is the cache itself; write the report elsewhere")
+
     def write(self, text: str) -> None:
         """Write the whole report; what the encoding of the terminal lacks is replaced."""
         if self.path is None:
@@ -49,6 +55,14 @@ class Output:
             write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             fail(f"{self.path}: cannot write the report: {error.strerror or error}")
+
+
+def same_file(first: str, second: str) -> bool:
+    """Whether both are there, and are one file."""
+    try:
+        return Path(first).samefile(second)
+    except (OSError, ValueError):
+        return False
 
 
 def warn(message: str) -> None:
