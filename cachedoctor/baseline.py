@@ -14,11 +14,10 @@ from cachedoctor.errors import InputError
 from cachedoctor.files import write_atomically
 from cachedoctor.rules import Finding, Measure, Severity
 from cachedoctor.rules.selection import grown
-from cachedoctor.text import digits, number
+from cachedoctor.text import digits, number, unpinned
 
 VERSION = 1
 MOST_BYTES = 16 << 20
-_DIGEST = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}\Z")
 _SEVERITIES = {str(severity): severity for severity in Severity}
 
 Key = tuple[str, str, str]
@@ -58,7 +57,7 @@ class Baseline:
 
 
 def _key(analysis: Analysis, finding: Finding) -> Key:
-    return _DIGEST.sub("", analysis.owner(finding)), finding.rule, finding.measure.unit
+    return unpinned(analysis.owner(finding)), finding.rule, finding.measure.unit
 
 
 def _worse(finding: Finding, entry: Entry) -> bool:

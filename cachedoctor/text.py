@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import MAX_PREC, Context, Decimal
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _CHUNK_BITS = 4096
+_PINNED = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}\Z")
 
 
 def digits(number: int) -> str:
@@ -133,6 +135,11 @@ def printable(text: str) -> str:
         f"\\u{{{ord(letter):x}}}" if unicodedata.category(letter)[0] == "C" or letter in "\u2028\u2029" else letter
         for letter in text
     )
+
+
+def unpinned(source: str) -> str:
+    """A source without the digest that pins it: the same place from run to run."""
+    return _PINNED.sub("", source)
 
 
 def short(digest: str) -> str:

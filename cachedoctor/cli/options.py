@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cachedoctor.rules.versions import Version
     from cachedoctor.sources import CacheDocument
 
-FORMATS = ("text", "json", "markdown")
+FORMATS = ("text", "json", "markdown", "github", "sarif", "junit", "gitlab")
 _UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
