@@ -24,7 +24,7 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: type(value) in kinds
 
 
-_KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "baseline": ("a file name", _is(str)),
     "buildkit": ("a version such as 'v0.21.1'", _is(str)),
     "fail-on": ("'error', 'warning' or 'note'", _is(str)),
@@ -39,7 +39,9 @@ _KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "step-summary": ("true or false", _is(bool)),
     "tag": ("a tag", _is(str)),
 }
+"""For each key the value that is expected, in words, and whether a value is one."""
 _FILES = frozenset({"baseline", "names"})
+"""Keys whose values start from the folder of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,9 @@ def _checked(path: Path, found: Any) -> Settings:
         raise InputError(str(path), "tool.cachedoctor", "expected a table")
     values: dict[str, bool | int | float | str] = {}
     for key, value in found.items():
-        if key not in _KEYS:
-            raise InputError(str(path), key, f"no such setting; did you mean {nearest(key, _KEYS)}?")
-        expected, fits = _KEYS[key]
+        if key not in KEYS:
+            raise InputError(str(path), key, f"no such setting; did you mean {nearest(key, KEYS)}?")
+        expected, fits = KEYS[key]
         if not fits(value):
             raise InputError(str(path), key, f"expected {expected}")
         if isinstance(value, list):
