@@ -41,13 +41,13 @@ def check(
     def judge(some: Sequence[CacheDocument]) -> Analysis:
         return analyze(some, limits=policy.limits, buildkit=policy.buildkit, labels=labels, progress=progress)
 
-    union = judge(documents)
+    union = judge(_once(documents))
     found = list(union.findings)
     if len(union.sources) > 1:
         alone = []
         for source in union.sources:
             progress(f"judging {source}")
-            single = judge(_of(source, documents))
+            single = judge([document for document in union.documents if document.source == source])
             alone += [replace(finding, source=source) for finding in single.findings]
         found = alone + [finding for finding in found if _adds(finding, alone)]
     asked = [finding for finding in found if finding.rule in policy.rules]
@@ -61,10 +61,13 @@ def check(
     return replace(result, findings=baseline.marked(result)) if baseline else result
 
 
-def _of(source: str, documents: Sequence[CacheDocument]) -> list[CacheDocument]:
-    """The documents of one source, each once also where the source was given twice."""
-    own = [document for document in documents if document.source == source]
-    return list({(document.platform, document.digest, document.manifest_digest): document for document in own}.values())
+def _once(documents: Sequence[CacheDocument]) -> list[CacheDocument]:
+    """The documents in their order, without those that are there because a source was given twice."""
+    found: dict[tuple[str, ...], CacheDocument] = {}
+    for document in documents:
+        key = (document.source, document.platform, document.digest, document.manifest_digest)
+        found.setdefault(key, document)
+    return list(found.values())
 
 
 def _adds(finding: Finding, alone: Sequence[Finding]) -> bool:

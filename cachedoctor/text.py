@@ -118,10 +118,14 @@ def _amount(amount: float, name: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was most probably meant."""
+    """The known word that was most probably meant; of several that are as near, one with most in one piece."""
     from difflib import SequenceMatcher
 
-    return max(known, key=lambda one: SequenceMatcher(None, word.lower(), one.lower()).ratio())
+    def alike(one: str) -> tuple[float, int]:
+        pair = SequenceMatcher(None, word.lower(), one.lower())
+        return pair.ratio(), pair.find_longest_match().size
+
+    return max(known, key=alike)
 
 
 def printable(text: str) -> str:

@@ -106,7 +106,7 @@ def test_nothing_is_told_twice(folder: Path) -> None:
     assert [(one["rule"], one["source"]) for one in parsed(got)["findings"] if one["severity"] == "error"] == [
         ("CD201", str(DIAMONDS))
     ]
-    assert parsed(got)["cost"] == json.loads(run("analyze", DIAMONDS, SERVICE, DIAMONDS, "-f", "json").stdout)["cost"]
+    assert parsed(got)["cost"] == json.loads(run("analyze", DIAMONDS, SERVICE, "-f", "json").stdout)["cost"]
 
 
 def test_quiet_is_the_verdict_and_the_findings(folder: Path) -> None:
