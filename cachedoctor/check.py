@@ -61,6 +61,13 @@ def check(
     return replace(result, findings=baseline.marked(result)) if baseline else result
 
 
+def accepted(analysis: Analysis, path: str) -> Analysis:
+    """The same, with everything that was found known from the baseline that is about to be written."""
+    assert analysis.check
+    check = replace(analysis.check, baseline=path)
+    return replace(analysis, check=check, findings=[replace(finding, known=True) for finding in analysis.findings])
+
+
 def _once(documents: Sequence[CacheDocument]) -> list[CacheDocument]:
     """The documents in their order, without those that are there because a source was given twice."""
     found: dict[tuple[str, ...], CacheDocument] = {}

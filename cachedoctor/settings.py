@@ -60,6 +60,13 @@ def find(folder: Path) -> Settings:
     folder counts) that has a `.cachedoctor.toml`, or a `pyproject.toml` with a table `[tool.cachedoctor]`, decides.
     Where both are in it, `.cachedoctor.toml` counts alone. Raises `InputError` as `read` does.
     """
+    try:
+        return _find(folder)
+    except OSError as error:
+        raise InputError(str(folder), "", f"cannot look for settings: {error.strerror or error}") from error
+
+
+def _find(folder: Path) -> Settings:
     for place in _up_to_the_root(folder):
         if (place / OWN).is_file():
             return read(place / OWN)
@@ -69,6 +76,7 @@ def find(folder: Path) -> Settings:
 
 
 def _up_to_the_root(folder: Path) -> Iterator[Path]:
+    folder = folder.absolute()
     places = [folder, *folder.parents]
     roots = [index for index, place in enumerate(places) if (place / ".git").exists()]
     yield from places[: roots[0] + 1 if roots else 1]

@@ -26,7 +26,7 @@ def _settings(context: click.Context, parameter: click.Parameter, path: str | No
     from cachedoctor.errors import InputError
 
     try:
-        found = settings.read(Path(path)) if path else settings.find(Path.cwd())
+        found = settings.read(Path(path)) if path else settings.find(Path())
     except InputError as error:
         fail(str(error))
     defaults = {key.replace("-", "_"): value for key, value in found.values.items()}
@@ -152,7 +152,7 @@ def check(
       cachedoctor check oci:cache:main --buildkit v0.21.1 --format junit -o cache.xml
     """
     from cachedoctor.baseline import load
-    from cachedoctor.check import Policy
+    from cachedoctor.check import Policy, accepted
     from cachedoctor.check import check as judge
     from cachedoctor.errors import InputError
     from cachedoctor.report import report
@@ -178,10 +178,12 @@ def check(
         with progress(quiet) as told:
             documents = options.documents(sources, tag, platform, told)
             result = judge(documents, policy, labels=options.labels(names), progress=told)
-            if write_baseline:
-                result = _written(write_baseline, result)
+            if write_baseline and not baseline:
+                result = accepted(result, write_baseline)
             told("writing the report")
             text = report(format).render(result, out.style)
+        if write_baseline:
+            _save(write_baseline, result)
         out.write(text)
     except InputError as error:
         fail(str(error))
@@ -190,20 +192,13 @@ def check(
     sys.exit(1 if result.failing else 0)
 
 
-def _written(path: str, result: Analysis) -> Analysis:
-    """Write the baseline, and judge by it where there was none."""
-    from dataclasses import replace
-
-    from cachedoctor.baseline import load, save
+def _save(path: str, result: Analysis) -> None:
+    from cachedoctor.baseline import save
 
     try:
         save(path, result)
     except OSError as error:
         fail(f"{path}: cannot write the baseline: {error.strerror or error}")
-    if result.check is None or result.check.baseline:
-        return result
-    marked = replace(result, check=replace(result.check, baseline=path))
-    return replace(marked, findings=load(path).marked(marked))
 
 
 def _summarize(result: Analysis) -> None:

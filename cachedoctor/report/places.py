@@ -19,7 +19,10 @@ def path_of(source: str) -> str | None:
     """The path of a source relative to the current folder, `None` where it is no file or folder below that."""
     if source in ("", "-") or source.startswith(_SCHEMES):
         return None
-    path = Path(os.path.relpath(source))
+    try:
+        path = Path(os.path.relpath(source))
+    except OSError:  # the current folder is gone
+        return None
     return None if path.parts[:1] == (os.pardir,) else path.as_posix()
 
 

@@ -51,7 +51,7 @@ class Report:
                 continue
             console.print()
             console.print(_heading(finding, analysis))
-            console.print(Padding(Text(finding.message), (0, 0, 0, 2)))
+            console.print(Padding(Text(printable(finding.message)), (0, 0, 0, 2)))
             if style.verbosity > 0 and finding.records:
                 console.print(Padding(Text(_records(finding)), (0, 0, 0, 2)))
             steps = finding.help if finding.severity > Severity.NOTE or style.verbosity > 0 else finding.help[:1]

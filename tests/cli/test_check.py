@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -174,6 +176,14 @@ def test_settings_above_the_root_of_the_repository_do_not_count(tmp_path: Path) 
     lone.mkdir()
     assert run("check", SERVICE, cwd=lone).returncode == 0
     assert run("check", SERVICE, cwd=tmp_path).returncode == 1
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f'cd "$1" && rmdir "$1" && exec {sys.executable} -m cachedoctor check "$2"'
+    got = subprocess.run(["bash", "-c", command, "-", gone, SERVICE], capture_output=True, check=False)
+    assert "cannot look for settings" in one_line(got)
 
 
 def test_a_named_file_of_settings_wins(folder: Path) -> None:

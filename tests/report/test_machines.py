@@ -18,7 +18,7 @@ import xmlschema
 
 from cachedoctor import __version__
 from cachedoctor.analysis import Analysis, analyze
-from cachedoctor.check import Policy, check
+from cachedoctor.check import Policy, accepted, check
 from cachedoctor.cli import options
 from cachedoctor.report import FORMATS, Style, report, sarif
 from cachedoctor.rules import OF_DOCUMENTS, RULES, Severity
@@ -81,6 +81,16 @@ def test_the_style_adds_no_control_characters(format: str, monkeypatch: pytest.M
     assert "\x1b" not in text
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("width", [40, 300])
+def test_hostile_text_of_a_check_is_data(format: str, width: int) -> None:
+    text = report(format).render(accepted(hostile(), HOSTILE), Style(width=width, verbosity=1))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\ufffe]", text)
+    assert "script" in text
+    if format == "markdown":
+        assert "<script>" not in re.sub(r"(`+) ?.*?\1", "", text)
+
+
 def test_analyze_has_the_same_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FIXTURES)
     analysis = analyze(load("manifests/too-large.json"))
@@ -137,10 +147,7 @@ def test_known_findings_are_notices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def known(monkeypatch: pytest.MonkeyPatch) -> Analysis:
-    analysis = checked(CASES["diamond-28"], monkeypatch)
-    assert analysis.check
-    told = replace(analysis.check, baseline="base.json")
-    return replace(analysis, check=told, findings=[replace(one, known=True) for one in analysis.findings])
+    return accepted(checked(CASES["diamond-28"], monkeypatch), "base.json")
 
 
 # SARIF
