@@ -8,7 +8,7 @@ from cachedoctor.analysis import Analysis
 from cachedoctor.report import words
 from cachedoctor.report.interface import Style
 from cachedoctor.report.json import escaped
-from cachedoctor.report.places import fingerprints, path_of, sentence, sources_of
+from cachedoctor.report.places import fingerprints, path_or_name, sentence, sources_of
 from cachedoctor.rules import Finding, Severity
 from cachedoctor.text import printable
 
@@ -24,7 +24,7 @@ class Report:
                 "check_name": finding.name,
                 "fingerprint": fingerprint,
                 "severity": _severity(finding),
-                "location": {"path": _path(sources_of(finding, analysis)[0]), "lines": {"begin": 1}},
+                "location": {"path": printable(path_or_name(sources_of(finding, analysis)[0])), "lines": {"begin": 1}},
             }
             for finding, fingerprint in zip(analysis.findings, fingerprints(analysis), strict=True)
         ]
@@ -38,8 +38,3 @@ def _severity(finding: Finding) -> str:
     if finding.severity is Severity.WARNING:
         return "minor"
     return "blocker" if words.refuses(finding) else "critical"
-
-
-def _path(source: str) -> str:
-    """A relative path, or the name of what is no file of the project: an issue has to have one."""
-    return printable(path_of(source) or source)

@@ -26,6 +26,11 @@ def path_of(source: str) -> str | None:
     return None if path.parts[:1] == (os.pardir,) else path.as_posix()
 
 
+def path_or_name(source: str) -> str:
+    """The path of a source, or one that is made up of the name of what is no file: `host/app-cache:main`."""
+    return path_of(source) or printable(source).split("://", 1)[-1].lstrip("./") or "cache"
+
+
 def uri(path: str) -> str:
     """A relative path as a URI reference (RFC 3986), with every character escaped that is not plain."""
     return quote(path.encode("utf-8", "surrogateescape"))

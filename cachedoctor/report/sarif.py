@@ -15,7 +15,7 @@ from cachedoctor import __version__
 from cachedoctor.analysis import Analysis
 from cachedoctor.report.interface import Style
 from cachedoctor.report.json import escaped
-from cachedoctor.report.places import fingerprints, path_of, section, sentence, sources_of, uri
+from cachedoctor.report.places import fingerprints, path_of, path_or_name, section, sentence, sources_of, uri
 from cachedoctor.rules import RULES, Finding, Severity
 from cachedoctor.text import printable
 
@@ -90,8 +90,12 @@ def _result(finding: Finding, fingerprint: str, analysis: Analysis) -> dict[str,
 
 
 def _location(source: str) -> dict[str, Any]:
-    """A file with its first line, since viewers ask for one; what is no file is a resource with its own name."""
-    path = path_of(source)
-    if path is None:
-        return {"logicalLocations": [{"fullyQualifiedName": printable(source), "kind": "resource"}]}
-    return {"physicalLocation": {"artifactLocation": {"uri": uri(path)}, "region": {"startLine": 1}}}
+    """A file with its first line; what is no file is a resource with its own name.
+
+    GitHub refuses a log in which a result has no physical location, or that has no line, so that both have one.
+    """
+    physical = {"artifactLocation": {"uri": uri(path_or_name(source))}, "region": {"startLine": 1}}
+    if path_of(source) is not None:
+        return {"physicalLocation": physical}
+    logical = {"fullyQualifiedName": printable(source), "kind": "resource"}
+    return {"physicalLocation": physical, "logicalLocations": [logical]}

@@ -111,6 +111,13 @@ def test_nothing_is_told_twice(folder: Path) -> None:
     assert parsed(got)["cost"] == json.loads(run("analyze", DIAMONDS, SERVICE, "-f", "json").stdout)["cost"]
 
 
+def test_every_run_writes_the_same_bytes(folder: Path) -> None:
+    runs = {
+        run("check", *TAGS, "-f", "json", cwd=folder, env={"PYTHONHASHSEED": str(seed)}).stdout for seed in range(6)
+    }
+    assert len(runs) == 1
+
+
 def test_quiet_is_the_verdict_and_the_findings(folder: Path) -> None:
     text = run("check", DIAMONDS, "-q", cwd=folder).stdout.decode()
     assert text.startswith("Check failed: CD201 path-explosion.\n")

@@ -181,8 +181,8 @@ def test_the_schema_refuses_what_is_not_sarif() -> None:
 def test_hostile_text_is_valid_sarif() -> None:
     run = log(hostile())
     places = [place for one in run["results"] for place in one["locations"]]
-    paths = {place["physicalLocation"]["artifactLocation"]["uri"] for place in places if "physicalLocation" in place}
-    assert {unquote(path) for path in paths} == {HOSTILE}
+    paths = {place["physicalLocation"]["artifactLocation"]["uri"]: place for place in places}
+    assert {unquote(path) for path, place in paths.items() if "logicalLocations" not in place} == {HOSTILE}
     assert all(re.fullmatch(r"[\w/.~%-]+", path) for path in paths)
     names = {one["fullyQualifiedName"] for place in places for one in place.get("logicalLocations", [])}
     assert len(names) == 1
@@ -210,6 +210,27 @@ def test_help_uris_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert driver["rules"][0]["helpUri"] == (
         "https://example.org/cachedoctor/blob/main/docs/rules.md#cd101-config-too-large"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "file"),
+    [
+        ("caches/a b.json", "caches/a%20b.json", True),
+        ("./x/../caf\udce9:1.json", "caf%E9%3A1.json", True),
+        (str(Path.cwd() / "fixtures/x.json"), "fixtures/x.json", True),
+        ("../x.json", "x.json", False),
+        ("/x/y.json", "x/y.json", False),
+        ("-", "-", False),
+        ("oci:cache:main", "oci%3Acache%3Amain", False),
+        ("docker://h:5000/app@sha256:1", "h%3A5000/app%40sha256%3A1", False),
+        ("docker://", "cache", False),
+    ],
+)
+def test_places(source: str, place: str, file: bool) -> None:
+    (result, *_) = log(hostile_source(source))["results"]
+    (location,) = result["locations"]
+    assert location["physicalLocation"]["artifactLocation"]["uri"] == place
+    assert ("logicalLocations" in location) is not file
 
 
 # JUnit
