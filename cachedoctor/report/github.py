@@ -30,8 +30,8 @@ class Report:
             shown = found if len(found) <= MOST else found[: MOST - 1]
             lines += [_annotation(command, _title(finding, analysis), sentence(finding)) for finding in shown]
             if len(found) > len(shown):
-                rest = plural(len(found) - len(shown), "finding")
-                lines.append(_annotation(command, "cachedoctor", f"{rest} more: see the log of this step."))
+                rest = plural(len(found) - len(shown), "more finding")
+                lines.append(_annotation(command, "cachedoctor", f"{rest}: see the log of this step."))
         plain = Style(width=style.width, verbosity=style.verbosity)
         return "".join(f"{line}\n" for line in lines) + _inert(text.Report().render(analysis, plain))
 

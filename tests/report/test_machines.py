@@ -15,6 +15,8 @@ import jsonschema
 import junitparser
 import pytest
 import xmlschema
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cachedoctor import __version__
 from cachedoctor.analysis import Analysis, analyze
@@ -99,6 +101,18 @@ def test_analyze_has_the_same_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "::error title=CD101 config-too-large::" in report("github").render(analysis, Style())
 
 
+@given(st.binary(max_size=40).map(os.fsdecode) | st.text(max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_name_of_a_source_can_be_told(name: str) -> None:
+    analysis = hostile_source(name)
+    log(analysis)
+    issues(analysis)
+    assert suites(analysis).failures == len(analysis.failed())
+    shown = commands(report("github").render(analysis, Style()))
+    assert len(shown) == len(analysis.findings)
+    assert all(line.startswith(("::error title=CD", "::notice title=CD")) for line in shown)
+
+
 # GitHub
 
 
@@ -138,7 +152,7 @@ def test_more_findings_than_are_shown() -> None:
     assert len(analysis.failing) == 15
     errors = [line for line in commands(report("github").render(analysis, Style())) if line.startswith("::error")]
     assert len(errors) == 10
-    assert errors[-1] == "::error title=cachedoctor::6 findings more: see the log of this step."
+    assert errors[-1] == "::error title=cachedoctor::6 more findings: see the log of this step."
 
 
 def test_known_findings_are_notices(monkeypatch: pytest.MonkeyPatch) -> None:
