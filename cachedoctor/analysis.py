@@ -8,9 +8,21 @@ from dataclasses import dataclass
 from cachedoctor.chains.paths import CountTooLarge
 from cachedoctor.chains.survey import Progress, Survey, survey
 from cachedoctor.errors import InputError
-from cachedoctor.rules import Context, Finding, Limits, findings, verdict
+from cachedoctor.rules import RULES, Context, Finding, Limits, Severity, findings, verdict
 from cachedoctor.rules.versions import Version
 from cachedoctor.sources import CacheDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How `check` judged."""
+
+    fail_on: Severity
+    """Findings of this severity and worse fail it."""
+    rules: tuple[str, ...]
+    """The ids of the rules that were asked, in order."""
+    baseline: str = ""
+    """The file that findings were compared with, empty where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +37,39 @@ class Analysis:
     """The version that was judged for, `None` for all."""
     labels: Mapping[str, str]
     """What is known of a record by its digest, such as `RUN make`."""
+    check: Check | None = None
+    """`None` where nobody asked for a judgement."""
 
     @property
     def verdict(self) -> str:
         """`ok`, `warning` or `error`."""
         return verdict(self.findings)
+
+    @property
+    def sources(self) -> list[str]:
+        """Each source once, in the order given."""
+        return list(dict.fromkeys(document.source for document in self.documents))
+
+    def owner(self, finding: Finding) -> str:
+        """The source that a finding is about, empty where it takes several to find it."""
+        sources = self.sources
+        return finding.source or (sources[0] if len(sources) == 1 else "")
+
+    @property
+    def failing(self) -> list[Finding]:
+        """The findings that make a check fail; without a check, the errors."""
+        level = self.check.fail_on if self.check else Severity.ERROR
+        return [finding for finding in self.findings if finding.severity >= level and not finding.known]
+
+    def failed(self, source: str | None = None) -> list[str]:
+        """The ids of the rules that make a check fail, of one source (empty for all together) or anywhere."""
+        found = self.failing
+        return sorted({finding.rule for finding in found if source is None or self.owner(finding) == source})
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The ids of the rules that were asked."""
+        return self.check.rules if self.check else tuple(rule.id for rule in RULES)
 
 
 def analyze(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
+from collections.abc import Iterable
 from decimal import MAX_PREC, Context, Decimal
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _CHUNK_BITS = 4096
+_PINNED = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}\Z")
 
 
 def digits(number: int) -> str:
@@ -29,6 +32,18 @@ def digits(number: int) -> str:
         parts = [exact.add(low, exact.multiply(high, base)) for low, high in pairs]
         base = exact.multiply(base, base)
     return f"{parts[0]:f}"
+
+
+def number(text: str) -> int:
+    """The natural number of these decimal digits, however many: the inverse of `digits`."""
+    size = 4000
+    parts = [int(text[max(0, end - size) : end]) for end in range(len(text), 0, -size)]
+    base = 10**size
+    while len(parts) > 1:
+        parts += [0] * (len(parts) % 2)
+        parts = [low + high * base for low, high in zip(parts[::2], parts[1::2], strict=True)]
+        base *= base
+    return parts[0]
 
 
 def log10(number: int) -> float | None:
@@ -102,6 +117,17 @@ def _amount(amount: float, name: str) -> str:
     return f"{text} {name}" if text == "1" else f"{text} {name}s"
 
 
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was most probably meant; of several that are as near, one with most in one piece."""
+    from difflib import SequenceMatcher
+
+    def alike(one: str) -> tuple[float, int]:
+        pair = SequenceMatcher(None, word.lower(), one.lower())
+        return pair.ratio(), pair.find_longest_match().size
+
+    return max(known, key=alike)
+
+
 def printable(text: str) -> str:
     """Text from outside with everything escaped that could steer a terminal or reorder a line.
 
@@ -113,6 +139,11 @@ def printable(text: str) -> str:
         f"\\u{{{ord(letter):x}}}" if unicodedata.category(letter)[0] == "C" or letter in "\u2028\u2029" else letter
         for letter in text
     )
+
+
+def unpinned(source: str) -> str:
+    """A source without the digest that pins it: the same place from run to run."""
+    return _PINNED.sub("", source)
 
 
 def short(digest: str) -> str:

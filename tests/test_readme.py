@@ -24,7 +24,10 @@ def test_both_commands_are_marked() -> None:
 
 
 def test_every_option_that_is_named_exists() -> None:
-    known = run("analyze", "--help").stdout.decode()
-    for line in re.findall(r"^(?:.*\| )?cachedoctor analyze.*$", README, re.MULTILINE):
-        for option in re.findall(r" (--?[a-z][a-z-]*)", line.split("| jq")[0]):
-            assert option in known
+    for command in ("analyze", "check", "repair"):
+        known = run(command, "--help").stdout.decode()
+        lines = re.findall(rf"^(?:.*\| )?cachedoctor {command}.*$", README, re.MULTILINE)
+        assert lines
+        for line in lines:
+            for option in re.findall(r" (--?[a-z][a-z-]*)", line.split("| jq")[0]):
+                assert option in known

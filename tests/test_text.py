@@ -75,3 +75,30 @@ def test_printable_leaves_nothing_that_steers(foreign: str) -> None:
 
 def test_printable_keeps_letters() -> None:
     assert text.printable("RUN echo grüße 漢字 [bold]") == "RUN echo grüße 漢字 [bold]"
+
+
+@pytest.mark.parametrize("value", [0, 7, 10**3999, 10**4000, 10**8000 - 1, 3 * 2**100_000 + 1], ids=int.bit_length)
+def test_digits_and_numbers_are_inverse(value: int) -> None:
+    assert text.number(text.digits(value)) == value
+
+
+def test_numbers_may_have_zeros_in_front() -> None:
+    assert text.number("0" * 9000 + "12") == 12
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("max_second", ["max-calls", "max-seconds"], "max-seconds"),
+        ("CD205", ["CD105", "CD201"], "CD201"),
+        ("", ["a", "b"], "a"),
+    ],
+)
+def test_the_nearest_word(word: str, known: list[str], expected: str) -> None:
+    assert text.nearest(word, known) == expected
+
+
+def test_a_source_without_its_digest() -> None:
+    assert text.unpinned(f"docker://h:5000/app:x@sha256:{'a' * 64}") == "docker://h:5000/app:x"
+    for plain in ("docker://h/app:x", "user@host.json", "@sha256:abc", ""):
+        assert text.unpinned(plain) == plain

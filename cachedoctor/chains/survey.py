@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -143,7 +144,7 @@ def _hotspot_inputs(
         shares = {loop_check.records[source]: share for source, share in spot.source_shares.items()}
         found.append(
             [
-                HotspotInput(len(one), sum(shares.get(source, 0.0) for source, _ in one))
+                HotspotInput(len(one), math.fsum(shares.get(source, 0.0) for source, _ in one))
                 for one in links[loop_check.records[spot.item]]
             ]
         )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from cachedoctor.cli import options
-from cachedoctor.cli.output import Output, fail, progress, same_file
+from cachedoctor.cli.output import Output, fail, progress
+
+if TYPE_CHECKING:
+    from cachedoctor.rules.versions import Version
 
 
 @click.command()
@@ -25,7 +29,7 @@ def analyze(
     sources: tuple[str, ...],
     format: str,
     output: str | None,
-    buildkit: str | None,
+    buildkit: Version | None,
     tag: str | None,
     platform: str | None,
     names: str | None,
@@ -49,20 +53,15 @@ def analyze(
     from cachedoctor import analysis
     from cachedoctor.errors import InputError
     from cachedoctor.report import report
-    from cachedoctor.sources import load
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    if out.path and any(same_file(out.path, source) for source in sources):
-        fail(f"{out.path}: is the cache itself; write the report elsewhere")
+    out.spare(sources)
     try:
         with progress(quiet) as told:
-            documents = []
-            for source in sources:
-                told(f"reading {source}")
-                documents += load(source, tag=tag, platform=platform, stdin=sys.stdin.buffer)
+            documents = options.documents(sources, tag, platform, told)
             result = analysis.analyze(
                 documents,
-                buildkit=options.version(buildkit),
+                buildkit=buildkit,
                 labels=options.labels(names),
                 progress=told,
             )

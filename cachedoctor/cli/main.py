@@ -9,6 +9,7 @@ import click
 
 from cachedoctor import __version__
 from cachedoctor.cli.analyze import analyze
+from cachedoctor.cli.check import check
 from cachedoctor.cli.profile import profile
 from cachedoctor.cli.repair import repair
 
@@ -21,12 +22,14 @@ def cli() -> None:
     \b
     Examples:
       cachedoctor analyze manifest.json
+      cachedoctor check manifest.json --max-seconds 30
       cachedoctor repair manifest.json -o repaired.json
       cachedoctor profile cpu.pprof
     """
 
 
 cli.add_command(analyze)
+cli.add_command(check)
 cli.add_command(repair)
 cli.add_command(profile)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from cachedoctor.rules.versions import Version
+    from cachedoctor.sources import CacheDocument
 
-FORMATS = ("text", "json", "markdown")
+FORMATS = ("text", "json", "markdown", "github", "sarif", "junit", "gitlab")
+_UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -19,12 +23,23 @@ def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, 
     return given
 
 
+def _version(context: click.Context, parameter: click.Parameter, text: str | None) -> Version | None:
+    from cachedoctor.rules.versions import Version
+
+    try:
+        return None if text is None else Version.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_once)
 format = click.option(
     "--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report."
 )
 output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
-buildkit = click.option("--buildkit", metavar="VERSION", help="Judge for this version only: v0.21.1.")
+buildkit = click.option(
+    "--buildkit", metavar="VERSION", callback=_version, help="Judge for this version only: v0.21.1."
+)
 tag = click.option("--tag", help="Which tag of a layout to read.")
 platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")
 names = click.option(
@@ -42,16 +57,30 @@ def verbosity(command: click.decorators.FC) -> click.decorators.FC:
     return quiet(verbose(command))
 
 
-def version(text: str | None) -> Version | None:
-    """The BuildKit version that was named. Raises `click.BadParameter` where it is none."""
-    from cachedoctor.rules.versions import Version
-
+def size(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """A number of bytes, with a unit or without: `1048576`, `1MiB`, `1 MB`."""
     if text is None:
         return None
-    try:
-        return Version.parse(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--buildkit") from error
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([kmg]i?)b?)?", text, re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size such as 1048576, 1MiB or 500kB")
+    number = int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+    if number >= 1 << 63:
+        raise click.BadParameter(f"{text!r} is no size below 2⁶³ bytes")
+    return number
+
+
+def documents(
+    sources: Sequence[str], tag: str | None, platform: str | None, told: Callable[[str], None]
+) -> list[CacheDocument]:
+    """What the sources hold, in their order. Raises `InputError`."""
+    from cachedoctor.sources import load
+
+    found = []
+    for source in sources:
+        told(f"reading {source}")
+        found += load(source, tag=tag, platform=platform, stdin=sys.stdin.buffer)
+    return found
 
 
 def labels(path: str | None) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -37,6 +37,11 @@ class Output:
         width = max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
         return Style(width=width, color=color, verbosity=self.verbosity)
 
+    def spare(self, sources: Iterable[str], what: str = "cache") -> None:
+        """End where the report would be written over one of the sources."""
+        if self.path and any(same_file(self.path, source) for source in sources):
+            fail(f"{self.path}: is the {what} itself; write the report elsewhere")
+
     def write(self, text: str) -> None:
         """Write the whole report; what the encoding of the terminal lacks is replaced."""
         if self.path is None:
@@ -50,6 +55,14 @@ class Output:
             write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             fail(f"{self.path}: cannot write the report: {error.strerror or error}")
+
+
+def same_file(first: str, second: str) -> bool:
+    """Whether both are there, and are one file."""
+    try:
+        return Path(first).samefile(second)
+    except (OSError, ValueError):
+        return False
 
 
 def warn(message: str) -> None:
@@ -66,14 +79,6 @@ def fail(message: str) -> NoReturn:
     """End with one line on standard error and exit code 2."""
     warn(message)
     sys.exit(2)
-
-
-def same_file(first: str, second: str) -> bool:
-    """Whether two paths lead to one file; `False` where either is none."""
-    try:
-        return Path(first).samefile(second)
-    except (OSError, ValueError):
-        return False
 
 
 @contextmanager

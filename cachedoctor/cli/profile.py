@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cachedoctor.cli import options
-from cachedoctor.cli.output import Output, fail, progress, same_file, warn
+from cachedoctor.cli.output import Output, fail, progress, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,8 +97,8 @@ def profile(
     from cachedoctor.report.profiled import report
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    if out.path and same_file(out.path, source):
-        fail(f"{out.path}: is the profile itself; write the report elsewhere")
+    out.spare([source], "profile")
+    out.spare(caches)
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
     try:
         with progress(quiet) as told:

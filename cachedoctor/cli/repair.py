@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, fail, progress, warn
-
-_UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
-
-
-def _bytes(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
-    """A number of bytes, with a unit or without: `1048576`, `1MiB`, `1 MB`."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([kmg]i?)b?)?", text, re.IGNORECASE)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no size such as 1048576, 1MiB or 500kB")
-    return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
 
 
 @click.command()
@@ -44,7 +30,7 @@ def _bytes(context: click.Context, parameter: click.Parameter, text: str | None)
     help="Remove alternatives until the loop check makes at most N calls.",
 )
 @click.option(
-    "--max-bytes", callback=_bytes, metavar="N", help="Remove alternatives until the config has at most N bytes."
+    "--max-bytes", callback=options.size, metavar="N", help="Remove alternatives until the config has at most N bytes."
 )
 @click.option(
     "--prefer",

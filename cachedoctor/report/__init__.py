@@ -1,4 +1,4 @@
-"""Reports: an analysis as text, JSON or markdown."""
+"""Reports: an analysis for people, for scripts, and for what shows findings in a pipeline."""
 
 from cachedoctor.report.interface import FORMATS, Report, Style, report
 

@@ -27,7 +27,7 @@ class Report(Protocol):
         """The whole report, with a line break at its end. Foreign text in it is escaped for the format."""
 
 
-FORMATS = ("text", "json", "markdown")
+FORMATS = ("text", "json", "markdown", "github", "sarif", "junit", "gitlab")
 """The names of all formats; each is a module of this package with a class `Report` in it."""
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from cachedoctor import __version__
-from cachedoctor.analysis import Analysis
+from cachedoctor.analysis import Analysis, Check
 from cachedoctor.chains import cost
 from cachedoctor.report.interface import Style
+from cachedoctor.rules import verdict
 from cachedoctor.text import digits, log10
 
 SCHEMA_VERSION = 1
@@ -32,9 +33,10 @@ class Report:
 
 def document(analysis: Analysis) -> dict[str, Any]:
     """The document as plain values, with keys in the order of the contract."""
+    check = analysis.check
     return {
         "schema_version": SCHEMA_VERSION,
-        "command": "analyze",
+        "command": "check" if check else "analyze",
         "tool": {"name": "cachedoctor", "version": __version__},
         "inputs": [
             {
@@ -68,10 +70,37 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "source": clean(finding.source),
                 "records": [item if isinstance(item, int) else clean(item) for item in finding.records],
                 "count": finding.count,
+                **({"known": finding.known} if check else {}),
             }
             for finding in analysis.findings
         ],
         "verdict": analysis.verdict,
+        **(_check(analysis, check) if check else {}),
+    }
+
+
+def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
+    """What `check` adds to the document."""
+    limits, sources = analysis.limits, analysis.sources
+
+    def judged(source: str) -> dict[str, Any]:
+        found = [finding for finding in analysis.findings if analysis.owner(finding) == source]
+        return {"source": clean(source), "verdict": verdict(found), "failed": analysis.failed(source)}
+
+    return {
+        "limits": {
+            "max_seconds": limits.max_seconds,
+            "max_calls": None if limits.max_calls is None else digits(limits.max_calls),
+            "max_bytes": limits.max_bytes,
+            "buildkit": str(analysis.buildkit) if analysis.buildkit else None,
+            "fail_on": str(check.fail_on),
+            "rules": list(check.rules),
+        },
+        "failed": analysis.failed(),
+        "judged": [judged(source) for source in (*sources, *([""] if len(sources) > 1 else []))],
+        "baseline": {"file": clean(check.baseline), "known": sum(finding.known for finding in analysis.findings)}
+        if check.baseline
+        else None,
     }
 
 

@@ -7,6 +7,7 @@ import re
 from cachedoctor.analysis import Analysis
 from cachedoctor.report import tables, words
 from cachedoctor.report.interface import Style
+from cachedoctor.rules import Finding
 from cachedoctor.text import printable
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$&])")
@@ -19,10 +20,11 @@ class Report:
     def render(self, analysis: Analysis, style: Style) -> str:
         """Headings, lists and tables; only the verbosity of the style counts."""
         lines = [f"**cachedoctor: {analysis.verdict}.** {escape(words.headline(analysis))}", ""]
+        if analysis.check:
+            lines = [f"**{escape(words.judgement(analysis, analysis.check))}**", "", *lines]
         for finding in analysis.findings:
-            source = f" in {code(finding.source)}" if len(analysis.documents) > 1 and finding.source else ""
             lines += [
-                f"### {finding.severity} {finding.rule} {finding.name}{source}",
+                f"### {finding.severity} {finding.rule} {finding.name}{_place(finding, analysis)}",
                 "",
                 f"{escape(finding.message)} Affects: {escape(finding.affects)}.",
                 "",
@@ -31,6 +33,8 @@ class Report:
             ]
         if style.verbosity >= 0:
             for title, data in (
+                ("Judged", tables.judged(analysis)),
+                ("Limits", tables.limits(analysis)),
                 ("Cost of the next export", tables.costs(analysis)),
                 ("Hotspots of the loop check", tables.hotspots(analysis)),
                 ("Graph", tables.graph(analysis)),
@@ -38,6 +42,15 @@ class Report:
             ):
                 lines += table(title, data)
         return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _place(finding: Finding, analysis: Analysis) -> str:
+    place = ""
+    if len(analysis.documents) > 1 and finding.source:
+        place = f" in {code(finding.source)}"
+    elif analysis.check and len(analysis.sources) > 1:
+        place = f" in {words.TOGETHER}"
+    return f"{place}, {words.KNOWN}" if finding.known else place
 
 
 def escape(text: str) -> str:

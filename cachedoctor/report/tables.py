@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cachedoctor.analysis import Analysis
 from cachedoctor.chains import cost
 from cachedoctor.report import words
+from cachedoctor.rules import RULES, Severity, verdict
 from cachedoctor.rules.versions import merges_while_adding, walks_paths
 from cachedoctor.text import duration, plural, power, short, time_range
 
@@ -94,6 +95,38 @@ def graph(analysis: Analysis) -> Data:
         ("longest path", plural(survey.max_depth, "link")),
         ("loops", f"{len(survey.loops):,}"),
     ]
+    return Data((), rows)
+
+
+def judged(analysis: Analysis) -> Data:
+    """What a check says of each source and of all together; nothing where there is one source."""
+    sources = analysis.sources
+    if analysis.check is None or len(sources) == 1:
+        return Data((), [])
+    rows = []
+    for source in (*sources, ""):
+        failed = analysis.failed(source)
+        found = verdict(finding for finding in analysis.findings if finding.source == source)
+        rows.append((Foreign(source) if source else words.TOGETHER, found, ", ".join(failed) or "nothing"))
+    return Data(("source", "verdict", "failed"), rows)
+
+
+def limits(analysis: Analysis) -> Data:
+    """What a check was asked to hold the cache against."""
+    check, bounds = analysis.check, analysis.limits
+    if check is None:
+        return Data((), [])
+    rows = [
+        ("fails on", f"{check.fail_on} and worse" if check.fail_on < Severity.ERROR else "error"),
+        ("seconds of an export step", f"{bounds.max_seconds:,.10g}"),
+        ("calls of the loop check", "no limit of their own" if bounds.max_calls is None else power(bounds.max_calls)),
+        ("bytes of config or manifest", f"{bounds.max_bytes:,}"),
+        ("BuildKit", str(analysis.buildkit or "every version")),
+    ]
+    if len(check.rules) < len(RULES):
+        rows.append(("rules", ", ".join(check.rules)))
+    if check.baseline:
+        rows.append(("baseline", Foreign(check.baseline)))
     return Data((), rows)
 
 

@@ -26,10 +26,15 @@ class Report:
     def render(self, analysis: Analysis, style: Style) -> str:
         """Lines of at most `style.width` columns."""
         console = screen(style)
+        if analysis.check:
+            color = _VERDICT["error" if analysis.failing else "ok"]
+            console.print(Text(words.judgement(analysis, analysis.check), style=color))
         console.print(Text(words.headline(analysis), style=_VERDICT[analysis.verdict]))
         self._findings(console, analysis, style)
         if style.verbosity >= 0:
             self._loops(console, analysis, style)
+            print_table(console, "Judged", tables.judged(analysis))
+            print_table(console, "Limits", tables.limits(analysis))
             print_table(console, "Cost of the next export", tables.costs(analysis))
             self._note(console, tables.COST_NOTE)
             if style.verbosity > 0 or any(finding.rule == "CD201" for finding in analysis.findings):
@@ -44,8 +49,8 @@ class Report:
             if finding.severity is Severity.NOTE and style.verbosity < 0:
                 continue
             console.print()
-            console.print(_heading(finding, several=len(analysis.documents) > 1))
-            console.print(Padding(Text(finding.message), (0, 0, 0, 2)))
+            console.print(_heading(finding, analysis))
+            console.print(Padding(Text(printable(finding.message)), (0, 0, 0, 2)))
             if style.verbosity > 0 and finding.records:
                 console.print(Padding(Text(_records(finding)), (0, 0, 0, 2)))
             steps = finding.help if finding.severity > Severity.NOTE or style.verbosity > 0 else finding.help[:1]
@@ -78,13 +83,17 @@ class Report:
         console.print(Padding(Text(note, style="italic"), (0, 0, 0, 2)))
 
 
-def _heading(finding: Finding, *, several: bool) -> Text:
+def _heading(finding: Finding, analysis: Analysis) -> Text:
     text = Text()
     text.append(str(finding.severity), style=_COLOR[finding.severity])
     text.append(f" {finding.rule} {finding.name}", style="bold")
     text.append(f" ({finding.affects})")
-    if several and finding.source:
+    if len(analysis.documents) > 1 and finding.source:
         text.append(f" in {printable(finding.source)}")
+    elif analysis.check and len(analysis.sources) > 1:
+        text.append(f" in {words.TOGETHER}")
+    if finding.known:
+        text.append(f", {words.KNOWN}")
     return text
 
 

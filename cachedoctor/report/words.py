@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-from cachedoctor.analysis import Analysis
+from cachedoctor.analysis import Analysis, Check
 from cachedoctor.chains import cost
-from cachedoctor.rules import Finding, Severity
+from cachedoctor.rules import IMPORTED_BYTES, Finding, Severity
 from cachedoctor.rules.versions import merges_while_adding, walks_paths
-from cachedoctor.text import count, duration, plural
+from cachedoctor.text import count, duration, plural, printable
 
 REFUSALS = frozenset({"CD101", "CD102", "CD103", "CD104", "CD105"})
+TOGETHER = "all sources together"
+KNOWN = "known: not worse than in the baseline"
 
 
 def headline(analysis: Analysis) -> str:
     """The verdict in one sentence: whether the cache is used at all, and what the next export costs."""
-    refused = [
-        finding for finding in analysis.findings if finding.rule in REFUSALS and finding.severity is Severity.ERROR
-    ]
+    refused = [finding for finding in analysis.findings if refuses(finding)]
     if not analysis.survey.order:
         return "This cache is empty: it has no record that a build could use."
     if refused:
         return f"{refusal(refused[0])} {next_export(analysis)}"
     fine = "This cache is fine. " if analysis.verdict == "ok" else ""
     return fine + next_export(analysis)
+
+
+def refuses(finding: Finding) -> bool:
+    """Whether BuildKit refuses the cache for it, whatever limits were given."""
+    within = finding.rule == "CD101" and finding.measure.value <= IMPORTED_BYTES
+    return finding.rule in REFUSALS and finding.severity is Severity.ERROR and not within
+
+
+def judgement(analysis: Analysis, check: Check) -> str:
+    """Whether a check failed, and for what; where several sources were judged, in which."""
+    failing = analysis.failing
+    known = sum(finding.known for finding in analysis.findings)
+    rest = f" ({plural(known, 'finding')} known from the baseline)" if known else ""
+    if not failing:
+        level = "no errors" if check.fail_on is Severity.ERROR else f"nothing of severity {check.fail_on} or worse"
+        new = "new " if known and check.fail_on is Severity.ERROR else ""
+        return f"Check passed: {level.replace('no ', f'no {new}')}{rest}."
+    told = dict.fromkeys(f"{finding.rule} {finding.name}{_place(analysis, finding)}" for finding in failing)
+    return f"Check failed: {', '.join(told)}{rest}."
+
+
+def _place(analysis: Analysis, finding: Finding) -> str:
+    return f" in {printable(finding.source) or TOGETHER}" if len(analysis.sources) > 1 else ""
 
 
 def refusal(finding: Finding) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.chains import layers
-from cachedoctor.rules.interface import Context, Found, Severity
+from cachedoctor.rules.interface import IMPORTED_BYTES, Context, Found, Measure, Severity
 from cachedoctor.rules.versions import merges_while_adding
 from cachedoctor.sources import CacheDocument
 from cachedoctor.text import plural
@@ -28,10 +28,17 @@ def config_too_large(context: Context) -> Iterator[Found]:
         for what, size in sizes.items():
             if size > limit:
                 yield Found(
-                    f"The {what} has {size:,} bytes, {size - limit:,} more than the {limit:,} that BuildKit imports: "
-                    "the export succeeds, and no build ever uses it.",
+                    f"The {what} has {size:,} bytes, {size - limit:,} more than {_what_limit(size, limit)}",
                     source=document.source,
+                    measure=Measure(f"bytes of the {what}", size),
                 )
+
+
+def _what_limit(size: int, limit: int) -> str:
+    if limit == IMPORTED_BYTES:
+        return f"the {limit:,} that BuildKit imports: the export succeeds, and no build ever uses it."
+    consequence = ", so that no build ever uses it" if size > IMPORTED_BYTES else ""
+    return f"the limit of {limit:,}; BuildKit imports {IMPORTED_BYTES:,} at most{consequence}."
 
 
 def empty_input(context: Context) -> Iterator[Found]:

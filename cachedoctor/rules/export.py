@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cachedoctor.chains import cost
-from cachedoctor.rules.interface import Context, Found, Severity
+from cachedoctor.rules.interface import Context, Found, Measure, Severity
 from cachedoctor.rules.versions import merges_while_adding, walks_paths
 from cachedoctor.text import count, duration, plural
 
@@ -20,19 +20,26 @@ def _severity(seconds: float | None, context: Context) -> Severity | None:
 def path_explosion(context: Context) -> Iterator[Found]:
     """CD201: the loop check of BuildKit v0.9 to v0.24 walks every path."""
     found = context.survey.loop_check
-    usual = cost.SECONDS_PER_CALL[1]
-    typical = cost.seconds(found.middle.calls, usual)
-    worst = cost.seconds(found.orders[-1].calls, usual)
-    severity = _severity(worst, context)
-    if severity is None or not walks_paths(context.buildkit):
+    if not walks_paths(context.buildkit) or _severity_of_calls(found.orders[-1].calls, context) is None:
         return
-    if severity is Severity.ERROR and _severity(typical, context) is not Severity.ERROR:
-        severity = Severity.WARNING
+    typical = found.middle.calls
+    past = _severity_of_calls(typical, context) is Severity.ERROR
+    most = context.limits.max_calls
+    time = duration(cost.seconds(typical, cost.SECONDS_PER_CALL[1]))
+    limit = f"The limit is {plural(most, 'call')}. " if most is not None and typical > most else ""
     yield Found(
-        f"The loop check of the next export walks {_calls(found)}: {duration(typical)}. {_where(context)}",
+        f"The loop check of the next export walks {_calls(found)}: {time}. {limit}{_where(context)}",
         [context.survey.graph.digests[found.records[spot.item]] for spot in context.survey.hotspots],
-        severity=severity,
+        severity=Severity.ERROR if past else Severity.WARNING,
+        measure=Measure("calls", typical, found.exact),
     )
+
+
+def _severity_of_calls(calls: int, context: Context) -> Severity | None:
+    most = context.limits.max_calls
+    if most is not None and calls > most:
+        return Severity.ERROR
+    return _severity(cost.seconds(calls, cost.SECONDS_PER_CALL[1]), context)
 
 
 def _calls(found: cost.LoopCheckCost) -> str:
@@ -67,6 +74,7 @@ def deep_layer_chain(context: Context) -> Iterator[Found]:
             f"from an imported cache: the longest chain has {plural(survey.longest_chain, 'layer')}, and the work "
             "grows with its fourth power.",
             severity=severity,
+            measure=Measure("steps", survey.marshal_steps, exact=False),
         )
 
 
@@ -81,6 +89,7 @@ def slow_re_add(context: Context) -> Iterator[Found]:
             f"Importing this cache again walks {how}{plural(walk.steps, 'descendant')} of its "
             f"{plural(context.survey.merged.size, 'record')}: {duration(seconds)} in v0.25 and later.",
             severity=severity,
+            measure=Measure("steps", walk.steps, walk.exact),
         )
 
 

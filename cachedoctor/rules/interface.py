@@ -14,6 +14,10 @@ MOST_RECORDS = 1_000
 """Records that a finding names; `count` says how many there are."""
 
 
+IMPORTED_BYTES = 1_048_576
+"""Bytes of config or manifest that BuildKit still imports (v0.8 to v0.32: `remotecache.readBlob`)."""
+
+
 class Severity(IntEnum):
     """How bad a finding is."""
 
@@ -26,6 +30,17 @@ class Severity(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """What a finding counts, so that two runs can be compared."""
+
+    unit: str
+    """`bytes`, `calls`, `records` and the like; findings of one rule may count different things."""
+    value: int
+    exact: bool = True
+    """Whether another run, or the same cache once more, cannot give another number."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What is still borne."""
 
@@ -33,8 +48,10 @@ class Limits:
     """From here on an export step is an error."""
     warn_seconds: float = 1.0
     """From here on an export step is a warning."""
-    max_bytes: int = 1_048_576
-    """Bytes of config or manifest that BuildKit still imports (v0.8 to v0.32: `remotecache.readBlob`)."""
+    max_calls: int | None = None
+    """More loop-check calls than these are an error, however short they take; `None` where time alone decides."""
+    max_bytes: int = IMPORTED_BYTES
+    """More bytes of config or manifest than these are an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +75,8 @@ class Found:
     source: str = ""
     severity: Severity | None = None
     """Where it is another than the rule's own."""
+    measure: Measure | None = None
+    """Where something else than `records` is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +112,9 @@ class Finding:
     """How many there are; `records` stops at `MOST_RECORDS`."""
     source: str = ""
     """The source that it was found in, empty where it is about all of them together."""
+    measure: Measure = Measure("records", 0)
+    known: bool = False
+    """Whether a baseline has it, and it did not get worse since."""
 
 
 def verdict(findings: Iterable[Finding]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cachedoctor.rules import document, export, waste
-from cachedoctor.rules.interface import MOST_RECORDS, Context, Finding, Rule, Severity
+from cachedoctor.rules.interface import MOST_RECORDS, Context, Finding, Measure, Rule, Severity
 
 _UPGRADE = "Upgrade the builder to BuildKit v0.25 or later."
 _FRESH = (
@@ -148,6 +148,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+OF_DOCUMENTS = frozenset({"CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD303", "CD304"})
+"""Rules that look at one document after the other; the others look at the graph that all of them make."""
+
+
 def findings(context: Context) -> list[Finding]:
     """What all rules find, worst first, then by id."""
     found = [finding for rule in RULES for finding in _of_rule(rule, context)]
@@ -166,4 +170,5 @@ def _of_rule(rule: Rule, context: Context) -> Iterator[Finding]:
             records=tuple(found.records[:MOST_RECORDS]),
             count=len(found.records),
             source=found.source,
+            measure=found.measure or Measure("records", len(found.records)),
         )

@@ -25,7 +25,7 @@ def one_line(stderr: bytes) -> str:
 
 
 def test_help_has_an_example_for_each_command() -> None:
-    for arguments in (["--help"], ["analyze", "--help"]):
+    for arguments in (["--help"], ["analyze", "--help"], ["check", "--help"], ["repair", "--help"]):
         got = run(*arguments)
         assert got.returncode == 0
         assert b"Example" in got.stdout
@@ -38,10 +38,8 @@ def test_version_is_that_of_the_package() -> None:
 
 
 def test_heavy_libraries_are_imported_only_where_needed() -> None:
-    script = (
-        "import sys; from cachedoctor.cli.main import cli; "
-        "print([m for m in ('rich', 'orjson', 'zstandard', 'tarfile', 'decimal') if m in sys.modules])"
-    )
+    heavy = ("rich", "orjson", "zstandard", "tarfile", "decimal", "tomllib", "xml.etree")
+    script = f"import sys; from cachedoctor.cli.main import cli; print([m for m in {heavy} if m in sys.modules])"
     got = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert got.stdout.decode().strip() == "[]"
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from cachedoctor.analysis import analyze
+from cachedoctor.baseline import Baseline
+from cachedoctor.check import Policy, check
 from cachedoctor.report.json import document
 from cachedoctor.rules import RULES
-from cachedoctor.sources import load
+from cachedoctor.sources import CacheDocument, load
 from tests.support import FIXTURES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -60,10 +62,23 @@ def keys(value: Any, path: str = "") -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def emitted() -> set[str]:
-    """Every key that an analysis emits; these two tags have loops, hotspots and findings."""
-    tags = [config for name in ("tag-a", "tag-b") for config in load(str(FIXTURES / f"manifests/{name}.json"))]
+def tags() -> list[CacheDocument]:
+    """Two tags that have loops, hotspots and findings."""
+    return [config for name in ("tag-a", "tag-b") for config in load(str(FIXTURES / f"manifests/{name}.json"))]
+
+
+@pytest.fixture(scope="module")
+def analyzed(tags: list[CacheDocument]) -> set[str]:
+    """Every key that an analysis emits."""
     return set(keys(document(analyze(tags))))
+
+
+@pytest.fixture(scope="module")
+def emitted(tags: list[CacheDocument], analyzed: set[str]) -> set[str]:
+    """Every key that an analysis or a check emits."""
+    checked = set(keys(document(check(tags, Policy(baseline=Baseline("base.json", {}))))))
+    assert analyzed < checked
+    return checked
 
 
 def test_each_rule_has_a_section_and_each_section_a_rule() -> None:
@@ -116,13 +131,13 @@ def test_no_key_is_explained_that_is_not_there(emitted: set[str]) -> None:
     assert sorted(set(rows) - emitted) == []
 
 
-def test_the_example_has_every_key_but_those_of_loops(emitted: set[str]) -> None:
+def test_the_example_has_every_key_but_those_of_loops(analyzed: set[str]) -> None:
     blocks = re.findall(
         r"^```json\n(.*?)^```$", (DOCS / "json.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
     assert len(blocks) == 1
     shown = set(keys(json.loads(blocks[0])))
-    assert shown == {key for key in emitted if not key.startswith("loops[]")}
+    assert shown == {key for key in analyzed if not key.startswith("loops[]")}
 
 
 def test_the_example_is_what_is_reported() -> None:

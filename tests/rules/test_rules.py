@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cachedoctor.analysis import analyze
-from cachedoctor.rules import RULES, Finding, Limits, Severity
+from cachedoctor.rules import RULES, Finding, Limits, Measure, Severity
 from cachedoctor.rules.versions import Version
 from cachedoctor.sources import CacheDocument, load
 from tests.support import FIXTURES, digest, document, layers, record
@@ -51,6 +51,18 @@ def test_cd101_fires_past_the_limit(size: int, fires: bool) -> None:
     assert ("CD101" in findings(document([record("root")], size=size))) is fires
     assert ("CD101" in findings(document([record("root")], size=9, manifest_size=size))) is fires
     assert "CD101" not in findings(document([record("root")], size=size, kind="inline"))
+
+
+def test_cd101_tells_a_limit_that_is_not_buildkits() -> None:
+    small = document([record("root")], size=2_000)
+    got = findings(small, limits=Limits(max_bytes=1_000))["CD101"]
+    assert got.message == (
+        "The cache config has 2,000 bytes, 1,000 more than the limit of 1,000; BuildKit imports 1,048,576 at most."
+    )
+    assert got.measure == Measure("bytes of the cache config", 2_000)
+    large = document([record("root")], size=LIMIT + 1)
+    assert "so that no build ever uses it" in findings(large, limits=Limits(max_bytes=1_000))["CD101"].message
+    assert "CD101" not in findings(large, limits=Limits(max_bytes=LIMIT + 1))
 
 
 def test_cd101_is_silent_about_backends_without_the_limit() -> None:
@@ -172,3 +184,25 @@ def test_version_refuses_what_is_none(text: str) -> None:
 @pytest.mark.parametrize("text", ["v0.21.1", "0.21.1", "v0.21.1-rc1", "v0.21.1+dirty"])
 def test_version_reads_releases(text: str) -> None:
     assert str(Version.parse(text)) == "v0.21.1"
+
+
+def test_cd201_is_an_error_past_a_limit_of_calls() -> None:
+    few = diamond_chain(3)
+    assert "CD201" not in findings(few)
+    assert "CD201" not in findings(few, limits=Limits(max_calls=22))
+    got = findings(few, limits=Limits(max_calls=21))["CD201"]
+    assert got.severity is Severity.ERROR
+    assert got.measure == Measure("calls", 22)
+    assert "The limit is 21 calls." in got.message
+    assert "CD201" in findings(few, buildkit="v0.24.9", limits=Limits(max_calls=21))
+    for version in ("v0.8.3", "v0.25.0"):
+        assert "CD201" not in findings(few, buildkit=version, limits=Limits(max_calls=21))
+
+
+def test_cd201_stays_a_warning_where_only_some_orders_are_past_a_limit_of_calls() -> None:
+    tags = (fixture("manifests/tag-a.json"), fixture("manifests/tag-b.json"))
+    assert findings(*tags, limits=Limits(max_calls=52))["CD201"].severity is Severity.ERROR
+    got = findings(*tags, limits=Limits(max_calls=53))["CD201"]
+    assert got.severity is Severity.WARNING
+    assert got.measure == Measure("calls", 53, exact=False)
+    assert "CD201" not in findings(*tags, limits=Limits(max_calls=62))

@@ -1,0 +1,131 @@
+"""A file of what was found once, so that an old cache passes while nothing gets worse."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cachedoctor.analysis import Analysis
+from cachedoctor.errors import InputError
+from cachedoctor.files import write_atomically
+from cachedoctor.rules import Finding, Measure, Severity
+from cachedoctor.rules.selection import grown
+from cachedoctor.text import digits, number, unpinned
+
+VERSION = 1
+MOST_BYTES = 16 << 20
+_SEVERITIES = {str(severity): severity for severity in Severity}
+
+Key = tuple[str, str, str]
+"""Source (empty for all together), id of the rule, unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One finding of the past."""
+
+    severity: Severity
+    measure: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The findings of the past, largest first under each key."""
+
+    path: str
+    entries: Mapping[Key, tuple[Entry, ...]]
+
+    def marked(self, analysis: Analysis) -> list[Finding]:
+        """The findings in their order; those that are here and did not get worse are marked as known.
+
+        Several under one key, such as those of the platforms of an image, are compared largest with largest.
+        """
+        known = set()
+        groups: dict[Key, list[int]] = {}
+        for index, finding in enumerate(analysis.findings):
+            groups.setdefault(_key(analysis, finding), []).append(index)
+        for key, indices in groups.items():
+            indices.sort(key=lambda index: -analysis.findings[index].measure.value)
+            for index, entry in zip(indices, self.entries.get(key, ()), strict=False):
+                if not _worse(analysis.findings[index], entry):
+                    known.add(index)
+        return [replace(finding, known=index in known) for index, finding in enumerate(analysis.findings)]
+
+
+def _key(analysis: Analysis, finding: Finding) -> Key:
+    return unpinned(analysis.owner(finding)), finding.rule, finding.measure.unit
+
+
+def _worse(finding: Finding, entry: Entry) -> bool:
+    return finding.severity > entry.severity or grown(finding.measure, entry.measure)
+
+
+def save(path: str, analysis: Analysis) -> None:
+    """Write down all findings of an analysis. Raises `OSError`; then the file is as before.
+
+    The file is `{"cachedoctor_baseline": 1, "findings": [{"source", "rule", "severity", "unit", "value", "exact"}]}`:
+    `value` is a string of digits, `source` is as it was named, without a digest, and empty for all sources together.
+    """
+    rows = [
+        {
+            "source": source.encode("utf-8", "backslashreplace").decode(),
+            "rule": rule,
+            "severity": str(finding.severity),
+            "unit": unit,
+            "value": digits(finding.measure.value),
+            "exact": finding.measure.exact,
+        }
+        for finding in analysis.findings
+        for source, rule, unit in [_key(analysis, finding)]
+    ]
+    text = json.dumps({"cachedoctor_baseline": VERSION, "findings": rows}, indent=2)
+    write_atomically(path, f"{text}\n".encode())
+
+
+def load(path: str) -> Baseline:
+    """Read what `save` wrote. Raises `InputError` for anything else."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        parsed = json.loads(data) if len(data) <= MOST_BYTES else None
+    except OSError as error:
+        raise InputError(path, "", f"cannot read the baseline: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(path, "", "expected the JSON of a baseline, as --write-baseline writes it") from error
+    if not isinstance(parsed, dict) or "cachedoctor_baseline" not in parsed:
+        raise InputError(path, "", "expected the JSON of a baseline, as --write-baseline writes it")
+    if parsed["cachedoctor_baseline"] != VERSION:
+        raise InputError(path, "cachedoctor_baseline", f"expected version {VERSION}; write the baseline anew")
+    return Baseline(path, _entries(path, parsed.get("findings")))
+
+
+def _entries(path: str, rows: Any) -> dict[Key, tuple[Entry, ...]]:
+    if not isinstance(rows, list):
+        raise InputError(path, "findings", "expected a list")
+    grouped: dict[Key, list[Entry]] = {}
+    for index, row in enumerate(rows):
+        try:
+            key = (_text(row["source"]), _text(row["rule"]), _text(row["unit"]))
+            measure = Measure(key[2], _natural(row["value"]), row["exact"] is True)
+            entry = Entry(_SEVERITIES[row["severity"]], measure)
+        except (KeyError, TypeError, ValueError) as error:
+            what = "expected source, rule, severity, unit, value (a string of digits) and exact"
+            raise InputError(path, f"findings[{index}]", what) from error
+        grouped.setdefault(key, []).append(entry)
+    return {key: tuple(sorted(one, key=lambda entry: -entry.measure.value)) for key, one in grouped.items()}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _natural(value: object) -> int:
+    if not isinstance(value, str) or not re.fullmatch("[0-9]+", value):
+        raise ValueError
+    return number(value)

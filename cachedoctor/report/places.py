@@ -1,0 +1,64 @@
+"""Where findings are, and which of two runs are the same, for formats that others read."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote
+
+from cachedoctor.analysis import Analysis
+from cachedoctor.rules import Finding
+from cachedoctor.text import printable, unpinned
+
+_SCHEMES = ("oci:", "docker://")
+
+
+def path_of(source: str) -> str | None:
+    """The path of a source relative to the current folder, `None` where it is no file or folder below that."""
+    if source in ("", "-") or source.startswith(_SCHEMES):
+        return None
+    try:
+        path = Path(os.path.relpath(source))
+    except OSError:  # the current folder is gone
+        return None
+    return None if path.parts[:1] == (os.pardir,) else path.as_posix()
+
+
+def path_or_name(source: str) -> str:
+    """The path of a source, or one that is made up of the name of what is no file: `host/app-cache:main`."""
+    return path_of(source) or printable(source).split("://", 1)[-1].lstrip("./") or "cache"
+
+
+def uri(path: str) -> str:
+    """A relative path as a URI reference (RFC 3986), with every character escaped that is not plain."""
+    return quote(path.encode("utf-8", "surrogateescape"))
+
+
+def sources_of(finding: Finding, analysis: Analysis) -> list[str]:
+    """The sources that have to change: one, or all where it takes several to find it."""
+    owner = analysis.owner(finding)
+    return [owner] if owner else analysis.sources
+
+
+def fingerprints(analysis: Analysis) -> list[str]:
+    """For each finding, digits that stay the same from run to run while rule and source do, and that no two share."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    made = []
+    for finding in analysis.findings:
+        key = (finding.rule, finding.measure.unit, unpinned(analysis.owner(finding)))
+        text = "\0".join((*key, str(seen[key])))
+        made.append(sha256(text.encode("utf-8", "backslashreplace")).hexdigest())
+        seen[key] += 1
+    return made
+
+
+def sentence(finding: Finding) -> str:
+    """What was found and what helps most, in one line."""
+    return printable(f"{finding.message} {finding.help[0]}")
+
+
+def section(rule: str, name: str) -> str:
+    """Where the documentation of this project explains a rule."""
+    return f"docs/rules.md#{rule.lower()}-{name}"

@@ -1,0 +1,358 @@
+"""The reports that others read: goldens, schemas, and foreign text."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import jsonschema
+import junitparser
+import pytest
+import xmlschema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor import __version__
+from cachedoctor.analysis import Analysis, analyze
+from cachedoctor.check import Policy, accepted, check
+from cachedoctor.cli import options
+from cachedoctor.report import FORMATS, Style, report, sarif
+from cachedoctor.rules import OF_DOCUMENTS, RULES, Severity
+from cachedoctor.sources import load
+from tests.report.test_people import CASES
+from tests.support import FIXTURES, document, layers, record
+
+HERE = Path(__file__).parent
+SARIF = json.loads((HERE / "schemas/sarif-2.1.0.json").read_text())
+JUNIT = xmlschema.XMLSchema(str(HERE / "schemas/junit-10.xsd"))
+MACHINES = ("github", "sarif", "junit", "gitlab")
+ENDINGS = {"github": "github", "sarif": "sarif", "junit": "xml", "gitlab": "gitlab.json"}
+HOSTILE = "\x1b[2J\x00\x9b\u202e::error::x\r\n::error title=y::z\n##[error]w %0A ]]> <script>&amp;\ufffe\u2028,:"
+
+
+def checked(names: list[str], monkeypatch: pytest.MonkeyPatch, policy: Policy | None = None) -> Analysis:
+    monkeypatch.chdir(FIXTURES)
+    return check([one for name in names for one in load(name)], policy or Policy())
+
+
+def hostile(policy: Policy | None = None) -> Analysis:
+    root = record("root", layer=0)
+    root["digest"] = HOSTILE
+    loop = [root, record("a", [(0, HOSTILE), (2, HOSTILE)]), record("b", [1, 0]), record("c", [])]
+    one = document(loop, layers(-1), source=HOSTILE)
+    two = replace(one, source=f"docker://x/{HOSTILE}", named_digest=HOSTILE, manifest_digest=HOSTILE)
+    return check([one, two], policy or Policy(fail_on=Severity.NOTE), labels={HOSTILE: HOSTILE})
+
+
+def test_the_lists_of_formats_agree() -> None:
+    assert options.FORMATS == FORMATS
+    assert set(MACHINES) < set(FORMATS)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("format", MACHINES)
+def test_golden(case: str, format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regenerate with GOLDENS=write and read the difference."""
+    golden = HERE / "goldens" / f"{case}.{ENDINGS[format]}"
+    text = report(format).render(checked(CASES[case], monkeypatch), Style(verbosity=-1))
+    text = text.replace(f'ersion": "{__version__}"', 'ersion": "VERSION"')
+    if os.environ.get("GOLDENS") == "write":
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+@pytest.mark.parametrize(("format", "ending"), [("text", "txt"), ("markdown", "md"), ("json", "json")])
+def test_golden_of_a_check(format: str, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden = HERE / "goldens" / f"check-tags.{ending}"
+    analysis = checked(CASES["tags"], monkeypatch, Policy(fail_on=Severity.WARNING))
+    text = report(format).render(analysis, Style()).replace(f'ersion": "{__version__}"', 'ersion": "VERSION"')
+    if os.environ.get("GOLDENS") == "write":
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+@pytest.mark.parametrize("format", MACHINES)
+def test_the_style_adds_no_control_characters(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = report(format).render(checked(CASES["tags"], monkeypatch), Style(color=True, width=40, verbosity=1))
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("width", [40, 300])
+def test_hostile_text_of_a_check_is_data(format: str, width: int) -> None:
+    text = report(format).render(accepted(hostile(), HOSTILE), Style(width=width, verbosity=1))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\ufffe]", text)
+    assert "script" in text
+    if format == "markdown":
+        assert "<script>" not in re.sub(r"(`+) ?.*?\1", "", text)
+
+
+def test_analyze_has_the_same_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FIXTURES)
+    analysis = analyze(load("manifests/too-large.json"))
+    suites = junitparser.JUnitXml.fromstring(report("junit").render(analysis, Style()).encode())
+    assert suites.failures == 2
+    assert "::error title=CD101 config-too-large::" in report("github").render(analysis, Style())
+
+
+@given(st.binary(max_size=40).map(os.fsdecode) | st.text(max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_name_of_a_source_can_be_told(name: str) -> None:
+    analysis = hostile_source(name)
+    log(analysis)
+    issues(analysis)
+    assert suites(analysis).failures == len(analysis.failed())
+    shown = commands(report("github").render(analysis, Style()))
+    assert len(shown) == len(analysis.findings)
+    assert all(line.startswith(("::error title=CD", "::notice title=CD")) for line in shown)
+
+
+# GitHub
+
+
+def commands(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.lstrip().startswith("::")]
+
+
+def test_hostile_annotations_stay_one_line() -> None:
+    analysis = hostile()
+    text = report("github").render(analysis, Style(width=300, verbosity=1))
+    shown = commands(text)
+    assert text.splitlines()[: len(shown)] == shown
+    assert len(shown) == len(analysis.findings)
+    for line in shown:
+        command = re.fullmatch(r"::(error|warning|notice) title=([^:,]*)::(.*)", line)
+        assert command
+        assert not re.search(r"%(?!25|3A|2C)", line)
+        assert line.isprintable()
+    assert "##[" not in text
+    assert "## [error]" in text
+
+
+def test_a_report_cannot_start_a_command() -> None:
+    source = "::add-mask::x"
+    text = report("github").render(hostile_source(source), Style(width=300))
+    assert ": :add-mask::x" in text
+    assert all(line.startswith(("::error title=", "::warning title=", "::notice title=")) for line in commands(text))
+
+
+def hostile_source(source: str) -> Analysis:
+    return check([document([record("root"), record("a", [])], source=source)], Policy())
+
+
+def test_more_findings_than_are_shown() -> None:
+    many = [document([record("a", [])], source=f"{number}.json") for number in range(15)]
+    analysis = check(many, Policy())
+    assert len(analysis.failing) == 15
+    errors = [line for line in commands(report("github").render(analysis, Style())) if line.startswith("::error")]
+    assert len(errors) == 10
+    assert errors[-1] == "::error title=cachedoctor::6 more findings: see the log of this step."
+
+
+def test_known_findings_are_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = report("github").render(known(monkeypatch), Style())
+    assert [line.split(" title=")[0] for line in commands(text)] == ["::notice"]
+
+
+def known(monkeypatch: pytest.MonkeyPatch) -> Analysis:
+    return accepted(checked(CASES["diamond-28"], monkeypatch), "base.json")
+
+
+# SARIF
+
+
+def log(analysis: Analysis) -> dict[str, Any]:
+    parsed = json.loads(report("sarif").render(analysis, Style()))
+    jsonschema.Draft4Validator(SARIF, format_checker=jsonschema.FormatChecker()).validate(parsed)
+    (run,) = parsed["runs"]
+    assert isinstance(run, dict)
+    return run
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sarif_is_valid(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = checked(CASES[case], monkeypatch)
+    run = log(analysis)
+    ids = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert ids == [rule.id for rule in RULES]
+    assert [(one["ruleId"], one["level"]) for one in run["results"]] == [
+        (finding.rule, str(finding.severity)) for finding in analysis.findings
+    ]
+    assert all(ids[one["ruleIndex"]] == one["ruleId"] for one in run["results"])
+
+
+def test_the_schema_refuses_what_is_not_sarif() -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft4Validator(SARIF).validate({"version": "2.1.0", "runs": [{"results": []}]})
+
+
+def test_hostile_text_is_valid_sarif() -> None:
+    run = log(hostile())
+    places = [place for one in run["results"] for place in one["locations"]]
+    paths = {place["physicalLocation"]["artifactLocation"]["uri"]: place for place in places}
+    assert {unquote(path) for path, place in paths.items() if "logicalLocations" not in place} == {HOSTILE}
+    assert all(re.fullmatch(r"[\w/.~%-]+", path) for path in paths)
+    names = {one["fullyQualifiedName"] for place in places for one in place.get("logicalLocations", [])}
+    assert len(names) == 1
+    assert names.pop().startswith("docker://x/\\u{1b}[2J")
+
+
+def test_sarif_of_some_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = log(checked(CASES["diamond-28"], monkeypatch, Policy(rules=("CD101", "CD201"))))
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["CD101", "CD201"]
+    assert run["results"][0]["ruleIndex"] == 1
+    assert "baselineState" not in run["results"][0]
+
+
+def test_sarif_tells_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [one["baselineState"] for one in log(known(monkeypatch))["results"]] == ["unchanged"]
+
+
+def test_help_uris_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sarif, "documentation", lambda: "")
+    driver = log(checked(CASES["service"], monkeypatch))["tool"]["driver"]
+    assert "helpUri" not in driver["rules"][0]
+    assert "docs/rules.md#cd101-config-too-large" in driver["rules"][0]["help"]["text"]
+    monkeypatch.setattr(sarif, "documentation", lambda: "https://example.org/cachedoctor")
+    driver = log(checked(CASES["service"], monkeypatch))["tool"]["driver"]
+    assert driver["rules"][0]["helpUri"] == (
+        "https://example.org/cachedoctor/blob/main/docs/rules.md#cd101-config-too-large"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "file"),
+    [
+        ("caches/a b.json", "caches/a%20b.json", True),
+        ("./x/../caf\udce9:1.json", "caf%E9%3A1.json", True),
+        (str(Path.cwd() / "fixtures/x.json"), "fixtures/x.json", True),
+        ("../x.json", "x.json", False),
+        ("/x/y.json", "x/y.json", False),
+        ("-", "-", False),
+        ("oci:cache:main", "oci%3Acache%3Amain", False),
+        ("docker://h:5000/app@sha256:1", "h%3A5000/app%40sha256%3A1", False),
+        ("docker://", "cache", False),
+    ],
+)
+def test_places(source: str, place: str, file: bool) -> None:
+    (result, *_) = log(hostile_source(source))["results"]
+    (location,) = result["locations"]
+    assert location["physicalLocation"]["artifactLocation"]["uri"] == place
+    assert ("logicalLocations" in location) is not file
+
+
+# JUnit
+
+
+def suites(analysis: Analysis) -> junitparser.JUnitXml:
+    text = report("junit").render(analysis, Style())
+    JUNIT.validate(text)
+    parsed = junitparser.JUnitXml.fromstring(text.encode())
+    assert isinstance(parsed, junitparser.JUnitXml)
+    return parsed
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_junit_is_valid(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = checked(CASES[case], monkeypatch)
+    found = suites(analysis)
+    assert found.failures == len({(one.rule, one.source) for one in analysis.failing})
+    assert found.tests == sum(len(list(suite)) for suite in found)
+    assert found.tests == len(RULES) * len(analysis.sources) + (6 if len(analysis.sources) > 1 else 0)
+
+
+def test_the_schema_refuses_what_is_not_junit() -> None:
+    with pytest.raises(xmlschema.XMLSchemaValidationError):
+        JUNIT.validate("<testsuites><case/></testsuites>")
+
+
+def test_hostile_text_is_valid_junit() -> None:
+    analysis = hostile()
+    found = suites(analysis)
+    assert found.failures > 3
+    root = ElementTree.fromstring(report("junit").render(analysis, Style()))
+    told = " ".join([*root.itertext(), *(value for one in root.iter() for value in one.attrib.values())])
+    assert "]]> <script>&amp;" in told
+    assert "\\u{1b}[2J\\u{0}" in told
+
+
+def test_known_findings_fail_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert suites(known(monkeypatch)).failures == 0
+    assert "known: not worse" in report("junit").render(known(monkeypatch), Style())
+
+
+def test_rules_of_documents_are_those_that_name_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FIXTURES)
+    names = [name for names in CASES.values() for name in names]
+    found = analyze([one for name in names for one in load(name)]).findings
+    assert found
+    assert all(bool(finding.source) is (finding.rule in OF_DOCUMENTS) for finding in found)
+
+
+# GitLab
+
+ISSUE = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["description", "check_name", "fingerprint", "severity", "location"],
+        "properties": {
+            "description": {"type": "string"},
+            "check_name": {"type": "string"},
+            "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            "severity": {"enum": ["info", "minor", "major", "critical", "blocker"]},
+            "location": {
+                "type": "object",
+                "required": ["path", "lines"],
+                "properties": {
+                    "path": {"type": "string", "pattern": "^[^./]"},
+                    "lines": {"type": "object", "required": ["begin"], "properties": {"begin": {"type": "integer"}}},
+                },
+            },
+        },
+    },
+}
+
+
+def issues(analysis: Analysis) -> list[dict[str, Any]]:
+    parsed = json.loads(report("gitlab").render(analysis, Style()))
+    jsonschema.Draft7Validator(ISSUE).validate(parsed)
+    assert isinstance(parsed, list)
+    return parsed
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_code_quality_is_valid(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = checked(CASES[case], monkeypatch)
+    found = issues(analysis)
+    assert [one["check_name"] for one in found] == [finding.name for finding in analysis.findings]
+    assert {one["location"]["path"] for one in found} <= set(CASES[case])
+
+
+def test_severities_of_code_quality(monkeypatch: pytest.MonkeyPatch) -> None:
+    got = {one["check_name"]: one["severity"] for one in issues(checked(CASES["too-large"], monkeypatch))}
+    assert got["config-too-large"] == "blocker"
+    assert got["path-explosion"] == "critical"
+    assert [one["severity"] for one in issues(checked(CASES["tags"], monkeypatch))] == ["minor", "info"]
+    assert [one["severity"] for one in issues(known(monkeypatch))] == ["info"]
+
+
+def test_hostile_text_is_valid_code_quality() -> None:
+    found = issues(hostile())
+    assert all(one["location"]["path"].isprintable() and one["description"].isprintable() for one in found)
+
+
+def test_fingerprints_differ_and_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again = ([one["fingerprint"] for one in issues(hostile())] for _ in range(2))
+    assert first == again
+    assert len(set(first)) == len(first)
+    pinned = f"docker://host/app:cache@sha256:{'a' * 64}"
+    one, other = (issues(hostile_source(source))[0]["fingerprint"] for source in (pinned, "docker://host/app:cache"))
+    assert one == other

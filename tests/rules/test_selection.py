@@ -1,0 +1,57 @@
+"""Which rules are asked, and what counts as worse."""
+
+from __future__ import annotations
+
+import pytest
+
+from cachedoctor.rules import RULES, Measure
+from cachedoctor.rules.selection import chosen, grown
+
+ALL = tuple(rule.id for rule in RULES)
+
+
+@pytest.mark.parametrize(
+    ("select", "ignore", "expected"),
+    [
+        ([], [], ALL),
+        (["CD2"], [], ("CD201", "CD202", "CD203", "CD204")),
+        (["cd201", "Path-Explosion", "CD30"], ["CD301", "missing-blob"], ("CD201", "CD302", "CD304")),
+        ([], ["CD1", "CD2"], ("CD301", "CD302", "CD303", "CD304")),
+        (["CD"], [], ALL),
+    ],
+)
+def test_rules_are_named_by_id_name_or_start(select: list[str], ignore: list[str], expected: tuple[str, ...]) -> None:
+    assert chosen(select, ignore) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("CD205", "CD20"), ("path-explosoin", "path-explosion"), ("merge_loop", "merge-loop"), ("", "CD")],
+)
+def test_an_unknown_word_names_the_nearest(word: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"names no rule; did you mean {meant}"):
+        chosen([word], [])
+    with pytest.raises(ValueError, match="names no rule"):
+        chosen([], [word])
+
+
+def test_a_check_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no rule is left"):
+        chosen(["CD101"], ["CD1"])
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "exact", "expected"),
+    [
+        (100, 100, True, False),
+        (101, 100, True, True),
+        (99, 100, True, False),
+        (105, 100, False, False),
+        (106, 100, False, True),
+        (1, 0, False, True),
+        (10**400 + 1, 10**400, True, True),
+    ],
+)
+def test_numbers_grow(now: int, before: int, exact: bool, expected: bool) -> None:
+    assert grown(Measure("calls", now, exact), Measure("calls", before)) is expected
+    assert grown(Measure("calls", now), Measure("calls", before, exact)) is expected
