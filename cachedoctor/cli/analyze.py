@@ -18,6 +18,7 @@ from cachedoctor.cli.output import Output, fail, progress
 @options.buildkit
 @options.tag
 @options.platform
+@options.registry
 @options.names
 @options.verbosity
 @options.color
@@ -29,6 +30,9 @@ def analyze(
     buildkit: str | None,
     tag: str | None,
     platform: str | None,
+    plain_http: bool | None,
+    ca_file: str | None,
+    timeout: float,
     names: str | None,
     quiet: bool,
     verbose: bool,
@@ -38,13 +42,14 @@ def analyze(
     """Say what is wrong with a cache, and what its next export costs.
 
     SOURCE is a cache config, a manifest or index with its config beside it, an OCI layout (a folder, or a tar,
-    compressed or not), oci:DIR[:TAG], or - for standard input. What it is, is found from its content. Several sources
-    are merged in the order given, as several --cache-from are.
+    compressed or not), oci:DIR[:TAG], docker://HOST[:PORT]/REPO[:TAG|@DIGEST], or - for standard input. What it is, is
+    found from its content. Several sources are merged in the order given, as several --cache-from are.
 
     \b
     Examples:
       cachedoctor analyze manifest.json
       cachedoctor analyze oci:/var/cache/build:main --buildkit v0.21.1
+      cachedoctor analyze docker://registry.example.com/app:buildcache
       cachedoctor analyze tag-a.json tag-b.json --format markdown
     """
     from cachedoctor import analysis
@@ -55,12 +60,13 @@ def analyze(
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
     if out.path and any(_same_file(out.path, source) for source in sources):
         fail(f"{out.path}: is the cache itself; write the report elsewhere")
+    access = options.access(plain_http, ca_file, timeout)
     try:
         with progress(quiet) as told:
             documents = []
             for source in sources:
                 told(f"reading {source}")
-                documents += load(source, tag=tag, platform=platform, stdin=sys.stdin.buffer)
+                documents += load(source, tag=tag, platform=platform, stdin=sys.stdin.buffer, access=access)
             result = analysis.analyze(
                 documents,
                 buildkit=options.version(buildkit),

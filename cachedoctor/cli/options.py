@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from cachedoctor.rules.versions import Version
+    from cachedoctor.sources import Access
 
 FORMATS = ("text", "json", "markdown")
 
@@ -25,7 +26,7 @@ format = click.option(
 )
 output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
 buildkit = click.option("--buildkit", metavar="VERSION", help="Judge for this version only: v0.21.1.")
-tag = click.option("--tag", help="Which tag of a layout to read.")
+tag = click.option("--tag", help="Which tag of a layout or repository to read.")
 platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")
 names = click.option(
     "--names",
@@ -40,6 +41,32 @@ def verbosity(command: click.decorators.FC) -> click.decorators.FC:
     quiet = click.option("--quiet", "-q", is_flag=True, help="The verdict and the findings alone, and no progress.")
     verbose = click.option("--verbose", "-v", is_flag=True, help="Every detail.")
     return quiet(verbose(command))
+
+
+def registry(command: click.decorators.FC) -> click.decorators.FC:
+    """The options that say how a registry is reached."""
+    plain = click.option(
+        "--plain-http/--no-plain-http",
+        default=None,
+        help="Reach registries by HTTP; default: only on this machine, without --ca-file.",
+    )
+    ca_file = click.option("--ca-file", metavar="FILE", help="Certificates to trust instead of the usual ones.")
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True, max=3600),
+        default=20,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long one request to a registry may take.",
+    )
+    return plain(ca_file(timeout(command)))
+
+
+def access(plain_http: bool | None, ca_file: str | None, timeout: float) -> Access:
+    """What the options of `registry` say."""
+    from cachedoctor.sources import Access
+
+    return Access(plain_http, ca_file, timeout)
 
 
 def version(text: str | None) -> Version | None:

@@ -57,6 +57,7 @@ def _bytes(context: click.Context, parameter: click.Parameter, text: str | None)
 @click.option("--format", "-f", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @options.tag
 @options.platform
+@options.registry
 @options.verbosity
 @options.color
 def repair(
@@ -73,6 +74,9 @@ def repair(
     format: str,
     tag: str | None,
     platform: str | None,
+    plain_http: bool | None,
+    ca_file: str | None,
+    timeout: float,
     quiet: bool,
     verbose: bool,
     no_color: bool,

@@ -15,6 +15,18 @@ MOST_MANIFEST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """How registries are reached."""
+
+    plain_http: bool | None = None
+    """Whether by HTTP instead of HTTPS; `None`: only where the registry is this machine, and no CA is named."""
+    ca_file: str | None = None
+    """Certificates to trust instead of those that are usually trusted, in PEM form."""
+    timeout: float = 20.0
+    """Seconds that one request may take, its answer read in full."""
+
+
+@dataclass(frozen=True, slots=True)
 class CacheDocument:
     """One cache config and what its container told of it."""
 
@@ -49,7 +61,7 @@ class BlobStore(Protocol):
         """
 
     def has(self, digest: str) -> bool:
-        """Whether there is such a blob. Raises `InputError` for what is no digest."""
+        """Whether there is such a manifest or other blob. Raises `InputError` for what is no digest."""
 
     def of_size(self, smallest: int, largest: int) -> Iterator[str]:
         """The SHA-256 digests of the blobs with so many bytes, in ascending order."""

@@ -180,7 +180,7 @@ def test_an_image_without_cache_says_so() -> None:
 
 
 def test_a_registry_is_not_read() -> None:
-    assert "skopeo copy" in refused("docker://host/app:cache")
+    assert "names no repository" in refused("docker://host.example.com:5000/")
 
 
 def test_a_platform_that_was_left_behind(tmp_path: Path) -> None:
