@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from cachedoctor.cacheconfig import CacheConfig
 
@@ -49,6 +49,8 @@ class CacheDocument:
     """Digest of the manifest or index, empty where there is none or its bytes were not read from a blob."""
     named_digest: str = ""
     """The digest by which a layout's tag names the manifest, where no blob has it; empty where all is well."""
+    descriptors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+    """The descriptors of those blobs as the manifest has them, by digest."""
 
 
 class BlobStore(Protocol):

@@ -58,9 +58,9 @@ def parse(url: str, tag: str | None = None) -> Reference:
     text = url.removeprefix(SCHEME)
     name, at, digest = text.partition("@")
     if at and not digests.is_one(digest):
-        if "/" in digest or ":" in name.partition("/")[0]:
+        if "/" in digest or "/" not in name:
             raise InputError(SCHEME + "...", "", "a URL must hold no credentials; docker login keeps them")
-        raise InputError(url, "", f"expected a digest after @: {LOOKS_LIKE}")
+        raise InputError(SCHEME + "...", "", f"expected a digest after @: {LOOKS_LIKE}")
     host, repository = _split(name)
     named = None
     if ":" in repository:
@@ -82,6 +82,6 @@ def _is(pattern: re.Pattern[str], text: str) -> bool:
 def _split(name: str) -> tuple[str, str]:
     """Host and repository of a name."""
     first, slash, rest = name.partition("/")
-    if slash and (first == "localhost" or "." in first or ":" in first):
+    if first.partition(":")[0] == "localhost" or "." in first.partition(":")[0] or (slash and ":" in first):
         return first, rest
     return "", name if slash else f"library/{name}"

@@ -61,6 +61,7 @@ class Session(requests.Session):
         self._timeout = access.timeout
         self._seconds = seconds
         self._until = time.monotonic() + seconds
+        self._host = ""
         self._verify: bool | str = access.ca_file or True
         self.headers.update({"User-Agent": "cachedoctor", "Accept-Encoding": "identity"})
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -159,6 +160,7 @@ class Session(requests.Session):
         self, method: str, url: str, limit: int, headers: dict[str, str], options: dict[str, Any]
     ) -> requests.Response:
         seconds = self.remaining
+        self._host = urlsplit(url).hostname or ""
         options = {**options, "headers": headers, "verify": self._verify, "timeout": seconds}
         response = super().request(method, url, stream=True, allow_redirects=False, **options)
         try:
