@@ -35,6 +35,10 @@ BUSY = frozenset({429, 500, 502, 503, 504})
 _CHUNK = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+_TIME_OUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_NO_TIME_OUT = urllib3.exceptions.NewConnectionError
+"""To urllib3 it is one, whatever the reason."""
+
 T = TypeVar("T")
 Origin = tuple[str, str, int | None]
 
@@ -208,14 +212,12 @@ class Session(requests.Session):
         for cause in causes:
             if isinstance(cause, ssl.SSLError):
                 return self._fail(_tls(cause))
-        if any(
-            isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)) for cause in causes
-        ):
-            return self._late()
         if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
-            return self._fail("there is no such host")
+            return self._fail(f"there is no host {self._host!r}")
         if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-            return self._fail("nothing listens there: the connection is refused")
+            return self._fail(f"nothing listens at {self._host}: the connection is refused")
+        if any(isinstance(cause, _TIME_OUTS) and not isinstance(cause, _NO_TIME_OUT) for cause in causes):
+            return self._late()
         lost = (ConnectionError, http.client.HTTPException, urllib3.exceptions.ProtocolError)
         if any(isinstance(cause, lost) for cause in causes):
             return Dropped(self._source, "", "the connection was lost, or what came is no HTTP")
