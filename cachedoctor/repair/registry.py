@@ -39,6 +39,10 @@ class RegistryDestination:
     def write(self, config: CacheConfig, data: bytes, check: Check) -> None:
         """See `Destination.write`: the manifest is put by its digest, read back, and then tagged."""
         registry = Registry(self.reference, self.target, self.access, DEADLINE)
+        with registry.session:
+            self._write(registry, config, data, check)
+
+    def _write(self, registry: Registry, config: CacheConfig, data: bytes, check: Check) -> None:
         tag = self.reference.names
         if not self.force and registry.has_manifest(tag):
             raise registry.fail(f"there is a tag {tag!r} already; --force moves it")

@@ -37,7 +37,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]
     `do_request` is our own: what oras-py has there retries whatever fails, for minutes, and without any time-out.
     """
 
-    def __init__(self, reference: Reference, source: str, access: Access, seconds: float = DEADLINE) -> None:
+    def __init__(self, reference: Reference, source: str, access: Access, seconds: float | None = None) -> None:
         self.reference = reference
         self.source = source
         self.host = reference.host or oras.defaults.registry.index_name
@@ -47,7 +47,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]
         if plain is None:
             plain = reference.is_loopback and access.ca_file is None
         super().__init__(hostname=address, insecure=plain)
-        self.session = self.auth.session = Session(source, access, max(seconds, 3 * access.timeout))
+        self.session = self.auth.session = Session(source, access, max(seconds or DEADLINE, 3 * access.timeout))
         self._origin = origin(f"{self.prefix}://{address}")
         self._names: tuple[str, ...] = _HUB if hub else (self.host,)
         self._server: str = oras.defaults.registry.index_server if hub else self.host
@@ -133,6 +133,8 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]
         return token
 
     def _plain_token(self, asked: Any, found: credentials.Credentials) -> Any:
+        # One parameter for each, since not all token servers split them.
+        asked.scope = (asked.scope or "").split()
         return self.auth.request_token(asked)
 
     def _refresh(self, asked: Any, found: credentials.Credentials) -> Any:
@@ -230,7 +232,8 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]
 
     def unexpected(self, response: requests.Response, what: str) -> InputError:
         """What to say where the registry answers with a status that does not fit."""
-        return self.fail(f"{what}: the registry answers {response.status_code}{told(response)}")
+        hint = "; it speaks TLS: --no-plain-http" if b"to an HTTPS server" in response.content[:_SHOWN] else ""
+        return self.fail(f"{what}: the registry answers {response.status_code}{told(response)}{hint}")
 
     def fail(self, problem: str) -> InputError:
         """A reason that names the source."""

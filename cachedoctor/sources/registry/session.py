@@ -23,7 +23,7 @@ from cachedoctor.sources.interface import Access
 
 MOST_ANSWER_BYTES = 1 << 20
 """Bytes of an answer that is neither a blob nor a manifest, such as a token."""
-MOST_ERROR_BYTES = 16 << 10
+MOST_ERROR_BYTES = 64 << 10
 """Bytes that are read of an answer that tells of an error."""
 MOST_REDIRECTS = 5
 ATTEMPTS = 4

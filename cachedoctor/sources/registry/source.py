@@ -69,10 +69,11 @@ def registry_documents(source: str, tag: str | None, platform: str | None, acces
     """The caches behind a `docker://` URL. Raises `InputError`, in bounded time and memory."""
     reference = parse(source, tag)
     registry = Registry(reference, source, access)
-    store = RegistryStore(registry)
-    digest = store.fetch(reference.names)
-    if digest is None:
-        what = f"manifest {reference.digest}" if reference.digest else f"tag {reference.names!r}"
-        raise registry.fail(f"the registry has no {what} in {reference.repository}, or no such repository (404)")
-    root = Descriptor(digest, None, "", "", frozenset(), is_attestation=False)
-    return Resolver(store, source, platform).follow([root])
+    with registry.session:
+        store = RegistryStore(registry)
+        digest = store.fetch(reference.names)
+        if digest is None:
+            what = f"manifest {reference.digest}" if reference.digest else f"tag {reference.names!r}"
+            raise registry.fail(f"the registry has no {what} in {reference.repository}, or no such repository (404)")
+        root = Descriptor(digest, None, "", "", frozenset(), is_attestation=False)
+        return Resolver(store, source, platform).follow([root])
