@@ -20,6 +20,12 @@ def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, 
     return given
 
 
+def _number(context: click.Context, parameter: click.Parameter, given: float) -> float:
+    if given != given:
+        raise click.BadParameter("that is no number")
+    return given
+
+
 sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_once)
 format = click.option(
     "--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report."
@@ -54,6 +60,7 @@ def registry(command: click.decorators.FC) -> click.decorators.FC:
     timeout = click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True, max=3600),
+        callback=_number,
         default=20,
         show_default=True,
         metavar="SECONDS",

@@ -39,8 +39,9 @@ def test_version_is_that_of_the_package() -> None:
 
 def test_heavy_libraries_are_imported_only_where_needed() -> None:
     script = (
-        "import sys; from cachedoctor.cli.main import cli; heavy = {'rich', 'orjson', 'zstandard', 'tarfile', 'decimal', "
-        "'oras', 'requests'}; print(sorted(heavy & sys.modules.keys()))"
+        "import sys; from cachedoctor.cli.main import cli; "
+        "heavy = {'rich', 'orjson', 'zstandard', 'tarfile', 'decimal', 'oras', 'requests'}; "
+        "print(sorted(heavy & sys.modules.keys()))"
     )
     got = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert got.stdout.decode().strip() == "[]"

@@ -317,3 +317,10 @@ def test_this_machine(host: str) -> None:
 @pytest.mark.parametrize("host", ["10.0.0.1", "127.0.0.1.example.com", "localhost.example.com", "h:5000", "[::2]"])
 def test_other_machines(host: str) -> None:
     assert not parse(f"docker://{host}/app").is_loopback
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "x", "1e9"])
+def test_times_that_are_none(client: Client, seconds: str) -> None:
+    got = client.run("analyze", "docker://127.0.0.1:1/app", "--timeout", seconds)
+    assert got.returncode == 2
+    assert b"Invalid value for '--timeout'" in got.stderr

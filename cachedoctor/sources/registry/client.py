@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -197,8 +198,9 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]
         url = f"{self._url(self.place.upload_blob_url())}?mount={digest}&from={repository}"
         response = self.do_request(url, "POST", headers={"Content-Length": "0"})
         if response.status_code == 202:
-            # An upload was begun instead, which nothing will be sent to.
-            self.do_request(self._location(response), "DELETE")
+            # An upload was begun instead, which nothing will be sent to. A registry forgets it in the end anyway.
+            with suppress(InputError):
+                self.do_request(self._location(response), "DELETE")
         elif response.status_code != 201:
             raise self.unexpected(response, f"mounting {digest} from {repository}")
         return response.status_code == 201
