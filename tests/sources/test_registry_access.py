@@ -43,6 +43,11 @@ def test_keys_of_older_days(private: str, client: Client, key: str) -> None:
     assert client.json("analyze", f"docker://{private}/{APP}")["verdict"] == "ok"
 
 
+def test_the_very_name_wins(private: str, client: Client) -> None:
+    client.config(auths={f"https://{private}/v1/": {"username": USER, "password": "old"}, private: {"auth": BASIC}})
+    assert client.json("analyze", f"docker://{private}/{APP}")["verdict"] == "ok"
+
+
 def test_nobody_is_told_what_to_do(private: str, client: Client) -> None:
     line = client.refused("analyze", f"docker://{private}/{APP}")
     assert f"docker login {private}" in line

@@ -17,13 +17,21 @@ import requests
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources.interface import Access
+from cachedoctor.sources.oci import MANIFEST_LIST
 from cachedoctor.sources.registry import credentials
 from cachedoctor.sources.registry.reference import Reference
 from cachedoctor.sources.registry.session import ATTEMPTS, BUSY, MOST_ANSWER_BYTES, Session, origin
 
 DEADLINE = 60.0
 """Seconds for all requests of one source; three times `Access.timeout` where that is more."""
-ACCEPT = ", ".join(oras.defaults.default_manifest_accepted_media_types)
+ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        MANIFEST_LIST,
+    )
+)
 
 _LONGEST_CHALLENGE = 4096
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")

@@ -58,7 +58,7 @@ def find(names: Sequence[str], server: str, seconds: float) -> Credentials:
     where = "$"
     helpers = field(config, "credHelpers", dict, str(path), where) or {}
     auths = field(config, "auths", dict, str(path), where) or {}
-    own = next((helpers[name] for name in names if helpers.get(name)), None)
+    own = next((helpers[name] for name in (*names, server) if helpers.get(name)), None)
     looked = f"there are no credentials for {server} in {path}"
     for helper in filter(None, (own, field(config, "credsStore", str, str(path), where))):
         expect(helper, str, str(path), "$.credHelpers")
@@ -66,9 +66,9 @@ def find(names: Sequence[str], server: str, seconds: float) -> Credentials:
         if found is not None:
             return found
         looked += f", and docker-credential-{helper} {said}"
-    for key, entry in auths.items():
-        if _host(key) in names and isinstance(entry, dict):
-            stored = _stored(entry, path, f"$.auths[{key!r}]", server)
+    for key in sorted(auths, key=lambda key: key not in names):
+        if _host(key) in names and isinstance(auths[key], dict):
+            stored = _stored(auths[key], path, f"$.auths[{key!r}]", server)
             if stored.found:
                 return stored
     return Credentials(looked)
