@@ -16,7 +16,7 @@ from cachedoctor.sources.registry.client import Registry
 from cachedoctor.sources.registry.reference import SCHEME, Reference, parse
 
 DEADLINE = 300.0
-"""Seconds for all requests that writing takes: each layer is asked for."""
+"""Seconds for all requests that writing takes, and one more for each layer, since each is asked for."""
 USUAL_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 """What BuildKit's layers are unless told otherwise; taken where neither a manifest nor the config says."""
 
@@ -38,7 +38,7 @@ class RegistryDestination:
 
     def write(self, config: CacheConfig, data: bytes, check: Check) -> None:
         """See `Destination.write`: the manifest is put by its digest, read back, and then tagged."""
-        registry = Registry(self.reference, self.target, self.access, DEADLINE)
+        registry = Registry(self.reference, self.target, self.access, DEADLINE + len(config.blobs))
         with registry.session:
             self._write(registry, config, data, check)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -100,6 +101,21 @@ def test_a_broken_config_is_named_and_not_quoted(private: str, client: Client, c
     (client.docker_config / "config.json").write_text(content.replace("HOST", private))
     line = client.refused("analyze", f"docker://{private}/{APP}")
     assert f"{client.docker_config}/config.json: " in line
+
+
+def test_a_config_that_is_a_pipe_is_not_waited_for(private: str, client: Client) -> None:
+    os.mkfifo(client.docker_config / "config.json")
+    assert "it is no regular file" in client.refused("analyze", f"docker://{private}/{APP}")
+
+
+def test_docker_config_is_a_folder_or_in_the_home(private: str, client: Client, tmp_path: Path) -> None:
+    client.config(auths={private: {"auth": BASIC}})
+    client.docker_config.rename(tmp_path / ".docker")
+    url = f"docker://{private}/{APP}"
+    assert client.json("analyze", url, DOCKER_CONFIG="", HOME=str(tmp_path))["verdict"] == "ok"
+    assert "/none/.docker/config.json" in client.refused("analyze", url, DOCKER_CONFIG="", HOME="/none")
+    file = str(tmp_path / ".docker/config.json")
+    assert f"there is no {file}/config.json" in client.refused("analyze", url, DOCKER_CONFIG=file)
 
 
 class Tokens:

@@ -14,6 +14,7 @@ from typing import Any
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources.json import expect, field, parse
+from cachedoctor.sources.layout import open_regular
 
 MOST_BYTES = 16 << 20
 """Bytes of a `config.json`, and of what a helper answers."""
@@ -42,7 +43,8 @@ class Credentials:
 
 def config_path() -> Path:
     """Docker's `config.json`: in `$DOCKER_CONFIG`, or in `~/.docker`."""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser(), "config.json")
+    # Unlike pathlib's, this one raises nothing where there is no home, as in some containers.
+    return Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"), "config.json")  # noqa: PTH111
 
 
 def find(names: Sequence[str], server: str, seconds: float) -> Credentials:
@@ -77,12 +79,12 @@ def find(names: Sequence[str], server: str, seconds: float) -> Credentials:
 def _read(path: Path) -> dict[str, Any] | None:
     """The parsed file, `None` where there is none. A reason never quotes the file."""
     try:
-        with path.open("rb") as file:
+        with open_regular(str(path)) as file:
             data = file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "no usable path"
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no regular file"
         raise InputError(str(path), "", f"cannot read Docker's credentials: {reason}") from error
     if len(data) > MOST_BYTES:
         raise InputError(str(path), "", f"more than {MOST_BYTES:,} bytes")

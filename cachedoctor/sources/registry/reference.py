@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources import digests
@@ -65,7 +66,7 @@ def parse(url: str, tag: str | None = None) -> Reference:
     named = None
     if ":" in repository:
         repository, _, named = repository.rpartition(":")
-    if (host and not _is(_HOST, host)) or not _is(_REPOSITORY, repository):
+    if (host and not _is_host(host)) or not _is(_REPOSITORY, repository):
         raise InputError(url, "", f"names no repository: {LOOKS_LIKE}, the repository in lower case")
     for one in (named, tag):
         if one is not None and not TAG.fullmatch(one):
@@ -77,6 +78,13 @@ def parse(url: str, tag: str | None = None) -> Reference:
 
 def _is(pattern: re.Pattern[str], text: str) -> bool:
     return len(text) <= _LONGEST and pattern.fullmatch(text) is not None
+
+
+def _is_host(text: str) -> bool:
+    try:
+        return _is(_HOST, text) and urlsplit(f"//{text}").port != 0
+    except ValueError:
+        return False
 
 
 def _split(name: str) -> tuple[str, str]:
