@@ -179,7 +179,7 @@ def test_an_image_without_cache_says_so() -> None:
     assert "the config of an image without any build cache" in refused(image)
 
 
-def test_a_registry_is_not_read() -> None:
+def test_a_registry_without_a_repository() -> None:
     assert "names no repository" in refused("docker://host.example.com:5000/")
 
 
