@@ -18,8 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.generate import SHAPES, diamonds
+from benchmarks.registry import serve
 
 LOADS = "import sys, orjson; orjson.loads(open(sys.argv[1], 'rb').read())"
+SERVICE = Path(__file__).parent.parent / "fixtures/manifests/service.json"
 STEPS = {
     "loading": ("loading",),
     "merging": ("reading the graph", "merging records"),
@@ -47,6 +49,7 @@ def main(sizes: str, shapes: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "config.json")
         console.print(_starts(file))
+        console.print(_registry())
         table = Table(title="cachedoctor analyze, seconds")
         for head in ("shape", "records", "MB", "orjson.loads", "analyze", "ratio", *STEPS, "peak MiB"):
             table.add_column(head, justify="left" if head == "shape" else "right")
@@ -85,6 +88,19 @@ def _starts(file: Path) -> Table:
         ),
     ):
         table.add_row(name, f"{best(command, 5):.2f}")
+    return table
+
+
+def _registry() -> Table:
+    """A cache behind `docker://` on this machine, of a small service and of a MiB."""
+    table = Table(title="cachedoctor analyze docker://, over loopback")
+    for head in ("config", "layers", "requests", "bytes", "seconds"):
+        table.add_column(head, justify="right")
+    for config in (SERVICE.read_bytes(), diamonds(3_600)):
+        with serve(config) as served:
+            seconds = best([sys.executable, "-m", "cachedoctor", "analyze", served.url], 5)
+            requests, sent = served.requests // 5, served.sent // 5
+        table.add_row(f"{len(config):,}", f"{served.layers:,}", f"{requests}", f"{sent:,}", f"{seconds:.2f}")
     return table
 
 

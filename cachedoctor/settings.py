@@ -27,6 +27,7 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
 KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "baseline": ("a file name", _is(str)),
     "buildkit": ("a version such as 'v0.21.1'", _is(str)),
+    "ca-file": ("a file name", _is(str)),
     "fail-on": ("'error', 'warning' or 'note'", _is(str)),
     "format": ("the name of a format", _is(str)),
     "ignore": ("rules: a list of strings, or a string with commas", _words),
@@ -34,13 +35,15 @@ KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "max-calls": ("a whole number", _is(int)),
     "max-seconds": ("a number", _is(int, float)),
     "names": ("a file name", _is(str)),
+    "plain-http": ("true or false", _is(bool)),
     "platform": ("a platform such as 'linux/arm64'", _is(str)),
     "select": ("rules: a list of strings, or a string with commas", _words),
     "step-summary": ("true or false", _is(bool)),
     "tag": ("a tag", _is(str)),
+    "timeout": ("a number of seconds", _is(int, float)),
 }
 """For each key the value that is expected, in words, and whether a value is one."""
-_FILES = frozenset({"baseline", "names"})
+_FILES = frozenset({"baseline", "ca-file", "names"})
 """Keys whose values start from the folder of the settings."""
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @options.buildkit
 @options.tag
 @options.platform
+@options.registry
 @options.names
 @options.verbosity
 @options.color
@@ -32,6 +33,9 @@ def analyze(
     buildkit: Version | None,
     tag: str | None,
     platform: str | None,
+    plain_http: bool | None,
+    ca_file: str | None,
+    timeout: float,
     names: str | None,
     quiet: bool,
     verbose: bool,
@@ -41,13 +45,14 @@ def analyze(
     """Say what is wrong with a cache, and what its next export costs.
 
     SOURCE is a cache config, a manifest or index with its config beside it, an OCI layout (a folder, or a tar,
-    compressed or not), oci:DIR[:TAG], or - for standard input. What it is, is found from its content. Several sources
-    are merged in the order given, as several --cache-from are.
+    compressed or not), oci:DIR[:TAG], docker://HOST[:PORT]/REPO[:TAG|@DIGEST], or - for standard input. What it is, is
+    found from its content. Several sources are merged in the order given, as several --cache-from are.
 
     \b
     Examples:
       cachedoctor analyze manifest.json
       cachedoctor analyze oci:/var/cache/build:main --buildkit v0.21.1
+      cachedoctor analyze docker://registry.example.com/app:buildcache
       cachedoctor analyze tag-a.json tag-b.json --format markdown
     """
     from cachedoctor import analysis
@@ -56,9 +61,10 @@ def analyze(
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
     out.spare(sources)
+    access = options.access(plain_http, ca_file, timeout)
     try:
         with progress(quiet) as told:
-            documents = options.documents(sources, tag, platform, told)
+            documents = options.documents(sources, tag, platform, access, told)
             result = analysis.analyze(
                 documents,
                 buildkit=buildkit,

@@ -114,6 +114,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 @options.output
 @options.tag
 @options.platform
+@options.registry
 @options.names
 @options.verbosity
 @options.color
@@ -134,6 +135,9 @@ def check(
     output: str | None,
     tag: str | None,
     platform: str | None,
+    plain_http: bool | None,
+    ca_file: str | None,
+    timeout: float,
     names: str | None,
     quiet: bool,
     verbose: bool,
@@ -176,7 +180,8 @@ def check(
             baseline=load(baseline) if baseline else None,
         )
         with progress(quiet) as told:
-            documents = options.documents(sources, tag, platform, told)
+            access = options.access(plain_http, ca_file, timeout)
+            documents = options.documents(sources, tag, platform, access, told)
             result = judge(documents, policy, labels=options.labels(names), progress=told)
             if write_baseline and not baseline:
                 result = accepted(result, write_baseline)

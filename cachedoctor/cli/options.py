@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from cachedoctor.rules.versions import Version
-    from cachedoctor.sources import CacheDocument
+    from cachedoctor.sources import Access, CacheDocument
 
 FORMATS = ("text", "json", "markdown", "github", "sarif", "junit", "gitlab")
 _UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -32,6 +32,12 @@ def _version(context: click.Context, parameter: click.Parameter, text: str | Non
         raise click.BadParameter(str(error)) from error
 
 
+def _number(context: click.Context, parameter: click.Parameter, given: float) -> float:
+    if given != given:
+        raise click.BadParameter("that is no number")
+    return given
+
+
 sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_once)
 format = click.option(
     "--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report."
@@ -40,7 +46,7 @@ output = click.option("--output", "-o", metavar="FILE", help="Write the report t
 buildkit = click.option(
     "--buildkit", metavar="VERSION", callback=_version, help="Judge for this version only: v0.21.1."
 )
-tag = click.option("--tag", help="Which tag of a layout to read.")
+tag = click.option("--tag", help="Which tag of a layout or repository to read.")
 platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")
 names = click.option(
     "--names",
@@ -57,6 +63,33 @@ def verbosity(command: click.decorators.FC) -> click.decorators.FC:
     return quiet(verbose(command))
 
 
+def registry(command: click.decorators.FC) -> click.decorators.FC:
+    """The options that say how a registry is reached."""
+    plain = click.option(
+        "--plain-http/--no-plain-http",
+        default=None,
+        help="Reach registries by HTTP; default: only on this machine, without --ca-file.",
+    )
+    ca_file = click.option("--ca-file", metavar="FILE", help="Certificates to trust instead of the usual ones.")
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True, max=3600),
+        callback=_number,
+        default=20,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long one request to a registry may take.",
+    )
+    return plain(ca_file(timeout(command)))
+
+
+def access(plain_http: bool | None, ca_file: str | None, timeout: float) -> Access:
+    """What the options of `registry` say."""
+    from cachedoctor.sources import Access
+
+    return Access(plain_http, ca_file, timeout)
+
+
 def size(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     """A number of bytes, with a unit or without: `1048576`, `1MiB`, `1 MB`."""
     if text is None:
@@ -71,7 +104,7 @@ def size(context: click.Context, parameter: click.Parameter, text: str | None) -
 
 
 def documents(
-    sources: Sequence[str], tag: str | None, platform: str | None, told: Callable[[str], None]
+    sources: Sequence[str], tag: str | None, platform: str | None, access: Access, told: Callable[[str], None]
 ) -> list[CacheDocument]:
     """What the sources hold, in their order. Raises `InputError`."""
     from cachedoctor.sources import load
@@ -79,7 +112,7 @@ def documents(
     found = []
     for source in sources:
         told(f"reading {source}")
-        found += load(source, tag=tag, platform=platform, stdin=sys.stdin.buffer)
+        found += load(source, tag=tag, platform=platform, stdin=sys.stdin.buffer, access=access)
     return found
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cachedoctor.chains.survey import Survey
     from cachedoctor.pprof.daemon import Answer
     from cachedoctor.pprof.evidence import Evidence
+    from cachedoctor.sources import Access
 
 FORMATS = ("text", "json", "markdown", "folded", "svg")
 USUAL_ROWS = 20
@@ -61,6 +62,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
 @click.option("--save", metavar="DIR", help="Of a URL: keep what was fetched, for a bug report.")
 @click.option("--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report.")
 @options.output
+@options.registry
 @options.verbosity
 @options.color
 def profile(
@@ -75,6 +77,9 @@ def profile(
     save: str | None,
     format: str,
     output: str | None,
+    plain_http: bool | None,
+    ca_file: str | None,
+    timeout: float,
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -103,7 +108,7 @@ def profile(
     try:
         with progress(quiet) as told:
             evidence = _evidence(source, sample_type, seconds, save, told)
-            survey = _survey(caches, told)
+            survey = _survey(caches, options.access(plain_http, ca_file, timeout), told)
             told("looking for the cause")
             found = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
             told("writing the report")
@@ -144,11 +149,9 @@ def _save(answers: Sequence[Answer], folder: str) -> None:
         fail(f"{folder}: cannot keep what was fetched: {error.strerror or error}")
 
 
-def _survey(caches: Sequence[str], told: Callable[[str], None]) -> Survey | None:
+def _survey(caches: Sequence[str], access: Access, told: Callable[[str], None]) -> Survey | None:
     if not caches:
         return None
     from cachedoctor.analysis import analyze
-    from cachedoctor.sources import load
 
-    documents = [document for source in caches for document in load(source)]
-    return analyze(documents, progress=told).survey
+    return analyze(options.documents(caches, None, None, access, told), progress=told).survey

@@ -11,7 +11,10 @@ from cachedoctor.cli.output import Output, fail, progress, warn
 @click.command()
 @options.sources
 @click.option(
-    "--output", "-o", metavar="DEST", help="A file, oci:DIR[:TAG], or a layout folder: one that is there, or DIR/."
+    "--output",
+    "-o",
+    metavar="DEST",
+    help="A file, docker://HOST/REPO:TAG, oci:DIR[:TAG], or a layout folder: one that is there, or DIR/.",
 )
 @click.option("--in-place", is_flag=True, help="Write into the layout that is read; --tag names the tag to set.")
 @click.option("--force", is_flag=True, help="Replace the file or tag that is there.")
@@ -43,6 +46,7 @@ from cachedoctor.cli.output import Output, fail, progress, warn
 @click.option("--format", "-f", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @options.tag
 @options.platform
+@options.registry
 @options.verbosity
 @options.color
 def repair(
@@ -59,6 +63,9 @@ def repair(
     format: str,
     tag: str | None,
     platform: str | None,
+    plain_http: bool | None,
+    ca_file: str | None,
+    timeout: float,
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -73,6 +80,7 @@ def repair(
       cachedoctor repair manifest.json -o repaired.json
       cachedoctor repair tag-a.json tag-b.json -o joined.json --max-bytes 1MiB
       cachedoctor repair oci:cache:main -o oci:cache:repaired
+      cachedoctor repair docker://registry.example.com/app:cache -o docker://registry.example.com/app:repaired
     """
     from cachedoctor.errors import InputError
     from cachedoctor.repair import destination, proof
@@ -83,6 +91,8 @@ def repair(
 
     if in_place and (output or len(sources) > 1):
         raise click.UsageError("--in-place takes one layout, and no --output")
+    if in_place and sources[0].startswith("docker://"):
+        raise click.UsageError(f"--in-place is for layouts; to move the tag: -o {sources[0]} --force")
     if output == "-":
         raise click.UsageError("standard output holds the report; name a file for -o")
     if drop_oldest and max_bytes is None:
@@ -91,12 +101,13 @@ def repair(
         raise click.UsageError("say where to write: -o DEST, --in-place, or --dry-run")
     out = Output(None, no_color=no_color, verbosity=int(verbose) - int(quiet))
     chosen = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest)
+    access = options.access(plain_http, ca_file, timeout)
     try:
         with progress(quiet) as told:
             documents = [
                 document
                 for source in sources
-                for document in load(source, tag=None if in_place else tag, platform=platform)
+                for document in load(source, tag=None if in_place else tag, platform=platform, access=access)
             ]
             place = None
             if in_place:
@@ -104,7 +115,7 @@ def repair(
                 moved = tag or destination.tag_of(documents[0], folder)
                 place = destination.destination(f"oci:{folder}", documents, force=True, tag=moved)
             elif output:
-                place = destination.destination(output, documents, force=force)
+                place = destination.destination(output, documents, force=force, access=access)
             made = mend(documents, chosen, told)
             if place and not dry_run:
                 told("writing")

@@ -1,9 +1,8 @@
-"""Where a repaired cache is written: a file, or an OCI layout with all its layers."""
+"""Where a repaired cache is written: a file, an OCI layout with all its layers, or a registry."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,13 +15,11 @@ import orjson
 from cachedoctor.cacheconfig import MEDIA_TYPE, CacheConfig
 from cachedoctor.errors import InputError
 from cachedoctor.files import write_atomically
-from cachedoctor.sources import CacheDocument, digests
+from cachedoctor.sources import Access, CacheDocument, digests
 from cachedoctor.sources.interface import MOST_MANIFEST_BYTES
 from cachedoctor.sources.json import parse
 from cachedoctor.sources.layout import FolderStore
-
-# OCI distribution spec, "Pulling manifests".
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+from cachedoctor.sources.registry import reference
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -82,7 +79,10 @@ class LayoutDestination:
     def write(self, config: CacheConfig, data: bytes, check: Check) -> None:
         """See `Destination.write`."""
         index = self._index()
-        manifest = orjson.dumps(self._manifest(config, data))
+        documents = [document for document, _ in self.sources]
+        known = descriptors(documents)
+        layers = [known[blob] for blob in dict.fromkeys(config.blobs)]
+        manifest = orjson.dumps(manifest_of(documents[0].kind, layers, data))
         try:
             blobs = Path(self.folder, "blobs/sha256")
             blobs.mkdir(parents=True, exist_ok=True)
@@ -114,31 +114,13 @@ class LayoutDestination:
         return dict(index)
 
     def _name(self, index: dict[str, Any], manifest: bytes) -> None:
-        kind = self.sources[0][0].kind
         named = {
-            "mediaType": {"image-manifest": IMAGE_MANIFEST, "index": INDEX}.get(kind, MANIFEST_LIST),
+            "mediaType": parse(manifest, self.folder)["mediaType"],
             "digest": digests.of(manifest),
             "size": len(manifest),
             "annotations": {REF_NAME: self.tag},
         }
         index["manifests"] = [one for one in index["manifests"] if _tag(one) != self.tag] + [named]
-
-    def _manifest(self, config: CacheConfig, encoded: bytes) -> dict[str, Any]:
-        """A manifest of the kind of the first source, with the descriptors that the sources have for the layers."""
-        known: dict[str, Any] = {}
-        for document, folder in self.sources:
-            store = FolderStore(folder, document.source)
-            data = store.read(document.manifest_digest, document.manifest_size, MOST_MANIFEST_BYTES)
-            listed = "layers" if document.kind == "image-manifest" else "manifests"
-            for one in parse(data, document.source)[listed] or []:
-                known.setdefault(one.get("digest"), one)
-        layers = [known[blob] for blob in dict.fromkeys(config.blobs)]
-        own = {"mediaType": MEDIA_TYPE, "digest": digests.of(encoded), "size": len(encoded)}
-        kind = self.sources[0][0].kind
-        if kind == "image-manifest":
-            return {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": own, "layers": layers}
-        media_type = MANIFEST_LIST if kind == "manifest-list" else INDEX
-        return {"schemaVersion": 2, "mediaType": media_type, "manifests": [*layers, own]}
 
     def _layer(self, blob: str) -> None:
         """Have the blob in the layout, as a hard link where that can be."""
@@ -156,6 +138,26 @@ class LayoutDestination:
             _link_or_copy(origin, target)
             return
         raise InputError(self.sources[0][0].source, f"blobs/{algorithm}/{encoded}", "a layer that is not there")
+
+
+def descriptors(documents: Sequence[CacheDocument]) -> dict[str, Any]:
+    """The descriptors that manifests have for the layers, by digest; of several the first."""
+    known: dict[str, Any] = {}
+    for document in documents:
+        for blob, one in document.descriptors.items():
+            known.setdefault(blob, one)
+    return known
+
+
+def manifest_of(kind: str, layers: Sequence[Any], encoded: bytes) -> dict[str, Any]:
+    """A manifest for a cache config, of the kind that a source had, with the descriptors of its layers.
+
+    What had none gets an image manifest, as BuildKit v0.21 and later write.
+    """
+    own = {"mediaType": MEDIA_TYPE, "digest": digests.of(encoded), "size": len(encoded)}
+    if kind not in ("index", "manifest-list"):
+        return {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": own, "layers": layers}
+    return {"schemaVersion": 2, "mediaType": INDEX if kind == "index" else MANIFEST_LIST, "manifests": [*layers, own]}
 
 
 def _link_or_copy(origin: Path, target: Path) -> None:
@@ -182,11 +184,23 @@ def unwritable(path: str, error: OSError) -> InputError:
     return InputError(path, "", f"cannot write it: {error.strerror or error}")
 
 
-def destination(target: str, documents: Sequence[CacheDocument], *, force: bool, tag: str | None = None) -> Destination:
-    """The place that `-o` names: `oci:DIR[:TAG]`, a folder (there already, or with a slash at its end), or a file.
+def destination(
+    target: str,
+    documents: Sequence[CacheDocument],
+    *,
+    force: bool,
+    tag: str | None = None,
+    access: Access | None = None,
+) -> Destination:
+    """The place that `-o` names.
 
+    `docker://HOST[:PORT]/REPO:TAG`, `oci:DIR[:TAG]`, a folder (there already, or with a slash at its end), or a file.
     Raises `InputError` where a layout is asked for, and the documents are not all from layout folders.
     """
+    if target.startswith(reference.SCHEME):
+        from cachedoctor.repair.registry import registry_destination
+
+        return registry_destination(target, documents, access or Access(), force=force)
     folder = target.removeprefix("oci:")
     if folder == target and not target.endswith("/") and not Path(target).is_dir():
         return FileDestination(target, force)
@@ -196,7 +210,7 @@ def destination(target: str, documents: Sequence[CacheDocument], *, force: bool,
     if not folder:
         raise InputError(target, "", "names no folder")
     tag = tag or "latest"
-    if not _TAG.fullmatch(tag):
+    if not reference.TAG.fullmatch(tag):
         raise InputError(target, "", f"{tag[:80]!r} is no tag")
     sources = [(document, layout_folder(document)) for document in documents]
     return LayoutDestination(folder.rstrip("/") or "/", tag, force, sources)
@@ -219,7 +233,7 @@ def layout_folder(document: CacheDocument) -> str:
         raise InputError(
             document.source,
             "",
-            "layers for a layout are taken from the layout folder of a cache alone, not from a tar, an inline cache or "
-            "a config; write the cache config to a file instead",
+            "layers for a layout are taken from the layout folder of a cache alone, not from a registry, a tar, an "
+            "inline cache or a config; write the cache config to a file instead",
         )
     return folder

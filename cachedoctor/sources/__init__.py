@@ -10,20 +10,25 @@ from typing import BinaryIO
 from cachedoctor.errors import InputError
 from cachedoctor.files import open_regular
 from cachedoctor.sources.file import stream_documents
-from cachedoctor.sources.interface import BlobStore, CacheDocument
+from cachedoctor.sources.interface import Access, BlobStore, CacheDocument
 from cachedoctor.sources.layout import BesideStore, NowhereStore, folder_documents
 
-__all__ = ["BlobStore", "CacheDocument", "load"]
+__all__ = ["Access", "BlobStore", "CacheDocument", "load"]
 
 
 def load(
-    source: str, *, tag: str | None = None, platform: str | None = None, stdin: BinaryIO | None = None
+    source: str,
+    *,
+    tag: str | None = None,
+    platform: str | None = None,
+    stdin: BinaryIO | None = None,
+    access: Access | None = None,
 ) -> list[CacheDocument]:
     """The caches that a source holds: one, or one for each platform of an image with inline caches.
 
-    `source` is a file, a folder with an OCI layout, `oci:DIR[:TAG]`, or `-` for `stdin` (by default the
-    process's own). What a file is, is found from
-    its content. `platform` (`linux/arm64`) and `tag` choose among several.
+    `source` is a file, a folder with an OCI layout, `oci:DIR[:TAG]`, `docker://HOST[:PORT]/REPO[:TAG|@DIGEST]`, or `-`
+    for `stdin` (by default the process's own). What a file is, is found from its content. `platform` (`linux/arm64`)
+    and `tag` choose among several. `access` says how a registry is reached.
 
     Raises `InputError` for anything that cannot be read, in bounded time and memory.
     """
@@ -31,7 +36,9 @@ def load(
         stream = stdin or sys.stdin.buffer
         return stream_documents(stream, source, NowhereStore(source), tag, platform, can_seek=False)
     if source.startswith("docker://"):
-        raise InputError(source, "", "cannot read from a registry; copy it first: skopeo copy docker://... oci:DIR")
+        from cachedoctor.sources.registry.source import registry_documents
+
+        return registry_documents(source, tag, platform, access or Access())
     path = source
     if source.startswith("oci:") and not os.path.lexists(source):
         path, named = _folder_and_tag(source.removeprefix("oci:"))

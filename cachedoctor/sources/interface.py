@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from cachedoctor.cacheconfig import CacheConfig
 
@@ -12,6 +12,18 @@ MOST_CONFIG_BYTES = 512 << 20
 """Bytes of a JSON document that may hold a cache config, unpacked."""
 MOST_MANIFEST_BYTES = 16 << 20
 """Bytes of a manifest or index; registries refuse more than 4 MiB (OCI distribution spec, "Pushing Manifests")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How registries are reached."""
+
+    plain_http: bool | None = None
+    """Whether by HTTP instead of HTTPS; `None`: only where the registry is this machine, and no CA is named."""
+    ca_file: str | None = None
+    """Certificates to trust instead of those that are usually trusted, in PEM form."""
+    timeout: float = 20.0
+    """Seconds that one request may take, its answer read in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,8 @@ class CacheDocument:
     """Digest of the manifest or index, empty where there is none or its bytes were not read from a blob."""
     named_digest: str = ""
     """The digest by which a layout's tag names the manifest, where no blob has it; empty where all is well."""
+    descriptors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+    """The descriptors of those blobs as the manifest has them, by digest."""
 
 
 class BlobStore(Protocol):
@@ -49,7 +63,7 @@ class BlobStore(Protocol):
         """
 
     def has(self, digest: str) -> bool:
-        """Whether there is such a blob. Raises `InputError` for what is no digest."""
+        """Whether there is such a manifest or other blob. Raises `InputError` for what is no digest."""
 
     def of_size(self, smallest: int, largest: int) -> Iterator[str]:
         """The SHA-256 digests of the blobs with so many bytes, in ascending order."""

@@ -162,7 +162,11 @@ class Resolver:
         if configs:
             media_type = field(index, "mediaType", str, self._source, where)
             kind = "manifest-list" if media_type == MANIFEST_LIST else "index"
-            blobs = frozenset(one.digest for one in listed if one.media_type != MEDIA_TYPE)
+            blobs = {
+                one.digest: raw
+                for one, raw in zip(listed, index["manifests"], strict=True)
+                if one.media_type != MEDIA_TYPE
+            }
             self._cache_config(configs[0], kind, size, blobs)
             return
         if depth > DEEPEST_INDEX:
@@ -176,7 +180,7 @@ class Resolver:
             descriptor(value, self._source, f"{where}.layers[{number}]").digest for number, value in enumerate(layers)
         ]
         if config.media_type == MEDIA_TYPE:
-            self._cache_config(config, "image-manifest", size, frozenset(blobs))
+            self._cache_config(config, "image-manifest", size, dict(zip(blobs, layers, strict=True)))
             return
         self._images += 1
         if self._platform is not None and platform and not matches(platform, self._platform):
@@ -190,9 +194,10 @@ class Resolver:
         if self._platform is not None and not matches(found.platform, self._platform):
             self._platforms.add(found.platform)
             return
-        self._found.append(replace(found, manifest_digest=self._digest))
+        listed = dict(zip(blobs, layers, strict=True))
+        self._found.append(replace(found, manifest_digest=self._digest, descriptors=listed))
 
-    def _cache_config(self, config: Descriptor, kind: str, size: int, blobs: frozenset[str]) -> None:
+    def _cache_config(self, config: Descriptor, kind: str, size: int, blobs: dict[str, Any]) -> None:
         data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
         parsed = parse(data, self._source, config.digest)
         self._found.append(
@@ -203,9 +208,10 @@ class Resolver:
                 digest=config.digest,
                 size=len(data),
                 manifest_size=size,
-                blobs=blobs,
+                blobs=frozenset(blobs),
                 platform="",
                 manifest_digest=self._digest,
+                descriptors=blobs,
             )
         )
 

@@ -38,9 +38,30 @@ def test_version_is_that_of_the_package() -> None:
 
 
 def test_heavy_libraries_are_imported_only_where_needed() -> None:
-    heavy = ("rich", "orjson", "zstandard", "tarfile", "decimal", "tomllib", "xml.etree")
+    heavy = (
+        "rich",
+        "orjson",
+        "zstandard",
+        "tarfile",
+        "decimal",
+        "tomllib",
+        "xml.etree",
+        "oras",
+        "requests",
+        "numpy",
+        "google",
+    )
     script = f"import sys; from cachedoctor.cli.main import cli; print([m for m in {heavy} if m in sys.modules])"
     got = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert got.stdout.decode().strip() == "[]"
+
+
+def test_files_are_read_without_what_registries_take() -> None:
+    script = (
+        "import sys; from cachedoctor.sources import load; load(sys.argv[1]); import cachedoctor.repair.repair; "
+        "import cachedoctor.repair.destination; print([m for m in ('oras', 'requests', 'urllib3') if m in sys.modules])"
+    )
+    got = subprocess.run([sys.executable, "-c", script, str(SERVICE)], capture_output=True, check=True)
     assert got.stdout.decode().strip() == "[]"
 
 

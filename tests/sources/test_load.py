@@ -179,8 +179,8 @@ def test_an_image_without_cache_says_so() -> None:
     assert "the config of an image without any build cache" in refused(image)
 
 
-def test_a_registry_is_not_read() -> None:
-    assert "skopeo copy" in refused("docker://host/app:cache")
+def test_a_registry_without_a_repository() -> None:
+    assert "names no repository" in refused("docker://host.example.com:5000/")
 
 
 def test_a_platform_that_was_left_behind(tmp_path: Path) -> None:

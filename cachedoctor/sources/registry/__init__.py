@@ -1,0 +1,1 @@
+"""Caches that live in a registry, read and written over the OCI distribution protocol."""

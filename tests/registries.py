@@ -1,0 +1,174 @@
+"""Registries for tests: Debian's docker-registry where it is, and one in memory."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import bcrypt
+import pytest
+
+from tests.servers import Server
+from tests.sources.tiny_registry import TinyRegistry
+from tests.support import run
+
+USER, PASSWORD = "somebody", "open-sesame-5"
+BASIC = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+SECRETS = (PASSWORD.encode(), BASIC.encode())
+REQUIRED = "CACHEDOCTOR_REQUIRE_REGISTRY"
+
+TINY, REAL = "tiny-registry", "docker-registry"
+KINDS = [TINY, REAL] if shutil.which(REAL) or os.environ.get(REQUIRED) else [TINY]
+"""The registries that tests run against: the real one wherever it is installed or demanded."""
+
+
+@contextmanager
+def serve(kind: str, folder: Path, *, private: bool = False) -> Iterator[str]:
+    """A registry on a free port; gives its address."""
+    if kind == TINY:
+        with Server(TinyRegistry(USER, PASSWORD) if private else TinyRegistry()) as server:
+            yield server.address
+        return
+    if shutil.which(REAL) is None:
+        pytest.fail(f"{REQUIRED} is set, and there is no docker-registry: apt-get install docker-registry")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([REAL, "serve", _config(folder, address, private)], stdout=log, stderr=log)
+    try:
+        _wait(process, address, folder / "log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _config(folder: Path, address: str, private: bool) -> Path:
+    config: dict[str, Any] = {
+        "version": "0.1",
+        "log": {"accesslog": {"disabled": True}, "level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": address},
+    }
+    if private:
+        hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+        (folder / "htpasswd").write_text(f"{USER}:{hashed}\n")
+        config["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    (folder / "config.yml").write_text(json.dumps(config))
+    return folder / "config.yml"
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            pytest.fail(f"docker-registry ended: {log.read_text()[-500:]}")
+        try:
+            ask(address, "GET", "/v2/")
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("docker-registry does not answer")
+
+
+def ask(
+    address: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    """One request by somebody who knows the password; gives status, headers by lower-case name, and body."""
+    connection = http.client.HTTPConnection(address, timeout=30)
+    try:
+        connection.request(method, path, body, {"Authorization": f"Basic {BASIC}", **(headers or {})})
+        answer = connection.getresponse()
+        data = answer.read()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
+    finally:
+        connection.close()
+
+
+def push(address: str, layout: Path, repository: str, tag: str) -> str:
+    """Push an image layout, all blobs and the manifests that its index names; gives the digest of the tagged one."""
+    blobs = {f"sha256:{path.name}": path.read_bytes() for path in (layout / "blobs/sha256").iterdir()}
+    for digest, data in blobs.items():
+        push_blob(address, repository, digest, data)
+    (named,) = json.loads((layout / "index.json").read_text())["manifests"]
+    digest = str(named["digest"])
+    if digest not in blobs:
+        # What BuildKit v0.21.1 stores there is the image manifest of the index that it names.
+        digest = next(one for one, data in blobs.items() if data.startswith(b"{") and b'"config":{' in data)
+    _push_manifest(address, blobs, repository, digest, tag)
+    return digest
+
+
+def push_blob(address: str, repository: str, digest: str, data: bytes) -> None:
+    """Push one blob."""
+    status, headers, _ = ask(address, "POST", f"/v2/{repository}/blobs/uploads/", b"")
+    assert status == 202
+    place = urlsplit(headers["location"])
+    query = "&".join(filter(None, (place.query, f"digest={digest}")))
+    status, _, said = ask(address, "PUT", f"{place.path}?{query}", data, {"Content-Type": "application/octet-stream"})
+    assert status == 201, said
+
+
+def push_manifest(address: str, repository: str, tag: str, data: bytes) -> None:
+    """Push a manifest or index."""
+    media_type = json.loads(data)["mediaType"]
+    status, _, said = ask(address, "PUT", f"/v2/{repository}/manifests/{tag}", data, {"Content-Type": media_type})
+    assert status == 201, said
+
+
+def _push_manifest(address: str, blobs: dict[str, bytes], repository: str, digest: str, name: str) -> None:
+    for below in json.loads(blobs[digest]).get("manifests", []):
+        if below["mediaType"].endswith((".manifest.v1+json", ".index.v1+json")):
+            _push_manifest(address, blobs, repository, below["digest"], below["digest"])
+    push_manifest(address, repository, name, blobs[digest])
+
+
+@dataclass
+class Client:
+    """The real command, with a folder for Docker's credentials and nothing of this machine's own."""
+
+    docker_config: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess[bytes]:
+        """Run it."""
+        none = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"), "")
+        own = {"DOCKER_CONFIG": str(self.docker_config), "REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
+        return run(*arguments, env={**none, **own, **self.env, **env})
+
+    def json(self, *arguments: str | Path, **env: str) -> dict[str, Any]:
+        """Its JSON, where all went well."""
+        got = self.run(*arguments, "--format", "json", **env)
+        assert (got.returncode, got.stderr) == (0, b"")
+        document: dict[str, Any] = json.loads(got.stdout)
+        return document
+
+    def refused(self, *arguments: str | Path, **env: str) -> str:
+        """The one line that it ends with where it cannot read or write; no secret is in it."""
+        got = self.run(*arguments, **env)
+        assert got.returncode == 2, got.stdout
+        assert got.stdout == b""
+        assert got.stderr.count(b"\n") == 1, got.stderr
+        assert not any(secret in got.stderr for secret in SECRETS)
+        return got.stderr.decode()
+
+    def config(self, **content: Any) -> None:
+        """Write Docker's `config.json`."""
+        (self.docker_config / "config.json").write_text(json.dumps(content))
+
+    def log_in(self, address: str) -> None:
+        """What `docker login` writes."""
+        self.config(auths={address: {"auth": BASIC}})

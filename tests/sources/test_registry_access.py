@@ -1,0 +1,327 @@
+"""Who is let in, and what is told to whom: credentials, tokens, redirects, TLS and proxies."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import oras.defaults
+import pytest
+
+from cachedoctor.sources import Access
+from cachedoctor.sources.registry.client import Registry
+from cachedoctor.sources.registry.reference import parse
+from tests.registries import BASIC, PASSWORD, SECRETS, USER, Client
+from tests.servers import Exchange, Respond, Server, forward
+
+TLS = Path(__file__).parent / "tls"
+APP = "team/app:main"
+
+
+def helper(folder: Path, answer: str, code: int = 0) -> str:
+    """A credential helper `test` that notes what it is asked; gives a PATH with it."""
+    program = folder / "docker-credential-test"
+    program.write_text(f"#!/bin/sh\ncat > {folder}/asked\nprintf '%s' '{answer}'\nexit {code}\n")
+    program.chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def test_docker_login_lets_in(private: str, client: Client) -> None:
+    client.log_in(private)
+    with Server(forward(private)) as front:
+        client.log_in(front.address)
+        assert client.json("analyze", f"docker://{front.address}/{APP}")["inputs"][0]["records"] == 15
+        assert len(front.paths) == 3
+        assert "authorization" not in front.seen[0].headers
+
+
+@pytest.mark.parametrize("key", ["http://{}", "https://{}/v1/", "{}/"])
+def test_keys_of_older_days(private: str, client: Client, key: str) -> None:
+    client.config(auths={key.format(private): {"username": USER, "password": PASSWORD}, "other.example.com": {}})
+    assert client.json("analyze", f"docker://{private}/{APP}")["verdict"] == "ok"
+
+
+def test_the_very_name_wins(private: str, client: Client) -> None:
+    client.config(auths={f"https://{private}/v1/": {"username": USER, "password": "old"}, private: {"auth": BASIC}})
+    assert client.json("analyze", f"docker://{private}/{APP}")["verdict"] == "ok"
+
+
+def test_nobody_is_told_what_to_do(private: str, client: Client) -> None:
+    line = client.refused("analyze", f"docker://{private}/{APP}")
+    assert f"docker login {private}" in line
+    assert str(client.docker_config / "config.json") in line
+    client.config(auths={"other.example.com": {"auth": BASIC}})
+    assert f"there are no credentials for {private} in " in client.refused("analyze", f"docker://{private}/{APP}")
+
+
+def test_a_wrong_password_is_sent_once(private: str, client: Client) -> None:
+    with Server(forward(private)) as front:
+        client.config(auths={front.address: {"username": USER, "password": "wrong-guess-7"}})
+        line = client.refused("analyze", f"docker://{front.address}/{APP}")
+        assert "access denied (401) with the credentials for" in line
+        assert "wrong-guess-7" not in line
+        assert len(front.paths) == 2
+
+
+@pytest.mark.parametrize("named", ["credsStore", "credHelpers"])
+def test_credential_helpers(private: str, client: Client, tmp_path: Path, named: str) -> None:
+    client.config(**{named: "test" if named == "credsStore" else {private: "test"}})
+    path = helper(tmp_path, json.dumps({"Username": USER, "Secret": PASSWORD}))
+    assert client.json("analyze", f"docker://{private}/{APP}", PATH=path)["verdict"] == "ok"
+    assert (tmp_path / "asked").read_text() == private
+
+
+def test_a_helper_that_does_not_help(private: str, client: Client, tmp_path: Path) -> None:
+    client.config(credsStore="test")
+    path = helper(tmp_path, "credentials not found", code=1)
+    assert "docker-credential-test has none" in client.refused("analyze", f"docker://{private}/{APP}", PATH=path)
+    path = helper(tmp_path, f"{PASSWORD} is no JSON")
+    assert "docker-credential-test: byte 0: expected JSON" in client.refused(
+        "analyze", f"docker://{private}/{APP}", PATH=path
+    )
+    client.config(credsStore="none", auths={private: {"auth": BASIC}})
+    assert client.json("analyze", f"docker://{private}/{APP}")["verdict"] == "ok"
+    client.config(credsStore="none")
+    assert "docker-credential-none cannot be run" in client.refused("analyze", f"docker://{private}/{APP}")
+    client.config(credsStore="../../bin/sh")
+    assert "no name of a credential helper" in client.refused("analyze", f"docker://{private}/{APP}")
+
+
+def test_a_helper_is_not_asked_by_a_registry_for_everybody(registry: str, client: Client, tmp_path: Path) -> None:
+    client.config(credsStore="test")
+    client.json("analyze", f"docker://{registry}/app:inline", PATH=helper(tmp_path, "{}"))
+    assert not (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"auths":[]}', '{"auths":{"HOST":{"auth":"open-sesame-5"}}}'])
+def test_a_broken_config_is_named_and_not_quoted(private: str, client: Client, content: str) -> None:
+    (client.docker_config / "config.json").write_text(content.replace("HOST", private))
+    line = client.refused("analyze", f"docker://{private}/{APP}")
+    assert f"{client.docker_config}/config.json: " in line
+
+
+def test_a_config_that_is_a_pipe_is_not_waited_for(private: str, client: Client) -> None:
+    os.mkfifo(client.docker_config / "config.json")
+    assert "it is no regular file" in client.refused("analyze", f"docker://{private}/{APP}")
+
+
+def test_docker_config_is_a_folder_or_in_the_home(private: str, client: Client, tmp_path: Path) -> None:
+    client.config(auths={private: {"auth": BASIC}})
+    client.docker_config.rename(tmp_path / ".docker")
+    url = f"docker://{private}/{APP}"
+    assert client.json("analyze", url, DOCKER_CONFIG="", HOME=str(tmp_path))["verdict"] == "ok"
+    assert "/none/.docker/config.json" in client.refused("analyze", url, DOCKER_CONFIG="", HOME="/none")
+    file = str(tmp_path / ".docker/config.json")
+    assert f"there is no {file}/config.json" in client.refused("analyze", url, DOCKER_CONFIG=file)
+
+
+class Tokens:
+    """A registry that takes bearer tokens, and the server that gives them."""
+
+    def __init__(self, upstream: str, realm: str = "") -> None:
+        self._upstream = forward(upstream)
+        self.realm = realm
+        self.needs = ""
+        """What the token server asks for, empty for nothing."""
+
+    def registry(self, exchange: Exchange) -> None:
+        if exchange.headers.get("authorization") == "Bearer good-token":
+            self._upstream(exchange)
+            return
+        challenge = f'Bearer realm="{self.realm}",service="the registry",scope="repository:app:pull"'
+        exchange.answer(401, b"{}", {"WWW-Authenticate": challenge})
+
+    def server(self, exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            form = parse_qs(exchange.body.decode())
+            good = form["refresh_token"] == [PASSWORD] and form["scope"] == ["repository:app:pull"]
+            exchange.answer(200, b'{"access_token":"good-token"}' if good else b"{}")
+            return
+        query = parse_qs(urlsplit(exchange.path).query)
+        assert query == {"service": ["the registry"], "scope": ["repository:app:pull"]}
+        if self.needs and exchange.headers.get("authorization") != self.needs:
+            exchange.answer(401, b"{}")
+            return
+        exchange.answer(200, b'{"token":"good-token"}')
+
+
+def test_a_token_for_everybody(registry: str, client: Client) -> None:
+    tokens = Tokens(registry)
+    with Server(tokens.registry) as front, Server(tokens.server) as server:
+        tokens.realm = f"http://{server.address}/token"
+        assert client.json("analyze", f"docker://{front.address}/app:inline")["verdict"] == "ok"
+        assert (len(front.paths), len(server.paths)) == (3, 1)
+        assert "authorization" not in server.seen[0].headers
+
+
+def test_a_token_for_a_password(registry: str, client: Client) -> None:
+    tokens = Tokens(registry)
+    tokens.needs = f"Basic {BASIC}"
+    with Server(tokens.registry) as front, Server(tokens.server) as server:
+        tokens.realm = f"http://{server.address}/token"
+        assert "the token server gives no token" in client.refused("analyze", f"docker://{front.address}/app:inline")
+        client.log_in(front.address)
+        assert client.json("analyze", f"docker://{front.address}/app:inline")["verdict"] == "ok"
+        assert not any(BASIC in str(one.headers) for one in front.seen)
+
+
+def test_a_token_for_an_identity_token(registry: str, client: Client) -> None:
+    tokens = Tokens(registry)
+    with Server(tokens.registry) as front, Server(tokens.server) as server:
+        tokens.realm = f"http://{server.address}/token"
+        client.config(auths={front.address: {"identitytoken": PASSWORD}})
+        assert client.json("analyze", f"docker://{front.address}/app:inline")["verdict"] == "ok"
+        assert server.paths == ["POST /token"]
+
+
+def test_each_scope_is_asked_for(registry: str, client: Client) -> None:
+    """Mounting takes rights on two repositories, which a challenge names in one string."""
+    challenge = 'Bearer realm="http://{}/",service="s",scope="repository:a:pull,push repository:b:pull"'
+    with Server(lambda one: one.answer(200, b'{"access_token":"good-token"}')) as server:
+        named = {"WWW-Authenticate": challenge.format(server.address)}
+        with Server(lambda one: one.answer(401, b"{}", named)) as front:
+            assert "access denied (401)" in client.refused("analyze", f"docker://{front.address}/a")
+        scopes = parse_qs(urlsplit(server.seen[0].path).query)["scope"]
+        assert scopes == ["repository:a:pull,push", "repository:b:pull"]
+
+
+def test_short_names_mean_one_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its credentials are kept under the address of its first API."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    kept = {oras.defaults.registry.index_server: {"auth": BASIC}}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": kept}))
+    registry = Registry(parse("docker://alpine:3"), "docker://alpine:3", Access())
+    assert registry.place.manifest_url("3").endswith("/v2/library/alpine/manifests/3")
+    assert registry.place.registry == oras.defaults.registry.default_v2_registry["host"]
+    assert registry._found().basic == BASIC
+    assert BASIC not in repr(registry._found())
+
+
+def test_a_registry_with_tls_on_this_machine(client: Client) -> None:
+    with Server(lambda one: one.answer(400, b"Client sent an HTTP request to an HTTPS server.")) as front:
+        assert "--no-plain-http" in client.refused("analyze", f"docker://{front.address}/app")
+
+
+def test_a_registry_token_is_taken_as_it_is(registry: str, client: Client) -> None:
+    tokens = Tokens(registry, "http://127.0.0.1:1/")
+    with Server(tokens.registry) as front:
+        client.config(auths={front.address: {"registrytoken": "good-token"}})
+        assert client.json("analyze", f"docker://{front.address}/app:inline")["verdict"] == "ok"
+
+
+@pytest.mark.parametrize("where", ["manifests", "blobs"])
+def test_credentials_stay_where_they_belong(private: str, client: Client, where: str) -> None:
+    """A redirect leads to another server, as for blobs in an object store; only the registry sees credentials."""
+
+    def redirecting(exchange: Exchange) -> None:
+        if where in exchange.path and "authorization" in exchange.headers:
+            exchange.answer(307, b"", {"Location": f"http://{store.address}{exchange.path}?signature=x"})
+        else:
+            forward(private)(exchange)
+
+    def stored(exchange: Exchange) -> None:
+        exchange.headers["authorization"] = f"Basic {BASIC}"
+        forward(private)(exchange)
+
+    with Server(redirecting) as front, Server(lambda one: None) as store:
+        heard: list[dict[str, str]] = []
+        store.respond = lambda one: (heard.append(dict(one.headers)), stored(one))[1]  # type: ignore[func-returns-value]
+        client.log_in(front.address)
+        assert client.json("analyze", f"docker://{front.address}/{APP}")["verdict"] == "ok"
+        assert len(heard) == 1
+        assert not any(secret.decode() in str(heard) for secret in SECRETS)
+
+
+def test_another_host_is_not_let_in_by_its_challenge(client: Client) -> None:
+    """The place that a redirect leads to asks for a password: it is not the registry."""
+
+    def asking(exchange: Exchange) -> None:
+        exchange.answer(401, b"{}", {"WWW-Authenticate": 'Basic realm="x"'})
+
+    with Server(asking) as store:
+        there = f"http://{store.address}"
+        with Server(lambda one: one.answer(302, b"", {"Location": there + one.path})) as front:
+            client.log_in(front.address)
+            assert "access denied (401)" in client.refused("analyze", f"docker://{front.address}/app")
+            assert len(store.seen) == 1
+            assert "authorization" not in store.seen[0].headers
+
+
+@pytest.mark.parametrize(
+    "url", ["docker://{0}:{1}@127.0.0.1:1/app", "docker://{0}:{1}@h.example.com/app:t", "docker://{0}:x/{1}@host/app"]
+)
+def test_credentials_in_a_url_are_refused_and_not_told(client: Client, url: str) -> None:
+    line = client.refused("analyze", url.format(USER, PASSWORD))
+    assert "a URL must hold no credentials" in line
+    assert USER not in line
+
+
+def tls_server(respond: Respond) -> Server:
+    """A registry with a certificate that nobody knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+    return Server(respond, context)
+
+
+def test_tls_with_a_ca_of_ones_own(registry: str, client: Client) -> None:
+    with tls_server(forward(registry)) as front:
+        url = f"docker://{front.address}/app:inline"
+        assert client.json("analyze", url, "--ca-file", TLS / "cert.pem")["verdict"] == "ok"
+        line = client.refused("analyze", url, "--no-plain-http")
+        assert "its certificate is not trusted" in line
+        assert "--ca-file" in line
+
+
+def test_files_that_are_no_ca(client: Client, tmp_path: Path) -> None:
+    url = "docker://127.0.0.1:1/app"
+    assert f"{tmp_path}/none: cannot read it" in client.refused("analyze", url, "--ca-file", tmp_path / "none")
+    (tmp_path / "text").write_text("text")
+    assert "expected certificates" in client.refused("analyze", url, "--ca-file", tmp_path / "text")
+
+
+def test_from_https_to_http_is_refused(client: Client) -> None:
+    with (
+        Server(lambda one: one.answer(200, b"{}")) as plain,
+        tls_server(lambda one: one.answer(302, b"", {"Location": f"http://{plain.address}/"})) as front,
+    ):
+        line = client.refused("analyze", f"docker://{front.address}/app", "--ca-file", TLS / "cert.pem")
+        assert "from https to http" in line
+        assert plain.seen == []
+
+
+def test_a_token_by_plain_http_is_refused(client: Client) -> None:
+    with Server(lambda one: one.answer(200, b'{"token":"x"}')) as plain:
+        challenge = {"WWW-Authenticate": f'Bearer realm="http://{plain.address}/",service="s"'}
+        with tls_server(lambda one: one.answer(401, b"{}", challenge)) as front:
+            client.log_in(front.address)
+            line = client.refused("analyze", f"docker://{front.address}/app", "--ca-file", TLS / "cert.pem")
+        assert "plain HTTP" in line
+        assert plain.seen == []
+
+
+def test_the_proxy_of_the_environment(registry: str, client: Client) -> None:
+    """A proxy is asked for whole URLs, also of hosts that only it knows."""
+
+    def proxy(exchange: Exchange) -> None:
+        parts = urlsplit(exchange.path)
+        assert parts.netloc == "registry.example.com:5000"
+        exchange.path = parts.path
+        forward(registry)(exchange)
+
+    url = "docker://registry.example.com:5000/app:inline"
+    with Server(proxy) as server:
+        environment = {"http_proxy": f"http://proxy-user:{PASSWORD}@{server.address}"}
+        assert client.json("analyze", url, "--plain-http", **environment)["verdict"] == "ok"
+        assert len(server.seen) == 2
+    line = client.refused("analyze", url, "--plain-http", **environment)
+    assert "the proxy that the environment names" in line
+
+
+def test_netrc_is_not_read(private: str, client: Client, tmp_path: Path) -> None:
+    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+    with Server(forward(private)) as front:
+        client.refused("analyze", f"docker://{front.address}/{APP}", HOME=str(tmp_path))
+        assert not any("authorization" in one.headers for one in front.seen)

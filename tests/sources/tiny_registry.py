@@ -1,0 +1,98 @@
+"""A registry in memory: the part of the OCI distribution protocol that reading and repairing caches takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.servers import Exchange
+
+_PATH = re.compile(r"/v2/(?P<repository>.+?)/(?P<what>manifests|blobs/uploads|blobs)/(?P<name>[^/]*)")
+
+
+class TinyRegistry:
+    """Answers for a `Server`. With a user, only those who know the password are let in."""
+
+    def __init__(self, user: str = "", password: str = "") -> None:
+        self._expected = "Basic " + b64encode(f"{user}:{password}".encode()).decode() if user else ""
+        self._blobs: dict[tuple[str, str], bytes] = {}
+        self._manifests: dict[tuple[str, str], tuple[bytes, str]] = {}
+        self._uploads: set[str] = set()
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer a request."""
+        if self._expected and exchange.headers.get("authorization") != self._expected:
+            exchange.answer(401, error("UNAUTHORIZED"), {"WWW-Authenticate": 'Basic realm="tiny"'})
+            return
+        url = urlsplit(exchange.path)
+        match = _PATH.fullmatch(url.path)
+        if match is None:
+            exchange.answer(200 if url.path == "/v2/" else 404, b"{}")
+            return
+        handle = {"manifests": self._manifest, "blobs": self._blob, "blobs/uploads": self._upload}[match["what"]]
+        handle(exchange, match["repository"], match["name"], {key: one[0] for key, one in parse_qs(url.query).items()})
+
+    def _manifest(self, exchange: Exchange, repository: str, name: str, query: dict[str, str]) -> None:
+        if exchange.method == "PUT":
+            document = json.loads(exchange.body)
+            if not all(self._is_there(repository, one["digest"]) for one in _named(document)):
+                exchange.answer(400, error("MANIFEST_BLOB_UNKNOWN"))
+                return
+            kept = (exchange.body, exchange.headers["content-type"])
+            self._manifests[repository, name] = self._manifests[repository, digest(exchange.body)] = kept
+            exchange.answer(201, b"", {"Docker-Content-Digest": digest(exchange.body)})
+            return
+        found = self._manifests.get((repository, name))
+        if found is None:
+            exchange.answer(404, error("MANIFEST_UNKNOWN"))
+            return
+        headers = {"Content-Type": found[1], "Docker-Content-Digest": digest(found[0])}
+        exchange.answer(200, found[0], headers)
+
+    def _is_there(self, repository: str, name: str) -> bool:
+        return (repository, name) in self._blobs or (repository, name) in self._manifests
+
+    def _blob(self, exchange: Exchange, repository: str, name: str, query: dict[str, str]) -> None:
+        found = self._blobs.get((repository, name))
+        if found is None:
+            exchange.answer(404, error("BLOB_UNKNOWN"))
+        else:
+            exchange.answer(200, found, {"Content-Type": "application/octet-stream"})
+
+    def _upload(self, exchange: Exchange, repository: str, name: str, query: dict[str, str]) -> None:
+        if exchange.method == "POST":
+            mounted = self._blobs.get((query.get("from", ""), query.get("mount", "")))
+            if mounted is not None:
+                self._blobs[repository, query["mount"]] = mounted
+                exchange.answer(201)
+                return
+            self._uploads.add(f"u{len(self._uploads)}")
+            exchange.answer(202, b"", {"Location": f"/v2/{repository}/blobs/uploads/u{len(self._uploads) - 1}"})
+        elif name not in self._uploads:
+            exchange.answer(404, error("BLOB_UPLOAD_UNKNOWN"))
+        elif exchange.method == "DELETE":
+            exchange.answer(204)
+        elif digest(exchange.body) != query.get("digest"):
+            exchange.answer(400, error("DIGEST_INVALID"))
+        else:
+            self._blobs[repository, query["digest"]] = exchange.body
+            exchange.answer(201)
+
+
+def _named(document: dict[str, Any]) -> list[dict[str, Any]]:
+    own = [document["config"]] if "config" in document else []
+    return [*own, *document.get("layers", []), *document.get("manifests", [])]
+
+
+def digest(data: bytes) -> str:
+    """The digest of bytes."""
+    return f"sha256:{sha256(data).hexdigest()}"
+
+
+def error(code: str, message: str = "no") -> bytes:
+    """An error as registries tell it (OCI distribution spec, "Error Codes")."""
+    return json.dumps({"errors": [{"code": code, "message": message}]}).encode()
