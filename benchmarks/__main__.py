@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.generate import SHAPES, diamonds
+from benchmarks.profiles import cpu_profile
 from benchmarks.registry import serve
 
 LOADS = "import sys, orjson; orjson.loads(open(sys.argv[1], 'rb').read())"
@@ -50,6 +51,7 @@ def main(sizes: str, shapes: str) -> None:
         file = Path(folder, "config.json")
         console.print(_starts(file))
         console.print(_registry())
+        console.print(_profiles(Path(folder, "cpu.pprof")))
         table = Table(title="cachedoctor analyze, seconds")
         for head in ("shape", "records", "MB", "orjson.loads", "analyze", "ratio", *STEPS, "peak MiB"):
             table.add_column(head, justify="left" if head == "shape" else "right")
@@ -71,6 +73,20 @@ def _row(file: Path, runs: int) -> list[str]:
     size = f"{file.stat().st_size / 1e6:.1f}"
     times = [f"{loads:.2f}", f"{whole:.2f}", f"{whole / loads:.1f}", *(f"{second:.2f}" for second in seconds)]
     return [size, *times, f"{measured['peak']:,.0f}"]
+
+
+def _profiles(file: Path) -> Table:
+    """Reading profiles against parsing their protobuf alone, both as processes."""
+    table = Table(title="cachedoctor profile, seconds")
+    for head in ("samples", "MB", "protobuf parse", "profile", "ratio"):
+        table.add_column(head, justify="right")
+    for samples in (1_000, 100_000, 1_000_000):
+        file.write_bytes(cpu_profile(samples))
+        parse = best([sys.executable, "-m", "benchmarks.profiles", str(file)], 3)
+        whole = best([sys.executable, "-m", "cachedoctor", "profile", str(file)], 3)
+        size = f"{file.stat().st_size / 1e6:.1f}"
+        table.add_row(f"{samples:,}", size, f"{parse:.2f}", f"{whole:.2f}", f"{whole / parse:.1f}")
+    return table
 
 
 def _starts(file: Path) -> Table:

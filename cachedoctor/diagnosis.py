@@ -9,11 +9,11 @@ from cachedoctor.chains import cost
 from cachedoctor.chains.survey import Survey
 from cachedoctor.pprof import exports as dumps
 from cachedoctor.pprof import hints, phases, units
-from cachedoctor.pprof.causes import CAUSE_OF, GRAPH_WORK, KNOWLEDGE, Cause
+from cachedoctor.pprof.causes import CAUSE_OF, GRAPH_WORK, HOW_TO_PROFILE, KNOWLEDGE, Cause
 from cachedoctor.pprof.evidence import Evidence
 from cachedoctor.pprof.exports import Export, Wait
 from cachedoctor.pprof.phases import WORDS, Phase
-from cachedoctor.pprof.top import Sort, Top, top
+from cachedoctor.pprof.top import FocusError, Sort, Top, top
 from cachedoctor.text import duration, plural, printable
 
 MAIN_SHARE = 0.3
@@ -111,14 +111,15 @@ def diagnose(
 ) -> Diagnosis:
     """Tell the cause. `caches` is what the export holds, `elapsed` how many seconds it has run.
 
-    `count` is the number of functions in the table, 0 for all. Raises `ValueError` where `focus` is no regular
-    expression.
+    `count` is the number of functions in the table, 0 for all. Raises `FocusError` where `focus` is no regular
+    expression, or a table was read.
     """
     ordered = sorted(evidence, key=lambda one: bool(one.goroutines))
     first = ordered[0]
     table = top(first.profile, sort, count, focus) if first.profile else _table(first, sort, count, focus)
     dump = [one for piece in ordered for one in piece.goroutines]
-    exports = dumps.exports(dump)
+    tables = [one.table.top for one in ordered if one.table and one.kind == "goroutine"]
+    exports = dumps.exports(dump) + [export for one in tables for export in dumps.exports_of_table(one)]
     shares, estimated = _shares(first, exports)
     cores = _cores(first)
     waits = dumps.waits(dump)
@@ -149,10 +150,13 @@ def _table(first: Evidence, sort: Sort, count: int, focus: str | None) -> Top:
     """The table that was read, in the order and length that are asked for."""
     assert first.table
     if focus:
-        raise ValueError("a table does not tell which samples a function is in: --focus needs the profile itself")
+        raise FocusError("a table does not tell which samples a function is in: --focus needs the profile itself")
     read = first.table.top
     rows = sorted(read.rows, key=lambda row: (-abs(row.cum if sort == "cum" else row.flat), row.function))
-    return replace(read, rows=rows[:count] if count else rows)
+    if not count or count >= len(rows):
+        return replace(read, rows=rows)
+    heading = [line for line in read.heading if not line.startswith("Showing ")]
+    return replace(read, rows=rows[:count], heading=[*heading, f"Showing {count} of {len(rows)} lines of the table"])
 
 
 def _shares(first: Evidence, exports: Sequence[Export]) -> tuple[Mapping[Phase, float], bool]:
@@ -178,23 +182,52 @@ def _findings(
     exports: Sequence[Export],
     waits: Sequence[Wait],
 ) -> list[Finding]:
-    """The causes, the main one first."""
-    if first.kind in TIMED:
-        found = [] if cores is not None and cores < IDLE_CORES else _of_time(shares, cores)
-        if found:
-            return found
-        idle = cores is not None and cores < IDLE_CORES
-        dumped = _of_exports(exports)
-        return dumped or [_other("The daemon is nearly idle: it waits." if idle else "")]
+    """The causes, the main one first: what exports are at, then where the time goes, then what others wait for."""
+    idle = cores is not None and cores < IDLE_CORES
+    of_time = _of_time(shares, cores) if first.kind in TIMED and not idle else []
+    timed = {finding.cause: finding for finding in of_time}
+    found = [timed.pop(finding.cause, finding) for finding in _of_exports(exports)]
+    found += [finding for finding in of_time if finding.cause in timed]
+    found = found or _of_waits(waits)
+    known = [finding for finding in found if finding.cause is not Cause.OTHER]
+    known.sort(key=lambda finding: finding.cause not in _HOLDS_OTHERS)
+    return known or found or [_nothing(first, shares, idle)]
+
+
+def _nothing(first: Evidence, shares: Mapping[Phase, float], idle: bool) -> Finding:
+    """What is said where there is no cause."""
+    if first.kind in _UNTIMED:
+        return _untimed(first.kind)
     if first.kind == "goroutine":
-        return _of_exports(exports) or _of_waits(waits)
-    return [_other(_UNTIMED.get(first.kind, "This kind of profile does not tell where time goes."))]
+        if first.table:
+            return _other("This table does not tell what each goroutine does: read the dump itself.")
+        return _other("No cache export is under way in this dump.")
+    if first.kind not in TIMED:
+        return _other("This kind of profile does not tell where time goes.")
+    if idle:
+        return _other("The daemon is nearly idle: it waits.")
+    phase, share = next(iter(shares.items()), (Phase.OTHER, 0.0))
+    if phase is not Phase.OTHER and share >= MAIN_SHARE:
+        return _other(f"{share:.1%} of the CPU time goes to: {WORDS[phase]}. That is no known cause of a stuck export.")
+    return _other("")
 
 
 _UNTIMED = {
-    "heap": "A heap profile tells what holds memory, not where time goes: no cause can be told from it.",
-    "contention": "A mutex or block profile tells who waited since the daemon started, not what an export does now.",
+    "heap": (
+        "A heap profile tells what holds memory, not where time goes: no cause can be told from it.",
+        "The largest flat values hold the memory; --sample-type alloc_space tells what was allocated since the start.",
+    ),
+    "contention": (
+        "A mutex or block profile tells who waited since the daemon started, not what an export does now.",
+        "The largest cum values below the functions of the runtime tell who waited.",
+    ),
 }
+
+
+def _untimed(kind: str) -> Finding:
+    said, how = _UNTIMED[kind]
+    known = KNOWLEDGE[Cause.OTHER]
+    return Finding(Cause.OTHER, None, said, (how, *HOW_TO_PROFILE), known.affects, known.ends)
 
 
 def _of_time(shares: Mapping[Phase, float], cores: float | None) -> list[Finding]:
@@ -204,8 +237,6 @@ def _of_time(shares: Mapping[Phase, float], cores: float | None) -> list[Finding
         return cause in GRAPH_WORK and (share >= MAIN_SHARE or (cores is not None and share * cores >= BUSY_CORES))
 
     main = [cause for cause, (_, share) in causes.items() if share >= MAIN_SHARE or graph_work(cause, share)]
-    if not main:
-        return []
     main.sort(key=lambda cause: (not graph_work(cause, causes[cause][1]), -causes[cause][1]))
     made = []
     for cause in main:
@@ -241,7 +272,9 @@ def _said(exports: Sequence[Export], total: int) -> str:
     of = f" of {total}" if total > number else ""
     noun = "cache export" if total == 1 else "cache exports"
     since = f", for {duration(longest * 60).removeprefix('about ')} at least" if longest else ""
-    return f"{number}{of} {noun} {'is' if number == 1 else 'are'} at: {WORDS[exports[0].phase]}{since}."
+    if exports[0].phase is Phase.OTHER:
+        return f"{number}{of} {noun} {'is' if number == 1 else 'are'} under way{since}: the dump does not tell at what."
+    return f"{number}{of} {noun} {'is' if number == 1 else 'are'} busy with: {WORDS[exports[0].phase]}{since}."
 
 
 def _of_waits(waits: Sequence[Wait]) -> list[Finding]:
@@ -253,9 +286,10 @@ def _of_waits(waits: Sequence[Wait]) -> list[Finding]:
             share = number / sum(one.count for one in waits)
             longest = max((one.minutes for one in group if one.minutes is not None), default=None)
             since = f", for up to {duration(longest * 60).removeprefix('about ')}" if longest else ""
-            who = f"{plural(number, 'goroutine')} of builds wait in {printable(group[0].function)}{since}"
+            verb = "waits" if number == 1 else "wait"
+            who = f"{plural(number, 'goroutine')} of builds {verb} in {printable(group[0].function)}{since}"
             return [_finding(cause, share, f"No cache export is under way. {who}.")]
-    return [_other("No cache export is under way in this dump.")]
+    return []
 
 
 def _finding(cause: Cause, share: float | None, said: str) -> Finding:

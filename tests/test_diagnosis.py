@@ -81,6 +81,7 @@ NAMES = {
         (10, {"flate": 70_000, "check": 9000}, ["loop-check", "compression"]),
         (10, {"flate": 70_000, "check": 4000}, ["compression"]),
         (None, {"flate": 70_000, "check": 9000}, ["compression"]),
+        (10, {"flate": 4000, "check": 4000}, ["loop-check", "compression"]),
         # Nothing is told from next to nothing.
         (10, {"flate": 300}, ["other"]),
         (10, {}, ["other"]),
@@ -108,15 +109,15 @@ PUSH = ("net/http.(*persistConn).roundTrip", "github.com/moby/buildkit/util/push
 @pytest.mark.parametrize(
     ("goroutines", "causes", "said"),
     [
-        ([Goroutine((CHECK, FINALIZE, RUN), 2)], ["loop-check"], "2 cache exports are at: loop check."),
+        ([Goroutine((CHECK, FINALIZE, RUN), 2)], ["loop-check"], "2 cache exports are busy with: loop check."),
         (
             [Goroutine((CHECK, FINALIZE, RUN), minutes=61), Goroutine((*LOCK, RUN), 5)],
             ["loop-check", "lock"],
-            "1 of 6 cache exports is at: loop check, for 1 hour at least.",
+            "1 of 6 cache exports is busy with: loop check, for 1 hour at least.",
         ),
-        ([Goroutine(("x", RUN)), Goroutine((*LOCK, RUN), 1)], ["lock", "other"], "1 of 2 cache exports is at: locks."),
+        ([Goroutine(("x", RUN)), Goroutine((*LOCK, RUN), 1)], ["lock"], "1 of 2 cache exports is busy with: locks."),
         ([Goroutine(LOCK, 3, minutes=7)], ["lock"], "3 goroutines of builds wait in github.com/moby/buildkit/cache."),
-        ([Goroutine(PUSH)], ["push"], "1 goroutine of builds wait in github.com/moby/buildkit/util/push.Push."),
+        ([Goroutine(PUSH)], ["push"], "1 goroutine of builds waits in github.com/moby/buildkit/util/push.Push."),
         ([Goroutine(("x",))], ["other"], "No cache export is under way in this dump."),
     ],
 )
@@ -133,6 +134,33 @@ def test_a_dump_tells_where_a_cpu_profile_is_idle() -> None:
     assert both.main.cause is Cause.LOOP_CHECK
     assert [one.count for one in both.exports] == [2]
     assert both.top.unit == "nanoseconds"
+
+
+def test_what_exports_are_at_comes_before_what_others_compute() -> None:
+    stuck = dump(Goroutine((*LOCK, FINALIZE, RUN), minutes=55))
+    found = diagnose([stuck, cpu(10, flate=9000)])
+    assert [finding.cause for finding in found.findings] == ["lock", "compression"]
+    assert "for 55 minutes at least" in found.main.explanation
+
+
+def test_waits_count_where_nothing_runs() -> None:
+    waiting = dump(Goroutine(LOCK, 4, minutes=9))
+    assert diagnose([waiting, cpu(10)]).main.cause is Cause.LOCK
+    assert diagnose([waiting, cpu(10, main=9000)]).main.cause is Cause.LOCK
+
+
+def test_work_that_is_no_cause_is_named() -> None:
+    found = diagnose([cpu(10, bolt=9000)])
+    assert "100.0% of the CPU time goes to: database. That is no known cause" in found.main.explanation
+
+
+def test_a_table_of_goroutines_is_diagnosed_or_refused() -> None:
+    lines = "flat flat% sum% cum cum%\n0 0% 0% 2 50% " + CHECK + "\n4 100% 100% 4 100% runtime.gopark\n"
+    text = b"Type: goroutine\nShowing nodes accounting for 4, 100% of 4 total\n" + lines.encode()
+    found = diagnose([read(text, "x")])
+    assert (found.main.cause, [one.count for one in found.exports]) == (Cause.LOOP_CHECK, [2])
+    other = diagnose([read(text.replace(CHECK.encode(), b"main.main"), "x")])
+    assert "read the dump itself" in other.main.explanation
 
 
 @pytest.mark.parametrize(("types", "said"), [(["contentions", "delay"], "mutex or block"), (["x"], "This kind")])

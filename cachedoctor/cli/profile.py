@@ -99,6 +99,7 @@ def profile(
     """
     from cachedoctor.diagnosis import diagnose
     from cachedoctor.errors import InputError
+    from cachedoctor.pprof.top import FocusError
     from cachedoctor.report.profiled import report
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
@@ -113,10 +114,10 @@ def profile(
             found = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
             told("writing the report")
             text = report(format).render(found, out.style)
-        if caches and not found.remaining and found.main.cause != "other":
-            warn(f"--cache tells nothing here: the time of {found.main.cause} does not depend on cache keys")
+        if caches and not found.remaining:
+            warn(f"--cache tells nothing here: there is no estimate for {found.main.cause}")
         out.write(text)
-    except ValueError as error:
+    except FocusError as error:
         raise click.BadParameter(str(error), param_hint="--focus") from error
     except InputError as error:
         fail(str(error))
@@ -125,26 +126,38 @@ def profile(
 def _evidence(
     source: str, sample_type: str | None, seconds: int, save: str | None, told: Callable[[str], None]
 ) -> Sequence[Evidence]:
+    from cachedoctor.errors import InputError
     from cachedoctor.pprof import daemon, load
+    from cachedoctor.text import plural
 
     if not daemon.is_url(source):
         if save:
             raise click.UsageError("--save is for a URL: a file is there already")
         told(f"reading {source}")
-        return [load.load(source, sample_type=sample_type, stdin=sys.stdin.buffer)]
-    answers = daemon.fetch(source, seconds, told)
-    if save:
-        _save(answers, save)
-    return [load.load_answer(answer, sample_type) for answer in answers]
+        read = load.load(source, sample_type=sample_type, stdin=sys.stdin.buffer)
+        if read.table and read.table.skipped:
+            warn(f"{source}: {plural(read.table.skipped, 'line')} of the table could not be read")
+        return [read]
+    found: list[Evidence] = []
+    try:
+        for answer in daemon.fetch(source, seconds, told):
+            if save:
+                _save(answer, save)
+            found.append(load.load_answer(answer, sample_type))
+    except InputError as error:
+        # A daemon that hangs may still have given its goroutines.
+        if not found:
+            raise
+        warn(str(error))
+    return found
 
 
-def _save(answers: Sequence[Answer], folder: str) -> None:
+def _save(answer: Answer, folder: str) -> None:
     from cachedoctor.files import write_atomically
 
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        for answer in answers:
-            write_atomically(Path(folder, answer.name), answer.data)
+        write_atomically(Path(folder, answer.name), answer.data)
     except OSError as error:
         fail(f"{folder}: cannot keep what was fetched: {error.strerror or error}")
 

@@ -65,6 +65,13 @@ class Knowledge:
 _ALL = "every BuildKit"
 _ANALYZE = "cachedoctor analyze CACHE, for each cache that the build imports, tells how long its export takes and why."
 _LET_IT = "Let it finish: it is slow, not stuck."
+HOW_TO_PROFILE = (
+    "A goroutine dump tells what each export does: curl -o dump.txt 'http://HOST:PORT/debug/pprof/goroutine?debug=2'; "
+    "a CPU profile, where time goes: curl -o cpu.pprof 'http://HOST:PORT/debug/pprof/profile?seconds=30'.",
+    "HOST:PORT is what buildkitd was started with as --debugaddr, which has to be set before it hangs: docker buildx "
+    "create --buildkitd-flags '--debugaddr 127.0.0.1:6060'. dockerd with \"debug\": true serves it on its own socket.",
+)
+"""How evidence is got hold of."""
 _UPSTREAM = (
     "For a report at https://github.com/moby/buildkit/issues, attach this profile and a goroutine dump "
     "(/debug/pprof/goroutine?debug=2), `buildctl debug workers -v`, the daemon's version, and the cache config."
@@ -80,7 +87,8 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
         "--cache FILE, with each cache that the build imports, tells.",
         (
             "Cancelling the build does not stop it: the loop check never looks whether anybody still waits. Restart "
-            "buildkitd (`docker buildx stop BUILDER` for a builder in a container) to get the core back.",
+            "buildkitd (`docker buildx stop BUILDER` for a builder in a container) to get the core back; other builds "
+            "on it end with it.",
             "To get builds through until then, leave out --cache-to.",
         ),
         (
@@ -107,7 +115,7 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
         ),
     ),
     Cause.RE_ADD: Knowledge(
-        "The cache export adds records again that it knows already",
+        "Records that are known already are added again",
         "v0.25 and later",
         "Each cache key that is known already walks all its descendants when it is added again, as every import of a "
         "second tag with the same records does.",
@@ -137,8 +145,8 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
         "It ends when all layers are compressed.",
         (_LET_IT,),
         (
-            "Compress less: compression=zstd or a lower compression-level in --cache-to and --output; "
-            "force-compression=true compresses again what already is.",
+            "Compress less: compression=zstd or a lower compression-level in --cache-to and --output, and no "
+            "force-compression=true, which compresses again what already is. Layers that have a blob keep it.",
             "Make the layers smaller: leave build outputs and package caches out of them (RUN --mount=type=cache).",
             "mode=min exports fewer layers.",
         ),
@@ -168,13 +176,15 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
         ),
     ),
     Cause.PUSH: Knowledge(
-        "The network, or the registry, is waited for",
+        "The network, or who is at its other end, is waited for",
         _ALL,
-        "The export moves layers over the network, or waits for the registry to answer.",
-        "It ends when the registry has all, or gives up at a time-out; a registry that never answers can hold it.",
+        "Layers move over the network, or the other side is waited for: a registry, the backend of a cache (gha, s3, "
+        "azblob), or the client.",
+        "It ends when all is there, or a time-out is reached; a side that never answers can hold it.",
         (
-            "Look at the registry: its log, its load, its limits, and the way there (proxy, VPN).",
-            "Cancel the build if the registry does not come back.",
+            "Look at the other side, which the function in the table names: its log, its load, its limits, and the way "
+            "there (proxy, VPN).",
+            "Cancel the build if it does not come back.",
         ),
         (
             "Push less: mode=min, smaller layers, one cache tag for each target.",
@@ -196,16 +206,13 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
     Cause.GC: Knowledge(
         "The daemon collects garbage",
         _ALL,
-        "The daemon collects garbage: it is short of memory, or its GOGC or GOMEMLIMIT is set low.",
-        "It goes on as long as memory is short.",
+        "The daemon collects garbage: it allocates quickly, or its GOGC or GOMEMLIMIT is set low.",
+        "It goes on as long as what allocates does.",
         (
-            "Look at its memory: a limit of the container or pod, GOMEMLIMIT, and what else runs there.",
-            "Run fewer builds at once (max-parallelism in buildkitd.toml).",
+            "See who allocates: cachedoctor profile http://HOST:PORT/debug/pprof/allocs.",
+            "Look whether GOMEMLIMIT or GOGC is set for the daemon, and lower than what it holds.",
         ),
-        (
-            "Give the builder more memory.",
-            "Take a heap profile (/debug/pprof/heap) and look at it with cachedoctor profile.",
-        ),
+        ("Raise or remove GOMEMLIMIT and GOGC, and have fewer builds at once on one builder.",),
     ),
     Cause.OTHER: Knowledge(
         "No known cause stands out",
@@ -213,9 +220,8 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
         "No cause that is known stands out.",
         "Not known.",
         (
-            "If the builder seems stuck and this profile shows little work, take a goroutine dump: "
-            "curl -o dump.txt 'http://HOST:PORT/debug/pprof/goroutine?debug=2', and cachedoctor profile dump.txt.",
             "Look at the table: the first functions of buildkit in it say what the daemon was busy with.",
+            *HOW_TO_PROFILE,
         ),
         (_UPSTREAM,),
     ),

@@ -7,8 +7,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cachedoctor.errors import InputError
 
@@ -16,7 +18,8 @@ GRACE_SECONDS = 20.0
 """How much longer than the profile itself an answer may take."""
 MOST_BYTES = 256 << 20
 """Bytes of an answer."""
-CPU, GOROUTINES = "/debug/pprof/profile", "/debug/pprof/goroutine"
+LONGEST_MESSAGE = 300
+"""Bytes that are shown of what a daemon says about an error."""
 
 Progress = Callable[[str], None]
 
@@ -36,35 +39,42 @@ def is_url(source: str) -> bool:
     return source.lower().startswith(("http://", "https://"))
 
 
-def fetch(url: str, seconds: int, told: Progress = lambda step: None) -> list[Answer]:
+def fetch(url: str, seconds: int, told: Progress = lambda step: None) -> Iterator[Answer]:
     """Fetch what a URL names; of a bare address, a goroutine dump and then a CPU profile of so many seconds.
 
-    Raises `InputError`. Source: net/http/pprof of Go 1.24; buildkitd serves it at `--debugaddr`.
+    Gives each answer as it comes, and raises `InputError`. Source: net/http/pprof of Go 1.24; buildkitd serves it at
+    `--debugaddr`.
     """
     try:
         parts = urllib.parse.urlsplit(url)
-        port = parts.port
+        valid = bool(parts.hostname) and not parts.username and not parts.password and parts.port != 0
     except ValueError as error:
         raise InputError(url, "", "no address; expected http://HOST:PORT") from error
-    if not parts.hostname or parts.username or parts.password:
+    if not valid:
         raise InputError(parts._replace(netloc="…").geturl(), "", "expected http://HOST:PORT, without a user")
-    _ = port
     if parts.path.rstrip("/") not in ("", "/debug", "/debug/pprof"):
         told(f"fetching {parts.path}")
-        wanted = urllib.parse.parse_qs(parts.query).get("seconds", ["0"])[0]
-        time_out = (int(wanted) if wanted.isdigit() and len(wanted) < 6 else 0) + GRACE_SECONDS
-        return [Answer(url, _name(parts.path), _get(url, time_out + (30 if "seconds" not in parts.query else 0)))]
-    base = f"{parts.scheme}://{parts.netloc}"
-    dump, cpu = f"{base}{GOROUTINES}?debug=2", f"{base}{CPU}?seconds={seconds}"
+        yield Answer(url, _name(parts.path.rstrip("/").rpartition("/")[2]), _get(url, _patience(parts.query)))
+        return
+    base = f"{parts.scheme}://{parts.netloc}/debug/pprof"
     told("fetching a goroutine dump")
-    first = Answer(dump, "goroutines.txt", _get(dump, GRACE_SECONDS))
+    dump = f"{base}/goroutine?debug=2"
+    yield Answer(dump, _name("goroutines", "txt"), _get(dump, GRACE_SECONDS))
     told(f"taking a CPU profile of {seconds} s")
-    return [first, Answer(cpu, "cpu.pprof", _get(cpu, seconds + GRACE_SECONDS))]
+    cpu = f"{base}/profile?seconds={seconds}"
+    yield Answer(cpu, _name("cpu"), _get(cpu, seconds + GRACE_SECONDS))
 
 
-def _name(path: str) -> str:
-    last = path.rstrip("/").rpartition("/")[2]
-    return f"{last if last.isalnum() else 'profile'}.pprof"
+def _patience(query: str) -> float:
+    """Seconds that an answer may take: a CPU profile is one of 30 s unless the URL says otherwise."""
+    seconds = urllib.parse.parse_qs(query).get("seconds", ["30"])[0]
+    return min(int(seconds) if seconds.isdecimal() else 30, 3600) + GRACE_SECONDS
+
+
+def _name(what: str, ending: str = "pprof") -> str:
+    """A file name that tells when: advice may ask for two of a kind."""
+    what = what if what.isalnum() and what.isascii() else "profile"
+    return f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{ending}"
 
 
 def _get(url: str, time_out: float) -> bytes:
@@ -83,8 +93,7 @@ def _get(url: str, time_out: float) -> bytes:
                 raise InputError(url, "", f"the answer is cut short: {answer.length:,} bytes are missing")
             return b"".join(parts)
     except urllib.error.HTTPError as error:
-        hint = "; is it buildkitd's debug address (--debugaddr)?" if error.code == 404 else ""
-        raise InputError(url, "", f"the daemon answers {error.code}{hint}") from error
+        raise InputError(url, "", f"the daemon answers {error.code}{_hint(error)}") from error
     except TimeoutError as error:
         raise InputError(url, "", f"no answer within {time_out:.0f} seconds") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -94,6 +103,15 @@ def _get(url: str, time_out: float) -> bytes:
         raise InputError(url, "", f"cannot be fetched: {reason}") from error
 
 
+def _hint(error: urllib.error.HTTPError) -> str:
+    if error.code == 404:
+        return "; is it buildkitd's debug address (--debugaddr)?"
+    with suppress(OSError, http.client.HTTPException):
+        said = error.read(LONGEST_MESSAGE).decode("utf-8", "replace").strip().partition("\n")[0]
+        return f": {said}" if said else ""
+    return ""
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A debug address has no reason to send anybody elsewhere."""
 
@@ -101,4 +119,5 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_OPENER = urllib.request.build_opener(_NoRedirect)
+# A debug address is on this machine or beside it: a proxy of the environment is not meant for it.
+_OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))

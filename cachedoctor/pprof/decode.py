@@ -15,18 +15,22 @@ from cachedoctor.pprof import prune
 from cachedoctor.pprof.profile import Ints, Nodes, Profile, ValueType
 from cachedoctor.pprof.profile_pb2 import Function, Label, Location, Mapping
 from cachedoctor.pprof.profile_pb2 import Profile as Encoded
+from cachedoctor.pprof.profile_pb2 import ValueType as EncodedType
 from cachedoctor.pprof.samples import MalformedSampleError, Places, Samples, columns
 
 FREE_BYTES = 64 << 20
-"""Bytes of a profile below which it cannot need much memory, whatever is in it."""
+"""Bytes of a profile whose fields need not be counted before they are told apart: that takes 16 bytes for each."""
 MOST_FIELDS = 8_000_000
 """Fields of a larger profile: samples, locations, functions, strings together."""
+MOST_STRINGS = 4_000_000
+MOST_OBJECTS = 400_000
+"""Locations, functions, mappings and comments together: a daemon's profile has some ten thousand."""
 LARGEST_FIELD = 1 << 20
 """Bytes of one of these fields."""
 MOST_FRAMES = 1 << 28
 """Frames of all stacks together, inlined calls spelled out."""
-MOST_LINES = 1 << 12
-"""Calls inlined into each other at one location."""
+MOST_LINES = 1_000_000
+"""Lines of all locations together."""
 
 _Message = TypeVar("_Message", bound=Message)
 _UNKNOWN = "<unknown>"
@@ -98,6 +102,7 @@ class _Decoder:
     def __init__(self, encoded: Encoded, source: str) -> None:
         self.encoded = encoded
         self.source = source
+        self._check_counts()
         self.strings = [text.decode("utf-8", "backslashreplace") for text in encoded.string_table]
         self.mappings = self._by_id(Mapping, encoded.mapping, "mapping")
         self.functions = self._by_id(Function, encoded.function, "function")
@@ -107,11 +112,11 @@ class _Decoder:
 
     def profile(self, sample_type: str | None) -> Profile:
         encoded = self.encoded
-        types = [ValueType(self.string(one.type), self.string(one.unit)) for one in encoded.sample_type]
+        types = self._types()
         if not types:
             raise InputError(self.source, "", "a profile without sample types; expected profile.proto of pprof")
         chosen = self._choose([one.type for one in types], sample_type)
-        locations = self._by_id(Location, encoded.location, "location")
+        locations = self._locations()
         lines = [self._lines(location) for location in locations.values()]
         samples = self._samples(len(types), _places(list(locations)))
         names = [self._name(key) for key in self.nodes]
@@ -119,7 +124,8 @@ class _Decoder:
         drop, keep = self.string(encoded.drop_frames), self.string(encoded.keep_frames)
         if drop:
             try:
-                lines, stacks, starts = prune.uninteresting(names, lines, stacks, starts, drop, keep)
+                named = [name for name, _, _ in self.nodes]
+                lines, stacks, starts = prune.uninteresting(named, lines, stacks, starts, drop, keep)
             except ValueError as error:
                 raise self.fail(str(error)) from error
         frames, inlined, frame_starts = self._spelled_out(lines, stacks, starts)
@@ -143,6 +149,32 @@ class _Decoder:
             time_nanos=encoded.time_nanos,
             duration_nanos=encoded.duration_nanos,
         )
+
+    def _check_counts(self) -> None:
+        one = self.encoded
+        objects = len(one.location) + len(one.function) + len(one.mapping) + len(one.sample_type) + len(one.comment)
+        if objects > MOST_OBJECTS or len(one.string_table) > MOST_STRINGS:
+            raise self.fail(f"{objects:,} objects and {len(one.string_table):,} strings, which is refused")
+
+    def _types(self) -> list[ValueType]:
+        try:
+            found = [EncodedType.FromString(raw) for raw in self.encoded.sample_type]
+        except DecodeError as error:
+            raise self.fail("a sample type that cannot be decoded") from error
+        return [ValueType(self.string(one.type), self.string(one.unit)) for one in found]
+
+    def _locations(self) -> dict[int, Location]:
+        # An empty line takes two bytes here, and an object once it is decoded.
+        if (
+            sum(map(len, self.encoded.location)) > 64 * MOST_LINES
+            or max(map(len, self.encoded.location), default=0) > LARGEST_FIELD
+        ):
+            raise self.fail("too many bytes in its locations, which is refused")
+        found = self._by_id(Location, self.encoded.location, "location")
+        lines = sum(len(location.line) for location in found.values())
+        if lines > MOST_LINES:
+            raise self.fail(f"{lines:,} lines of all locations together, which is refused")
+        return found
 
     def _check_strings(self) -> None:
         for function in self.functions.values():
@@ -188,16 +220,17 @@ class _Decoder:
         binary = self.string(mapping.filename) if mapping else ""
         if not location.line:
             return [self._node("", binary, 0)]
-        if len(location.line) > MOST_LINES:
-            raise self.fail(f"{len(location.line):,} calls inlined at one location")
         nodes = []
         for line in location.line:
             function = self.functions.get(line.function_id)
             if function is None:
                 raise self.fail(f"location {location.id} has a line without a function")
-            name = simplified(self.string(function.name), self.string(function.system_name))
+            name = self._simplified(function)
             nodes.append(self._node(name, "", 0) if name else self._node("", binary, function.start_line))
         return nodes
+
+    def _simplified(self, function: Function) -> str:
+        return simplified(self.string(function.name), self.string(function.system_name))
 
     def _node(self, name: str, binary: str, start_line: int) -> int:
         return self.nodes.setdefault((name, binary, start_line), len(self.nodes))
@@ -205,7 +238,7 @@ class _Decoder:
     def _texts(self, location: Location, nodes: list[int]) -> list[str]:
         """What is known of the outermost of its lines, which are those that are left."""
         functions = (self.functions[line.function_id] for line in location.line[-len(nodes) :])
-        texts = [self.string(index) for one in functions for index in (one.name, one.filename)]
+        texts = [text for one in functions for text in (self._simplified(one), self.string(one.filename))]
         mapping = self.mappings.get(location.mapping_id)
         return [*texts, self.string(mapping.filename)] if mapping else texts
 

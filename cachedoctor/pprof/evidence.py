@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cachedoctor.errors import InputError
-from cachedoctor.pprof import goroutines, table
+from cachedoctor.pprof import goroutines, pasted, table
 from cachedoctor.pprof.goroutines import Goroutine
 from cachedoctor.pprof.profile import Profile
 from cachedoctor.pprof.table import Table
@@ -70,7 +70,7 @@ def read(data: bytes, source: str, sample_type: str | None = None) -> Evidence:
     """What these bytes, no longer compressed, hold. Raises `InputError`."""
     if not data[:HEAD].strip():
         raise InputError(source, "", f"empty; {EXPECTED}")
-    if _is_text(data[:HEAD]):
+    if pasted.is_text(data[:HEAD]):
         return _of_text(data, source)
     from cachedoctor.pprof.decode import decode
 
@@ -79,20 +79,15 @@ def read(data: bytes, source: str, sample_type: str | None = None) -> Evidence:
     return Evidence(source, profile, goroutines=found)
 
 
-def _is_text(head: bytes) -> bool:
-    # A profile.proto begins with its sample types, whose lengths and numbers are control characters.
-    return not any(byte < 0x20 and byte not in b"\t\n\r\x0c\x1b" for byte in head)
-
-
 def _of_text(data: bytes, source: str) -> Evidence:
-    text = data.decode("utf-8", "backslashreplace")
-    if table.is_table(text):
-        return Evidence(source, table=table.read(text, source))
+    lines = pasted.lines(data)
+    if table.is_table(lines):
+        return Evidence(source, table=table.read(lines, source))
     found = None
-    if goroutines.is_grouped(text):
-        found = goroutines.grouped(text, source)
-    elif goroutines.is_listed(text):
-        found = goroutines.listed(text, source)
+    if goroutines.is_grouped(lines):
+        found = goroutines.grouped(lines, source)
+    elif goroutines.is_listed(lines):
+        found = goroutines.listed(pasted.outdented(lines, "goroutine "), source)
     if found is not None:
         return Evidence(source, goroutines.profile_of(found, source), goroutines=found)
     raise InputError(source, "", f"{_what(data.lstrip())}; {EXPECTED}")

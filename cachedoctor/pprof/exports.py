@@ -8,19 +8,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cachedoctor.pprof.goroutines import Goroutine
-from cachedoctor.pprof.phases import Phase, phase_of
+from cachedoctor.pprof.phases import Phase, phase_of, phase_of_stack, widest
+from cachedoctor.pprof.top import Top
 
 _WAITER = re.compile(r"llbsolver\.runCacheExporters$")
 _ROOT = re.compile(r"llbsolver\.runCacheExporters\.func|remotecache(/\w+)?\.\(\*\w*[eE]xporter\)\.Finalize$")
-_PART = re.compile(r"remotecache[./].*\)\.Finalize\.func|remotecache/v1\.")
+_HELPER = re.compile(r"remotecache[./].*\)\.Finalize\.func|buildkit/cache\.computeBlobChain")
+# Where the runtime cut off the root of a stack, only an exporter is so deep in these.
+_DEEP = re.compile(
+    r"remotecache/v1\.(\(\*normalizeState\)|normalizeItem|marshal(Item|Remote)|\(\*item\)\.walkChildren"
+    r"|\(\*CacheChains\)\.(Marshal|normalize))"
+)
+_IMPORT = re.compile(
+    r"remotecache/v1\.(Parse|parse|\(\*cache(Key|Result)Storage\))|remotecache(/\w+)?\.\(\*\w*[iI]mporter\)"
+)
 _WORK = re.compile(
     r"buildkit/(solver|cache|source|exporter|snapshot|executor|worker|frontend|util/(push|pull|resolver))"
 )
 _SERVICE = re.compile(
-    r"\(\*(scheduler|historyQueue|HistoryQueue|Sampler|TraceRecorder)[^)]*\)|NewHistoryQueue|\.Status$|util/progress\.|runCacheExporters$"
+    r"\(\*(scheduler|historyQueue|HistoryQueue|Sampler|TraceRecorder)[^)]*\)|NewHistoryQueue|\.Status$"
+    r"|util/progress\.|runCacheExporters$"
 )
 _CLOSURE = re.compile(r"(\.(func|gowrap)\d+(\.\d+)*)+$")
-_RUNNING = frozenset({"running", "runnable", "syscall"})
+RUNNING = frozenset({"running", "runnable", "syscall"})
+"""States that Go tells no time for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +69,8 @@ def exports(goroutines: Sequence[Goroutine]) -> list[Export]:
     solver/llbsolver/solver.go.
     """
     family = _Family(goroutines)
-    roots = [one for one in goroutines if _is_root(one)]
-    helpers = [one for one in goroutines if not _is_root(one) and any(map(_PART.search, one.stack))]
+    roots = [one for one in goroutines if _is_root(one) or family.is_hidden_export(one)]
+    helpers = [one for one in goroutines if any(map(_HELPER.search, one.stack))] if not family.children else []
     grouped: Counter[tuple[Phase, str, str]] = Counter()
     minutes: dict[tuple[Phase, str, str], int] = {}
     for one in roots:
@@ -72,13 +83,22 @@ def exports(goroutines: Sequence[Goroutine]) -> list[Export]:
     return [Export(count, *key, minutes.get(key)) for key, count in grouped.most_common()]
 
 
+def exports_of_table(top: Top) -> list[Export]:
+    """The exports that a table of a goroutine profile tells of: those at work on cache keys."""
+    rows = {phase: row for phase, row in widest(top).items() if _DEEP.search(row.function) and row.cum > 0}
+    return [
+        Export(row.cum, phase, _CLOSURE.sub("", row.function), "", None)
+        for phase, row in sorted(rows.items(), key=lambda one: -one[1].cum)
+    ]
+
+
 def waits(goroutines: Sequence[Goroutine]) -> list[Wait]:
     """What the goroutines of builds wait for, most of a kind first, without the daemon's own services."""
     counts: Counter[tuple[Phase, str]] = Counter()
     minutes: dict[tuple[Phase, str], int] = {}
     states: dict[tuple[Phase, str], str] = {}
     for one in goroutines:
-        if one.state in _RUNNING or _is_root(one) or any(map(_SERVICE.search, one.stack)):
+        if one.state in RUNNING or _is_root(one) or any(map(_SERVICE.search, one.stack)):
             continue
         if not any(map(_WORK.search, one.stack)):
             continue
@@ -116,16 +136,22 @@ class _Family:
 
     def waited_for(self, one: Goroutine) -> int:
         """How long `runCacheExporters` has been waiting for an export: minutes, 0 where that is not known."""
+        parent = self._waiter_for(one)
+        return (parent.minutes or 0) if parent else 0
+
+    def is_hidden_export(self, one: Goroutine) -> bool:
+        """Whether it is an export of which the dump does not tell the stack."""
+        return one.hidden and self._waiter_for(one) is not None
+
+    def _waiter_for(self, one: Goroutine) -> Goroutine | None:
         parent = self.by_id.get(one.creator) if one.creator is not None else None
-        if parent is None or not any(map(_WAITER.search, parent.stack)):
-            return 0
-        return parent.minutes or 0
+        return parent if parent and any(map(_WAITER.search, parent.stack)) else None
 
 
 def _is_root(one: Goroutine) -> bool:
     if any(map(_ROOT.search, one.stack)):
         return True
-    return any(map(_PART.search, one.stack)) and not any(".Finalize.func" in name for name in one.stack)
+    return any(map(_DEEP.search, one.stack)) and not any(map(_IMPORT.search, one.stack))
 
 
 def _busiest(one: Goroutine, helpers: Sequence[Goroutine]) -> tuple[Phase, Goroutine]:
@@ -137,7 +163,7 @@ def _busiest(one: Goroutine, helpers: Sequence[Goroutine]) -> tuple[Phase, Gorou
     known = [(phase, helper) for phase, helper in told if phase is not Phase.OTHER]
     if not known:
         return own, one
-    running = [pair for pair in known if pair[1].state in _RUNNING] or known
+    running = [pair for pair in known if pair[1].state in RUNNING] or known
     commonest = Counter({phase: 0 for phase, _ in running})
     for phase, helper in running:
         commonest[phase] += helper.count
@@ -146,12 +172,14 @@ def _busiest(one: Goroutine, helpers: Sequence[Goroutine]) -> tuple[Phase, Gorou
 
 
 def _phase(one: Goroutine) -> Phase:
-    """The phase of the frame nearest to the leaf that has one. That it has to help collecting garbage is chance."""
-    return next((phase for phase in map(phase_of, one.stack) if phase and phase is not Phase.GC), Phase.OTHER)
+    """The phase of its stack; that it has to help collecting garbage is chance."""
+    return phase_of_stack(name for name in one.stack if phase_of(name) is not Phase.GC)
 
 
 def _function(one: Goroutine) -> str:
     """The function of BuildKit nearest to the leaf; of a closure the function that it is in."""
+    if one.hidden:
+        return "running: its stack is not in this dump"
     name = next((name for name in one.stack if "buildkit/" in name), one.stack[0] if one.stack else "")
     return _CLOSURE.sub("", name)
 

@@ -14,11 +14,12 @@ from cachedoctor.pprof.profile import Profile, ValueType
 MOST_GOROUTINES = 2_000_000
 """Goroutines, or groups of them, in one dump."""
 
-_ONE = re.compile(r"goroutine (\d+)(?: gp=\S+)?(?: m=\S+)?(?: mp=\S+)? \[([^\]\n]{0,200})\]:")
+_ONE = re.compile(r"goroutine (\d+)\b[^\[]*\[([^\]]*)\].*:$")
 _GROUP = re.compile(r"(\d+) @(?: 0x[0-9a-f]+)*$")
-_FRAME = re.compile(r"#\t0x[0-9a-f]+\t(.+?)(?:\+0x[0-9a-f]+)?\t")
+_FRAME = re.compile(r"#\s+0x[0-9a-f]+\s+(\S.*?)(?:\+0x[0-9a-f]+)?(?:\s+\S+:\d+)?$")
 _CREATED = re.compile(r"created by (.+?)(?: in goroutine (\d+))?$")
 _WAIT = re.compile(r"(\d+) minutes")
+_HIDDEN = "stack unavailable"
 TOTAL = "goroutine profile: total "
 
 
@@ -31,6 +32,8 @@ class Goroutine:
     count: int = 1
     state: str = ""
     """`running`, `IO wait`, `select`, …; empty where the dump does not tell."""
+    hidden: bool = False
+    """Whether it was running on another thread, so that a dump made on SIGQUIT does not tell its stack."""
     minutes: int | None = None
     """How long it has been in this state; `None` below one minute, and where the dump does not tell."""
     id: int | None = None
@@ -38,27 +41,26 @@ class Goroutine:
     """The goroutine that started it."""
 
 
-def is_grouped(text: str) -> bool:
+def is_grouped(lines: Sequence[str]) -> bool:
     """Whether a text is a dump of `debug=1`."""
-    return text.lstrip().startswith(TOTAL)
+    return any(line.lstrip().startswith(TOTAL) for line in lines)
 
 
-def is_listed(text: str) -> bool:
+def is_listed(lines: Sequence[str]) -> bool:
     """Whether a text holds a dump of `debug=2`, or what a Go program prints on SIGQUIT."""
-    return any(_ONE.match(line.strip()) for line in text.splitlines())
+    return any(_ONE.match(line.lstrip()) for line in lines)
 
 
-def grouped(text: str, source: str) -> list[Goroutine]:
+def grouped(lines: Sequence[str], source: str) -> list[Goroutine]:
     """The goroutines of `/debug/pprof/goroutine?debug=1`.
 
     Raises `InputError`. Source: runtime/pprof of Go 1.24, `printCountProfile`.
     """
     found: list[Goroutine] = []
     count, stack = 0, list[str]()
-    for line in [*text.splitlines(), ""]:
-        line = line.rstrip()
+    for line in [*map(str.strip, lines), ""]:
         group = _GROUP.match(line)
-        frame = _FRAME.match(line + "\t")
+        frame = _FRAME.match(line)
         if frame:
             stack.append(frame.group(1))
         elif (group or not line) and count:
@@ -67,21 +69,21 @@ def grouped(text: str, source: str) -> list[Goroutine]:
             count, stack = 0, []
         if group:
             count = int(group.group(1)[:18])
-    if not found:
-        raise InputError(source, "", "a goroutine dump (debug=1) without any goroutine: it is cut short")
-    return found
+    return _with_stacks(found, source)
 
 
-def listed(text: str, source: str) -> list[Goroutine]:
+def listed(lines: Sequence[str], source: str) -> list[Goroutine]:
     """The goroutines of `/debug/pprof/goroutine?debug=2`.
 
     Raises `InputError`. Source: runtime of Go 1.24, `goroutineheader` and `traceback`.
     """
     found: list[Goroutine] = []
-    for header, lines in _blocks(text):
+    for header, block in _blocks(lines):
         stack: list[str] = []
         creator = None
-        for line in lines:
+        hidden = False
+        for line in block:
+            hidden = hidden or _HIDDEN in line
             created = _CREATED.match(line)
             if created:
                 creator = int(created.group(2)[:18]) if created.group(2) else None
@@ -92,24 +94,32 @@ def listed(text: str, source: str) -> list[Goroutine]:
         state, *rest = header.group(2).split(", ")
         waits = (_WAIT.fullmatch(part) for part in rest)
         minutes = next((int(wait.group(1)[:9]) for wait in waits if wait), None)
-        found.append(Goroutine(tuple(stack), 1, state, minutes, int(header.group(1)[:18]), creator))
+        number = int(header.group(1)[:18])
+        found.append(Goroutine(tuple(stack), 1, state.partition(" (")[0], hidden, minutes, number, creator))
         _bounded(found, source)
-    return found
+    return _with_stacks(found, source)
 
 
-def _blocks(text: str) -> Iterator[tuple[re.Match[str], list[str]]]:
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[re.Match[str], list[str]]]:
     header: re.Match[str] | None = None
-    lines: list[str] = []
-    for line in text.splitlines():
-        start = _ONE.match(line.strip())
+    block: list[str] = []
+    for line in lines:
+        start = _ONE.match(line.lstrip())
         if start:
             if header:
-                yield header, lines
-            header, lines = start, []
-        elif header and line and not line[0].isspace():
-            lines.append(line.rstrip())
+                yield header, block
+            header, block = start, []
+        elif header and line and (not line[0].isspace() or _HIDDEN in line):
+            block.append(line)
     if header:
-        yield header, lines
+        yield header, block
+
+
+def _with_stacks(found: list[Goroutine], source: str) -> list[Goroutine]:
+    """The goroutines, if there is anything to be told from them."""
+    if not any(one.stack for one in found):
+        raise InputError(source, "", "a goroutine dump without any stack: it is cut short, or was changed")
+    return found
 
 
 def _function(line: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from io import BytesIO
 from typing import BinaryIO
@@ -11,6 +12,8 @@ from cachedoctor.files import open_regular
 from cachedoctor.pprof.daemon import MOST_BYTES, Answer
 from cachedoctor.pprof.evidence import Evidence, read
 from cachedoctor.streams import Readable, read_all, unpack
+
+_ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
 
 
 def load(source: str, *, sample_type: str | None = None, stdin: BinaryIO | None = None) -> Evidence:
@@ -25,7 +28,8 @@ def load(source: str, *, sample_type: str | None = None, stdin: BinaryIO | None 
             return _of_stream(file, source, sample_type)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(source, "", f"cannot read it: {reason}") from error
+        hint = f"; of a daemon, give http://{source}" if _ADDRESS.fullmatch(source) else ""
+        raise InputError(source, "", f"cannot read it: {reason}{hint}") from error
 
 
 def load_answer(answer: Answer, sample_type: str | None = None) -> Evidence:

@@ -19,9 +19,10 @@ def uninteresting(
 ) -> tuple[list[list[int]], Nodes, Ints]:
     """Leave out every frame that matches `drop` and not `keep`, with all that it called.
 
-    `lines` are the nodes of each location, innermost first; `stacks` the locations of all samples, leaf first; `starts`
-    where each sample begins. Returns the same three without these frames. Raises `ValueError` where an expression is
-    none. Source: google/pprof, profile/prune.go, `RemoveUninteresting`; the expressions are RE2, as there.
+    `names` are those of the nodes, empty for code without one, which stays. `lines` are the nodes of each location,
+    innermost first; `stacks` the locations of all samples, leaf first; `starts` where each sample begins. Returns the
+    same three without these frames. Raises `ValueError` where an expression is none. Source: google/pprof,
+    profile/prune.go, `RemoveUninteresting`; the expressions are RE2, as there.
     """
     dropped = _dropped(names, drop, keep)
     beneath: dict[int, bool] = {}
@@ -43,7 +44,7 @@ def _dropped(names: Sequence[str], drop: str, keep: str) -> list[bool]:
     except re2.error as error:
         raise ValueError("its drop_frames or keep_frames is no regular expression") from error
     simple = map(_simplified, names)
-    return [bool(drops.search(name)) and not (keeps and keeps.search(name)) for name in simple]
+    return [bool(name and drops.search(name)) and not (keeps and keeps.search(name)) for name in simple]
 
 
 def _simplified(name: str) -> str:

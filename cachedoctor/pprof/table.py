@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from cachedoctor.errors import InputError
 from cachedoctor.pprof.top import Row, Top
@@ -20,6 +21,8 @@ _SHOWING = re.compile(r"Showing nodes accounting for (\S+), +(\S+)% of (\S+) tot
 _DROPPED = re.compile(r"Dropped (\d{1,9}) nodes? \(cum <= ([^)\s]+)\)")
 _DURATION = re.compile(r"Duration: ([^,\s]+),")
 _TYPE = re.compile(r"Type: (\S+)")
+_BROKEN = re.compile(r"(?!\(pprof\))[\w.*(\[/][^\s$%#>]*[./)\]][^\s$%#>]*|\((partial-)?inline\)")
+_RULE = re.compile(r"[-:|\s]+")
 _INLINE = re.compile(r" \((inline|partial-inline)\)$")
 
 # Everything is told in the smallest unit of its family, so that values stay exact integers.
@@ -50,46 +53,58 @@ class Table:
     sample_type: str
     """`cpu`, `inuse_space`, …; empty where the heading does not tell."""
     duration_seconds: float | None
+    skipped: int = 0
+    """Lines below the heading that are no row."""
 
 
 def head(line: str) -> list[str] | None:
     """The columns of a heading line, in its order, `None` where the line is none."""
-    words = line.strip(" \t>|`*").split()
+    words = _bare(line).split()
     return words if len(words) == len(COLUMNS) and set(words) == COLUMNS else None
 
 
-def is_table(text: str) -> bool:
+def _bare(line: str) -> str:
+    """A line without the marks of a quotation, a list or a table of markdown."""
+    line = line.strip(" \t>`*")
+    return line.replace("|", " ").strip() if line.startswith("|") else line
+
+
+def is_table(lines: Sequence[str]) -> bool:
     """Whether a text holds such a table."""
-    return any(head(line) for line in text.splitlines())
+    return any(map(head, lines))
 
 
-def read(text: str, source: str) -> Table:
+def read(lines: Sequence[str], source: str) -> Table:
     """The table in a text, wherever it begins and whatever stands before it.
 
     Raises `InputError`. Source: google/pprof, internal/report, `printText` and `reportLabels`.
     """
-    lines = text.splitlines()
     at = next(index for index, line in enumerate(lines) if head(line))
     columns = head(lines[at]) or []
-    before = [line.strip(" \t>|`*") for line in lines[:at]]
     rows: list[Row] = []
     shares: list[tuple[int, float]] = []
+    skipped = 0
     unit = ""
-    for line in lines[at + 1 :]:
-        cells = dict(zip(columns, line.strip(" \t>|`*").split(None, len(columns))[: len(columns)], strict=False))
-        name = line.strip(" \t>|`*").split(None, len(columns))[len(columns) :]
+    for line in map(_bare, lines[at + 1 :]):
+        words = line.split(None, len(columns))
+        cells = dict(zip(columns, words, strict=False))
         flat, cum = _value(cells.get("flat", "")), _value(cells.get("cum", ""))
-        if not name or flat is None or cum is None:
-            break
-        unit = max(unit, flat[1], cum[1], key=_known)
-        rows.append(_row(name[0], flat[0], cum[0]))
-        if _PERCENT.match(cells["cum%"]):
-            shares.append((cum[0], float(cells["cum%"][:-1])))
+        if len(words) > len(columns) and flat is not None and cum is not None:
+            unit = max(unit, flat[1], cum[1], key=_known)
+            rows.append(_row(words[-1], flat[0], cum[0]))
+            if _PERCENT.match(cells["cum%"]):
+                shares.append((cum[0], float(cells["cum%"][:-1])))
+        elif len(words) == 1 and rows and _BROKEN.fullmatch(line):
+            # A terminal or a mail program broke the name.
+            between = " " if words[0].endswith("inline)") else ""
+            rows[-1] = _row(f"{rows[-1].function}{between}{words[0]}", rows[-1].flat, rows[-1].cum)
+        elif words and not _RULE.fullmatch(line):
+            skipped += 1
         if len(rows) > MOST_ROWS:
             raise InputError(source, "", f"more than {MOST_ROWS:,} lines in the table, which is refused")
     if not rows:
         raise InputError(source, f"line {at + 2}", "a table of pprof -top without any function")
-    return _table(rows, shares, unit or "count", before)
+    return replace(_table(rows, shares, unit or "count", list(map(_bare, lines[:at]))), skipped=skipped)
 
 
 def _row(name: str, flat: int, cum: int) -> Row:

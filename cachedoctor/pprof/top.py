@@ -24,6 +24,10 @@ Sort = Literal["cum", "flat"]
 Mask = npt.NDArray[np.bool_]
 
 
+class FocusError(ValueError):
+    """What was to be focused on is no regular expression, or nothing can be focused on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One function."""
@@ -84,7 +88,7 @@ HEAD = "      flat  flat%   sum%        cum   cum%"
 def top(profile: Profile, sort: Sort = "cum", count: int = 0, focus: str | None = None) -> Top:
     """The table of a profile, of at most `count` functions (0: all), of samples that match `focus`.
 
-    Raises `ValueError` where `focus` is no regular expression (RE2). Source: google/pprof as of Go 1.27,
+    Raises `FocusError` where `focus` is no regular expression (RE2). Source: google/pprof as of Go 1.27,
     internal/report (`newTrimmedGraph`, `printText`) and internal/graph (`newGraph`).
     """
     chosen = focused(profile, focus) if focus else profile
@@ -114,13 +118,13 @@ def top(profile: Profile, sort: Sort = "cum", count: int = 0, focus: str | None 
 
 
 def focused(profile: Profile, focus: str) -> Profile:
-    """The samples of which a function, its file or the binary matches. Raises `ValueError`."""
+    """The samples of which a function, its file or the binary matches. Raises `FocusError`."""
     import re2
 
     try:
         expression = re2.compile(focus)
     except re2.error as error:
-        raise ValueError(f"{focus!r} is no regular expression") from error
+        raise FocusError(f"{focus!r} is no regular expression") from error
     matching = np.array([any(map(expression.search, texts)) for texts in profile.texts], np.bool_)
     hits = np.flatnonzero(matching[profile.locations]) if len(matching) else np.empty(0, np.int64)
     at = np.searchsorted(hits, profile.location_starts)

@@ -51,9 +51,9 @@ def test_a_running_daemon_is_diagnosed_by_its_address(scenario: str, causes: set
     assert {found["diagnosis"][0]["cause"]} == causes
     assert sum(one["count"] for one in found["exports"]) == 3
     assert [one["kind"] for one in found["inputs"]] == ["cpu", "goroutine"]
-    again = json.loads(run("profile", kept / "cpu.pprof", "--format", "json").stdout)
+    again = json.loads(run("profile", next(kept.glob("cpu-*.pprof")), "--format", "json").stdout)
     assert again["profile"] == found["profile"]
-    dump = json.loads(run("profile", kept / "goroutines.txt", "--format", "json").stdout)
+    dump = json.loads(run("profile", next(kept.glob("goroutines-*.txt")), "--format", "json").stdout)
     assert dump["diagnosis"][0]["cause"] == scenario
     assert dump["exports"] == found["exports"]
 
@@ -127,7 +127,7 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
     ("answer", "problem"),
     [
         (_answer(404), "the daemon answers 404; is it buildkitd's debug address"),
-        (_answer(500), "the daemon answers 500"),
+        (_answer(500, b"cpu profiling already in use\nx"), "the daemon answers 500: cpu profiling already in use"),
         (_answer(302, location="http://127.0.0.1:1/"), "the daemon answers 302"),
         (_answer(200, b"<html>\x1b[31m</html>"), "HTML"),
         (_answer(200, b"x", **{"content-length": "10"}), "9 bytes are missing"),
@@ -166,7 +166,7 @@ def test_a_silent_daemon_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.2)
     with serving(lambda handler: time.sleep(1.5)) as url, pytest.raises(InputError, match="no answer within 0 seconds"):
-        module.fetch(url, 1)
+        list(module.fetch(url, 1))
 
 
 def test_a_daemon_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_a_daemon_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.4)
     with serving(drip) as url, pytest.raises(InputError, match="no whole answer within 0 seconds"):
-        module.fetch(url, 1)
+        list(module.fetch(url, 1))
 
 
 def test_standard_input_is_read() -> None:

@@ -19,7 +19,8 @@ class Builder:
         self.functions: dict[str, int] = {}
         self.locations: dict[Line, int] = {}
         for type, unit in types or (("samples", "count"), ("cpu", "nanoseconds")):
-            self.proto.sample_type.add(type=self.string(type), unit=self.string(unit))
+            one = pb.ValueType(type=self.string(type), unit=self.string(unit))
+            self.proto.sample_type.append(one.SerializeToString())
 
     def string(self, text: str) -> int:
         return self.strings.setdefault(text, len(self.strings))

@@ -70,7 +70,7 @@ def breaking(change: Callable[[Builder], None]) -> bytes:
     return builder.bytes()
 
 
-def raw(message: pb.Function | pb.Location | pb.Mapping | pb.Sample) -> bytes:
+def raw(message: pb.ValueType | pb.Function | pb.Location | pb.Mapping | pb.Sample) -> bytes:
     return message.SerializeToString()
 
 
@@ -89,7 +89,7 @@ ODD_LABEL = b"\x08\x01" * 20 + pb.Sample(value=[1, 1], label=[pb.Label(num_unit=
         (lambda one: one.proto.sample.append(ODD_LABEL), "string 98 is not among its"),
         (lambda one: one.proto.sample.append(b"\x10\x01\x10\x01\x1a\x02\x08\x80"), "a sample: it cannot"),
         (lambda one: one.proto.sample.append(b"\x10\x01\x10\x01\x1a\x02\x0a\x7f"), "a label that cannot"),
-        (lambda one: one.proto.sample_type.add(type=-1), "string -1 is not among its"),
+        (lambda one: one.proto.sample_type.append(raw(pb.ValueType(type=-1))), "string -1 is not among its"),
         (lambda one: one.proto.sample.append(raw(pb.Sample(location_id=[99], value=[1, 1]))), "location that is not"),
         (lambda one: one.proto.sample.append(raw(pb.Sample(location_id=[0], value=[1, 1]))), "location that is not"),
         (lambda one: one.proto.sample.append(raw(pb.Sample(location_id=[2**63], value=[1, 1]))), "location that"),
@@ -98,7 +98,8 @@ ODD_LABEL = b"\x08\x01" * 20 + pb.Sample(value=[1, 1], label=[pb.Label(num_unit=
         (lambda one: one.proto.location.append(raw(pb.Location(id=1))), "two locations with the id 1"),
         (lambda one: one.proto.function.append(raw(pb.Function())), "a function with the id 0"),
         (lambda one: one.proto.mapping.append(b"\xff"), "a mapping that cannot be decoded"),
-        (lambda one: one.proto.location.append(raw(pb.Location(id=9, line=[pb.Line()] * 5000))), "5,000 calls inlined"),
+        (lambda one: one.proto.sample_type.append(b"\xff"), "a sample type that cannot be decoded"),
+        (lambda one: one.proto.location.append(raw(pb.Location(id=9, line=[pb.Line()] * 600_000))), "too many bytes"),
         (lambda one: setattr(one.proto, "drop_frames", one.string("(")), "no regular expression"),
     ],
 )
@@ -172,6 +173,27 @@ def test_large_fields_are_refused_where_they_cannot_be_meant() -> None:
     with pytest.raises(InputError, match="truncated"):
         decode(data + b"\x0b", "x")
     assert decode(data + varint(200 << 3) + b"\x01" + varint(201 << 3 | 5) + b"1234", "x").values.size == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "problem"),
+    [("MOST_OBJECTS", 3, "objects and"), ("MOST_STRINGS", 3, "strings, which"), ("MOST_LINES", 2, "3 lines of all")],
+)
+def test_objects_are_bounded(limit: str, value: int, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, limit, value)
+    with pytest.raises(InputError, match=problem):
+        small().profile()
+
+
+def test_code_without_a_name_is_never_dropped() -> None:
+    builder = Builder(("n", "count"))
+    builder.sample([(), "f", "main.main"], 1)
+    builder.proto.drop_frames = builder.string(".*nown.*|f")
+    profile = builder.profile()
+    assert [profile.names[node] for node in profile.frames] == ["main.main"]
+    builder.proto.drop_frames = builder.string(".*nown.*")
+    profile = builder.profile()
+    assert [profile.names[node] for node in profile.frames] == ["<unknown>", "f", "main.main"]
 
 
 def test_frames_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

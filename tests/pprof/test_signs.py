@@ -40,10 +40,26 @@ LLB = "github.com/moby/buildkit/solver/llbsolver"
         ("crypto/internal/fips140/sha256.blockSHANI", Phase.HASHING),
         ("crypto/sha256.block", Phase.HASHING),
         ("github.com/moby/buildkit/cache/contenthash.(*cacheContext).Checksum", Phase.HASHING),
-        ("net/http.(*persistConn).roundTrip", Phase.NETWORK),
-        ("crypto/tls.(*Conn).Write", Phase.NETWORK),
-        ("net/http.(*conn).serve", Phase.OTHER),
-        ("google.golang.org/grpc.(*Server).processUnaryRPC", Phase.OTHER),
+        ("github.com/containerd/containerd/v2/core/remotes/docker.(*pushWriter).Write", Phase.NETWORK),
+        ("github.com/tonistiigi/go-actions-cache.(*Cache).Save", Phase.NETWORK),
+        ("github.com/moby/buildkit/session/content.(*callerContentStore).Writer", Phase.NETWORK),
+        ("github.com/containerd/containerd/v2/core/diff/proxy.(*diffRemote).Compare", Phase.DIFF),
+        ("github.com/containerd/containerd/v2/core/diff/apply.(*fsApplier).Apply", Phase.UNPACKING),
+        ("github.com/klauspost/compress/huff0.decompress4x_main_loop_amd64", Phase.UNPACKING),
+        ("github.com/klauspost/compress/huff0.(*Decoder).Decompress4X", Phase.UNPACKING),
+        ("github.com/klauspost/pgzip.(*Reader).Read", Phase.UNPACKING),
+        ("github.com/containerd/containerd/v2/pkg/archive/compression.DecompressStream", Phase.UNPACKING),
+        ("compress/gzip.NewReader", Phase.UNPACKING),
+        ("github.com/moby/buildkit/cache.lazyRefProvider.Info", Phase.MARSHALLING),
+        ("github.com/moby/buildkit/solver.(*exporter).ExportTo", None),
+        (f"{V1}.parseRecord", None),
+        (f"{V1}.(*cacheResultStorage).LoadRemotes", None),
+        ("github.com/opencontainers/go-digest.Digest.String", None),
+        ("github.com/opencontainers/go-digest.FromBytes", Phase.HASHING),
+        ("golang.org/x/sync/semaphore.(*Weighted).Acquire", Phase.LOCKS),
+        ("go.etcd.io/bbolt/internal/freelist.(*shared).free", Phase.DATABASE),
+        ("net/http.(*persistConn).roundTrip", None),
+        ("google.golang.org/grpc.(*Server).processUnaryRPC", None),
         ("go.etcd.io/bbolt.(*Tx).Commit", Phase.DATABASE),
         ("sync.(*Mutex).lockSlow", Phase.LOCKS),
         ("internal/sync.(*Mutex).lockSlow", Phase.LOCKS),
@@ -60,6 +76,23 @@ LLB = "github.com/moby/buildkit/solver/llbsolver"
 )
 def test_functions_stand_for_phases(function: str, phase: Phase | None) -> None:
     assert phase_of(function) is phase
+
+
+@pytest.mark.parametrize(
+    ("stack", "phase"),
+    [
+        (["crypto/tls.(*Conn).Write", "net/http.(*persistConn).writeLoop"], Phase.NETWORK),
+        (["google.golang.org/grpc.(*ClientConn).Invoke", "x/core/diff/proxy.(*diffRemote).Compare"], Phase.DIFF),
+        (["runtime.gopark", "google.golang.org/grpc.(*Server).handleStream", "net/http.(*conn).serve"], Phase.OTHER),
+        (["google.golang.org/grpc/internal/transport.(*loopyWriter).run"], Phase.OTHER),
+        ([], Phase.OTHER),
+    ],
+)
+def test_moving_bytes_counts_where_nothing_tells_what_for(stack: list[str], phase: Phase) -> None:
+    assert phases.phase_of_stack(stack) is phase
+    builder = Builder(("cpu", "nanoseconds"))
+    builder.sample(stack, 7)
+    assert phases.shares(builder.profile()) == {phase: 1.0}
 
 
 def test_a_sample_counts_in_the_phase_nearest_to_its_leaf() -> None:
@@ -138,6 +171,60 @@ def test_what_an_export_has_its_helpers_do_is_its_own() -> None:
     assert [(one.count, one.phase) for one in exports.exports(without_ids)] == [(1, Phase.NETWORK)]
     alone = [root, goroutine("x", f"{FINALIZE}.func1", id=5, creator=1)]
     assert [one.phase for one in exports.exports(alone)] == [Phase.OTHER]
+
+
+def test_who_exports_is_asked_what_his_helpers_do() -> None:
+    """Compression happens below ExportTo, in goroutines of its own."""
+    wait = "golang.org/x/sync/errgroup.(*Group).Wait"
+    chain = "github.com/moby/buildkit/cache.computeBlobChain"
+    export_to = "github.com/moby/buildkit/solver.(*exporter).ExportTo"
+    root = goroutine(wait, chain, export_to, RUN, state="sync.WaitGroup.Wait", id=1)
+    helper = goroutine("compress/flate.(*compressor).deflate", f"{chain}.func1", state="runnable", id=2, creator=1)
+    assert [one.phase for one in exports.exports([root, helper])] == [Phase.COMPRESSION]
+    grouped = [
+        goroutine(wait, chain, export_to, RUN),
+        goroutine("compress/flate.(*compressor).deflate", f"{chain}.func1"),
+    ]
+    assert [one.phase for one in exports.exports(grouped)] == [Phase.COMPRESSION]
+
+
+def test_an_export_has_no_helpers_of_another_one() -> None:
+    push = goroutine("net/http.(*persistConn).roundTrip", f"{FINALIZE}.func1", state="select", id=3, creator=2)
+    pushing = goroutine("errgroup.Wait", FINALIZE, RUN, state="sync.WaitGroup.Wait", id=2)
+    asleep = goroutine("time.Sleep", FINALIZE, RUN, state="sleep", id=4)
+    found = exports.exports([push, pushing, asleep])
+    assert [(one.count, one.phase) for one in found] == [(1, Phase.NETWORK), (1, Phase.OTHER)]
+
+
+def test_importers_are_no_exporters() -> None:
+    deep = f"{V1}.(*item).walkChildren"
+    dump = [
+        goroutine(
+            "x", f"{V1}.ParseConfig", "github.com/moby/buildkit/cache/remotecache.(*contentCacheImporter).Resolve"
+        ),
+        goroutine("x", f"{V1}.(*cacheResultStorage).LoadRemotes", "github.com/moby/buildkit/solver.(*x).y"),
+        goroutine(deep, deep, f"{V1}.(*CacheChains).Add", f"{V1}.parseRecord"),
+    ]
+    assert exports.exports(dump) == []
+
+
+def test_an_export_that_was_running_is_one_without_its_stack() -> None:
+    dump = [
+        goroutine("sync.(*WaitGroup).Wait", f"{LLB}.runCacheExporters", minutes=55, state="semacquire", id=1),
+        goroutine(hidden=True, state="running", id=2, creator=1),
+        goroutine(hidden=True, state="running", id=3, creator=9),
+    ]
+    (found,) = exports.exports(dump)
+    assert (found.count, found.phase, found.minutes) == (1, Phase.OTHER, 55)
+    assert "not in this dump" in found.function
+
+
+def test_a_table_of_goroutines_tells_of_exports() -> None:
+    from cachedoctor.pprof.top import top
+
+    profile = load(str(FIXTURES / "profiles" / "goroutine-stuck.pprof")).profile
+    assert profile
+    assert [(one.count, one.phase) for one in exports.exports_of_table(top(profile))] == [(1, Phase.LOOP_CHECK)]
 
 
 def test_creators_in_a_circle_end() -> None:

@@ -1,5 +1,6 @@
 """Goroutine dumps and pasted tables."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,12 +69,12 @@ def test_a_grouped_dump_may_have_labels_and_inlined_frames() -> None:
         '3 @ 0x1 0x2\n# labels: {"a":"b"}\n#\t0x1\tx.f+0x1\t\t/x.go:1\n#\t0x1\tx.g(...)\t/x.go:2\n\n'
         "2 @\n\n1 @ 0x3\n#\t0x3\ty.f+0x1\t/y.go:1"
     )
-    found = goroutines.grouped(text, "x")
+    found = goroutines.grouped(text.splitlines(), "x")
     assert [(one.count, one.stack) for one in found] == [(3, ("x.f", "x.g(...)")), (2, ()), (1, ("y.f",))]
 
 
 def test_a_dump_that_is_cut_short_is_refused() -> None:
-    with pytest.raises(InputError, match="without any goroutine"):
+    with pytest.raises(InputError, match="without any stack"):
         read(b"goroutine profile: total 5\n", "x")
 
 
@@ -87,7 +88,7 @@ def test_the_number_of_goroutines_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
 def test_any_text_is_a_dump_or_refused(text: str) -> None:
     for kind in (goroutines.grouped, goroutines.listed):
         try:
-            found = kind(text, "x")
+            found = kind(text.splitlines(), "x")
         except InputError:
             continue
         assert all(one.count >= 0 for one in found)
@@ -131,6 +132,66 @@ def load_text(text: str) -> table.Table:
     found = read(text.encode(), "pasted").table
     assert found
     return found
+
+
+TEXTS = ["goroutine-stuck-debug1.txt", "goroutine-stuck-debug2.txt", "issue-6008-top50.txt"]
+WAYS: dict[str, Callable[[str], bytes]] = {
+    "as it is": str.encode,
+    "CRLF": lambda text: text.replace("\n", "\r\n").encode(),
+    "BOM": lambda text: text.encode("utf-8-sig"),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "spaces": lambda text: text.expandtabs().encode(),
+    "indented": lambda text: "".join(f"    {line}\n" for line in text.splitlines()).encode(),
+    "fenced": lambda text: f"Here:\n```\n{text}\n```\nthanks".encode(),
+    "quoted": lambda text: "".join(f"> {line}\n" for line in text.splitlines()).encode(),
+    "compose": lambda text: "".join(f"buildkitd-1  | {line}\n" for line in text.splitlines()).encode(),
+    "kubectl": lambda text: "".join(f"2026-11-24T08:17:10.123456789Z {line}\n" for line in text.splitlines()).encode(),
+    "prompt": lambda text: f"$ curl http://x\n{text}$ \n".encode(),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("way", WAYS)
+def test_text_is_read_as_people_have_it(name: str, way: str) -> None:
+    file = PROFILES / name
+    plain, found = load(str(file)), read(WAYS[way](file.read_text()), "pasted")
+    assert found.goroutines == plain.goroutines
+    assert found.functions == plain.functions
+
+
+def test_a_dump_of_another_architecture_has_more_tabs() -> None:
+    text = "goroutine profile: total 1\n1 @ 0x1\n#\t0x1\t\tsync.runtime_SemacquireMutex+0x1\t/x.go:1\n"
+    assert goroutines.grouped(text.splitlines(), "x")[0].stack == ("sync.runtime_SemacquireMutex",)
+
+
+def test_a_running_goroutine_may_have_no_stack() -> None:
+    text = (
+        "goroutine 5 [running]:\n\tgoroutine running on other thread; stack unavailable\n"
+        'created by a.b in goroutine 1\n\t/x.go:1\n\ngoroutine 1 [runnable (scan)]{"k": "v"}:\na.c()\n\t/x.go:1\n'
+    )
+    first, second = goroutines.listed(text.splitlines(), "x")
+    assert (first.hidden, first.stack, first.creator) == (True, (), 1)
+    assert (second.state, second.stack) == ("runnable", ("a.c",))
+
+
+def test_names_that_were_broken_are_joined_and_other_lines_counted() -> None:
+    text = (
+        "flat flat% sum% cum cum%\n"
+        "0 0% 0% 9s 90% github.com/moby/buildkit/cache/remotecache\n/v1.(*CacheChains).Marshal\n"
+        "1s 10% 10% 8s 80% runtime.f\n(inline)\nwhat is this\n(pprof)\n"
+    )
+    found = load_text(text)
+    assert [(row.function, row.inline) for row in found.top.rows] == [
+        ("github.com/moby/buildkit/cache/remotecache/v1.(*CacheChains).Marshal", ""),
+        ("runtime.f", "inline"),
+    ]
+    assert found.skipped == 2
+
+
+def test_a_table_of_markdown_is_read() -> None:
+    text = "| flat | flat% | sum% | cum | cum% |\n|---|---|---|---|---|\n| 1s | 1% | 1% | 2s | 2% | a.b (inline) |\n"
+    (row,) = load_text(text).top.rows
+    assert (row.function, row.inline, row.cum) == ("a.b", "inline", 2 * 10**9)
 
 
 def test_columns_may_stand_in_another_order() -> None:

@@ -1,4 +1,4 @@
-"""The JSON document of a profile (`docs/json.md`)."""
+"""The JSON document of a profile (`docs/json-profile.md`)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,13 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
             for one in diagnosis.exports
         ],
         "waits": [
-            {"count": one.count, "phase": str(one.phase), "function": clean(one.function), "minutes": one.minutes}
+            {
+                "count": one.count,
+                "phase": str(one.phase),
+                "function": clean(one.function),
+                "state": clean(one.state),
+                "minutes": one.minutes,
+            }
             for one in diagnosis.waits
         ],
         "cores": diagnosis.cores,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cachedoctor.diagnosis import TIMED, Diagnosis, Remaining
 from cachedoctor.pprof.causes import CAUSE_OF, KNOWLEDGE, Cause
-from cachedoctor.pprof.exports import Export, Wait
+from cachedoctor.pprof.exports import RUNNING, Export, Wait
 from cachedoctor.pprof.phases import WORDS
 from cachedoctor.report.tables import Data, Foreign
 from cachedoctor.text import count, duration, time_range
@@ -106,5 +106,5 @@ def shortened(function: str) -> str:
 
 def _since(minutes: int | None, state: str) -> str:
     if minutes is None:
-        return "under a minute" if state else "not told"
+        return "under a minute" if state and state not in RUNNING else "not told"
     return duration(minutes * 60).removeprefix("about ")

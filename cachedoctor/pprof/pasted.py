@@ -1,0 +1,39 @@
+"""Text as people have it: from a log, a terminal, an issue, another system."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# A quotation, the name of a container, a time: what mail, docker compose and kubectl write before each line.
+_BEFORE = re.compile(
+    r"(?:> ?)*(?:[\w./-]{1,80} +\| ?)?(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? ?)?"
+)
+
+
+def is_text(head: bytes) -> bool:
+    """Whether bytes are the start of a text."""
+    if head.startswith(tuple(mark for mark, _ in _MARKS)):
+        return True
+    # A profile.proto begins with its sample types, whose lengths and numbers are control characters.
+    return not any(byte < 0x20 and byte not in b"\t\n\r\x0c\x1b" for byte in head)
+
+
+def lines(data: bytes) -> list[str]:
+    """The lines of a text, without what programs and people put before each of them, but with its indentation."""
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    text = data.decode(encoding, "replace" if encoding == "utf-16" else "backslashreplace")
+    return [line[_end(line) :].rstrip() for line in text.splitlines()]
+
+
+def _end(line: str) -> int:
+    found = _BEFORE.match(line)
+    return found.end() if found else 0
+
+
+def outdented(lines: list[str], anchor: str) -> list[str]:
+    """The lines without the indentation that the first line with this word at its start has."""
+    first = next((line for line in lines if line.lstrip().startswith(anchor)), "")
+    indent = first[: len(first) - len(first.lstrip())]
+    return [line.removeprefix(indent) for line in lines] if indent else lines
