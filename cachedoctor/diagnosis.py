@@ -18,12 +18,18 @@ from cachedoctor.text import duration, plural, printable
 
 MAIN_SHARE = 0.3
 """The share of the time from which a phase is a cause."""
+GRAPH_SHARE = 0.05
+"""The share from which work on the graph of cache keys is told."""
 BUSY_CORES = 0.5
-"""Cores from which work on the graph of cache keys is a cause, whatever else the daemon does at the time."""
+"""Cores from which it comes first, whatever else the daemon does at the time."""
+WORKING_CORES = 0.25
+"""Cores below which any other work is no cause, whatever its share."""
 NEVER_SECONDS = 365.25 * 86400
 """Seconds after which an export may as well never end."""
 IDLE_CORES = 0.05
 """Cores below which a daemon does nothing."""
+WHOLE_TABLE = 0.8
+"""The share of the total that the rows of a table have to account for, so that nothing large is missing."""
 TIMED = frozenset({"cpu"})
 """Kinds of profile that tell where time goes."""
 
@@ -190,7 +196,8 @@ def _findings(
     found += [finding for finding in of_time if finding.cause in timed]
     found = found or _of_waits(waits)
     known = [finding for finding in found if finding.cause is not Cause.OTHER]
-    known.sort(key=lambda finding: finding.cause not in _HOLDS_OTHERS)
+    if exports:
+        known.sort(key=lambda finding: finding.cause not in _HOLDS_OTHERS)
     return known or found or [_nothing(first, shares, idle)]
 
 
@@ -206,6 +213,8 @@ def _nothing(first: Evidence, shares: Mapping[Phase, float], idle: bool) -> Find
         return _other("This kind of profile does not tell where time goes.")
     if idle:
         return _other("The daemon is nearly idle: it waits.")
+    if first.table and sum(row.flat for row in first.table.top.rows) < WHOLE_TABLE * first.total:
+        return _other("This table is too short to tell a cause: take go tool pprof -top -cum -nodecount=50.")
     phase, share = next(iter(shares.items()), (Phase.OTHER, 0.0))
     if phase is not Phase.OTHER and share >= MAIN_SHARE:
         return _other(f"{share:.1%} of the CPU time goes to: {WORDS[phase]}. That is no known cause of a stuck export.")
@@ -231,15 +240,25 @@ def _untimed(kind: str) -> Finding:
 
 
 def _of_time(shares: Mapping[Phase, float], cores: float | None) -> list[Finding]:
+    """The causes that a CPU profile tells of.
+
+    Work on cache keys has one core at most, whatever else the daemon does, and no build needs much of it: a little of
+    it is told already. The loop check comes first, since it alone may never end.
+    """
     causes = {CAUSE_OF[phase]: (phase, share) for phase, share in shares.items() if phase in CAUSE_OF}
 
-    def graph_work(cause: Cause, share: float) -> bool:
-        return cause in GRAPH_WORK and (share >= MAIN_SHARE or (cores is not None and share * cores >= BUSY_CORES))
+    def counts(cause: Cause, share: float) -> bool:
+        if cause in GRAPH_WORK:
+            return share >= GRAPH_SHARE
+        return share >= MAIN_SHARE and (cores is None or share * cores >= WORKING_CORES)
 
-    main = [cause for cause, (_, share) in causes.items() if share >= MAIN_SHARE or graph_work(cause, share)]
-    main.sort(key=lambda cause: (not graph_work(cause, causes[cause][1]), -causes[cause][1]))
+    def place(cause: Cause) -> tuple[bool, bool, float]:
+        share = causes[cause][1]
+        busy = cause in GRAPH_WORK and (share >= MAIN_SHARE or (cores is not None and share * cores >= BUSY_CORES))
+        return cause is not Cause.LOOP_CHECK, not busy, -share
+
     made = []
-    for cause in main:
+    for cause in sorted((cause for cause, (_, share) in causes.items() if counts(cause, share)), key=place):
         phase, share = causes[cause]
         used = f", {share * cores:.2f} of {cores:.2f} cores," if cores is not None else ""
         made.append(_finding(cause, share, f"{share:.1%} of the CPU time{used} goes to: {WORDS[phase]}."))

@@ -79,8 +79,13 @@ NAMES = {
         (10, {"flate": 5000, "sha": 2900, "main": 2100}, ["compression"]),
         # A stuck export takes one core, whatever else goes on.
         (10, {"flate": 70_000, "check": 9000}, ["loop-check", "compression"]),
-        (10, {"flate": 70_000, "check": 4000}, ["compression"]),
-        (None, {"flate": 70_000, "check": 9000}, ["compression"]),
+        (10, {"flate": 70_000, "check": 4000}, ["loop-check", "compression"]),
+        (10, {"flate": 70_000, "check": 3000}, ["compression"]),
+        (None, {"flate": 70_000, "check": 9000}, ["loop-check", "compression"]),
+        (10, {"flate": 70_000, "add": 9000}, ["re-add", "compression"]),
+        (10, {"flate": 70_000, "add": 4500}, ["compression", "re-add"]),
+        # So little is no cause, whatever its share.
+        (10, {"gc": 2000}, ["other"]),
         (10, {"flate": 4000, "check": 4000}, ["loop-check", "compression"]),
         # Nothing is told from next to nothing.
         (10, {"flate": 300}, ["other"]),
@@ -147,6 +152,18 @@ def test_waits_count_where_nothing_runs() -> None:
     waiting = dump(Goroutine(LOCK, 4, minutes=9))
     assert diagnose([waiting, cpu(10)]).main.cause is Cause.LOCK
     assert diagnose([waiting, cpu(10, main=9000)]).main.cause is Cause.LOCK
+
+
+def test_a_table_that_is_too_short_is_told() -> None:
+    rows = b"flat flat% sum% cum cum%\n1s 10% 10% 1s 10% runtime.f\n1s 10% 20% 1s 10% runtime.g\n"
+    found = diagnose([read(rows, "x")])
+    assert "too short to tell a cause" in found.main.explanation
+
+
+def test_a_table_without_samples_is_that_of_an_idle_daemon() -> None:
+    text = b"Type: cpu\nDuration: 2s, Total samples = 0 \nShowing nodes accounting for 0, 0% of 0 total\n"
+    found = diagnose([read(text + b"flat flat% sum% cum cum%\n", "x")])
+    assert "nearly idle" in found.main.explanation
 
 
 def test_work_that_is_no_cause_is_named() -> None:

@@ -10,6 +10,7 @@ import click
 from cachedoctor import __version__
 from cachedoctor.cli.analyze import analyze
 from cachedoctor.cli.check import check
+from cachedoctor.cli.output import fail
 from cachedoctor.cli.profile import profile
 from cachedoctor.cli.repair import repair
 
@@ -40,7 +41,10 @@ def main() -> None:
     gc.disable()
     if sys.platform != "win32":
         _die_quietly_on_a_closed_pipe()
-    cli(prog_name="cachedoctor")
+    try:
+        cli(prog_name="cachedoctor")
+    except MemoryError:
+        fail("there is not enough memory for this input")
 
 
 def _die_quietly_on_a_closed_pipe() -> None:

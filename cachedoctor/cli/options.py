@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -103,6 +104,11 @@ def size(context: click.Context, parameter: click.Parameter, text: str | None) -
     return number
 
 
+def stdin() -> BinaryIO:
+    """Standard input; one that is closed has nothing in it."""
+    return sys.stdin.buffer if sys.stdin else BytesIO()
+
+
 def documents(
     sources: Sequence[str], tag: str | None, platform: str | None, access: Access, told: Callable[[str], None]
 ) -> list[CacheDocument]:
@@ -112,7 +118,7 @@ def documents(
     found = []
     for source in sources:
         told(f"reading {source}")
-        found += load(source, tag=tag, platform=platform, stdin=sys.stdin.buffer, access=access)
+        found += load(source, tag=tag, platform=platform, stdin=stdin(), access=access)
     return found
 
 

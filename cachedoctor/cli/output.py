@@ -46,8 +46,13 @@ class Output:
         """Write the whole report; what the encoding of the terminal lacks is replaced."""
         if self.path is None:
             encoding = sys.stdout.encoding or "utf-8"
-            sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
-            sys.stdout.buffer.flush()
+            try:
+                sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
+                sys.stdout.buffer.flush()
+            except OSError as error:
+                # What is left in the buffer would fail once more when the interpreter ends.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                fail(f"cannot write the report: {error.strerror or error}")
             return
         from cachedoctor.files import write_atomically
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -134,7 +133,7 @@ def _evidence(
         if save:
             raise click.UsageError("--save is for a URL: a file is there already")
         told(f"reading {source}")
-        read = load.load(source, sample_type=sample_type, stdin=sys.stdin.buffer)
+        read = load.load(source, sample_type=sample_type, stdin=options.stdin())
         if read.table and read.table.skipped:
             warn(f"{source}: {plural(read.table.skipped, 'line')} of the table could not be read")
         return [read]

@@ -27,8 +27,12 @@ MOST_OBJECTS = 400_000
 """Locations, functions, mappings and comments together: a daemon's profile has some ten thousand."""
 LARGEST_FIELD = 1 << 20
 """Bytes of one of these fields."""
-MOST_FRAMES = 1 << 28
+MOST_FRAMES = 1 << 26
 """Frames of all stacks together, inlined calls spelled out."""
+MOST_INLINED = 256
+"""Calls inlined into each other at one location."""
+TOGETHER = 1 << 16
+"""Locations of stacks that are spelled out at once."""
 MOST_LINES = 1_000_000
 """Lines of all locations together."""
 
@@ -218,6 +222,8 @@ class _Decoder:
         """The nodes at a location, the innermost first."""
         mapping = self.mappings.get(location.mapping_id)
         binary = self.string(mapping.filename) if mapping else ""
+        if len(location.line) > MOST_INLINED:
+            raise self.fail(f"{len(location.line):,} calls inlined at location {location.id}, which is refused")
         if not location.line:
             return [self._node("", binary, 0)]
         nodes = []
@@ -274,10 +280,14 @@ class _Decoder:
         if total > MOST_FRAMES:
             raise self.fail(f"{total:,} frames in all stacks together, which is refused")
         ends = np.cumsum(sizes)
-        firsts = (np.cumsum(counts) - counts)[stacks]
-        within = np.arange(total, dtype=np.int64) - np.repeat(ends - sizes, sizes)
-        frames = flat[np.repeat(firsts, sizes) + within]
-        inlined = within < np.repeat(sizes - 1, sizes)
+        firsts = np.cumsum(counts) - counts
+        frames, inlined = np.empty(total, np.int32), np.empty(total, np.bool_)
+        for low in range(0, len(stacks), TOGETHER):
+            part = slice(low, low + TOGETHER)
+            spelled = slice(int(ends[low] - sizes[low]), int(ends[part][-1]))
+            within = np.arange(spelled.start, spelled.stop) - np.repeat(ends[part] - sizes[part], sizes[part])
+            frames[spelled] = flat[np.repeat(firsts[stacks[part]], sizes[part]) + within]
+            inlined[spelled] = within < np.repeat(sizes[part] - 1, sizes[part])
         return frames, inlined, np.concatenate([np.zeros(1, np.int64), ends])[starts]
 
 

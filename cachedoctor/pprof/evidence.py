@@ -15,6 +15,7 @@ EXPECTED = (
     "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), or the text of "
     "`go tool pprof -top`"
 )
+MOST_TEXT_BYTES = 64 << 20
 HEAD = 1 << 16
 """Bytes at the start that tell text from a protobuf."""
 _OLD_TEXT = (b"heap profile:", b"--- mutex:", b"--- contention:", b"threadcreate profile:")
@@ -80,6 +81,8 @@ def read(data: bytes, source: str, sample_type: str | None = None) -> Evidence:
 
 
 def _of_text(data: bytes, source: str) -> Evidence:
+    if len(data) > MOST_TEXT_BYTES:
+        raise InputError(source, "", f"more than {MOST_TEXT_BYTES:,} bytes of text, which is refused")
     lines = pasted.lines(data)
     if table.is_table(lines):
         return Evidence(source, table=table.read(lines, source))

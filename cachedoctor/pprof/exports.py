@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from cachedoctor.pprof.goroutines import Goroutine
 from cachedoctor.pprof.phases import Phase, phase_of, phase_of_stack, widest
 from cachedoctor.pprof.top import Top
 
-_WAITER = re.compile(r"llbsolver\.runCacheExporters$")
-_ROOT = re.compile(r"llbsolver\.runCacheExporters\.func|remotecache(/\w+)?\.\(\*\w*[eE]xporter\)\.Finalize$")
-_HELPER = re.compile(r"remotecache[./].*\)\.Finalize\.func|buildkit/cache\.computeBlobChain")
+
+def _told(pattern: str) -> Callable[[str], bool]:
+    """Whether a function matches; each is looked at once, however many stacks it is in."""
+    search = re.compile(pattern).search
+    return cache(lambda function: search(function) is not None)
+
+
+_WAITER = _told(r"llbsolver\.runCacheExporters$")
+_ROOT = _told(r"llbsolver\.runCacheExporters\.func|remotecache(/\w+)?\.\(\*\w*[eE]xporter\)\.Finalize$")
+_HELPER = _told(r"remotecache[./].*\)\.Finalize\.func|buildkit/cache\.computeBlobChain")
 # Where the runtime cut off the root of a stack, only an exporter is so deep in these.
-_DEEP = re.compile(
+_DEEP = _told(
     r"remotecache/v1\.(\(\*normalizeState\)|normalizeItem|marshal(Item|Remote)|\(\*item\)\.walkChildren"
     r"|\(\*CacheChains\)\.(Marshal|normalize))"
 )
-_IMPORT = re.compile(
+_IMPORT = _told(
     r"remotecache/v1\.(Parse|parse|\(\*cache(Key|Result)Storage\))|remotecache(/\w+)?\.\(\*\w*[iI]mporter\)"
 )
-_WORK = re.compile(
-    r"buildkit/(solver|cache|source|exporter|snapshot|executor|worker|frontend|util/(push|pull|resolver))"
-)
-_SERVICE = re.compile(
+_WORK = _told(r"buildkit/(solver|cache|source|exporter|snapshot|executor|worker|frontend|util/(push|pull|resolver))")
+_SERVICE = _told(
     r"\(\*(scheduler|historyQueue|HistoryQueue|Sampler|TraceRecorder)[^)]*\)|NewHistoryQueue|\.Status$"
     r"|util/progress\.|runCacheExporters$"
 )
@@ -70,7 +76,7 @@ def exports(goroutines: Sequence[Goroutine]) -> list[Export]:
     """
     family = _Family(goroutines)
     roots = [one for one in goroutines if _is_root(one) or family.is_hidden_export(one)]
-    helpers = [one for one in goroutines if any(map(_HELPER.search, one.stack))] if not family.children else []
+    helpers = [one for one in goroutines if any(map(_HELPER, one.stack))] if not family.children else []
     grouped: Counter[tuple[Phase, str, str]] = Counter()
     minutes: dict[tuple[Phase, str, str], int] = {}
     for one in roots:
@@ -85,7 +91,7 @@ def exports(goroutines: Sequence[Goroutine]) -> list[Export]:
 
 def exports_of_table(top: Top) -> list[Export]:
     """The exports that a table of a goroutine profile tells of: those at work on cache keys."""
-    rows = {phase: row for phase, row in widest(top).items() if _DEEP.search(row.function) and row.cum > 0}
+    rows = {phase: row for phase, row in widest(top).items() if _DEEP(row.function) and row.cum > 0}
     return [
         Export(row.cum, phase, _CLOSURE.sub("", row.function), "", None)
         for phase, row in sorted(rows.items(), key=lambda one: -one[1].cum)
@@ -98,9 +104,9 @@ def waits(goroutines: Sequence[Goroutine]) -> list[Wait]:
     minutes: dict[tuple[Phase, str], int] = {}
     states: dict[tuple[Phase, str], str] = {}
     for one in goroutines:
-        if one.state in RUNNING or _is_root(one) or any(map(_SERVICE.search, one.stack)):
+        if one.state in RUNNING or _is_root(one) or any(map(_SERVICE, one.stack)):
             continue
-        if not any(map(_WORK.search, one.stack)):
+        if not any(map(_WORK, one.stack)):
             continue
         key = (_phase(one), _function(one))
         counts[key] += one.count
@@ -145,13 +151,13 @@ class _Family:
 
     def _waiter_for(self, one: Goroutine) -> Goroutine | None:
         parent = self.by_id.get(one.creator) if one.creator is not None else None
-        return parent if parent and any(map(_WAITER.search, parent.stack)) else None
+        return parent if parent and any(map(_WAITER, parent.stack)) else None
 
 
 def _is_root(one: Goroutine) -> bool:
-    if any(map(_ROOT.search, one.stack)):
+    if any(map(_ROOT, one.stack)):
         return True
-    return any(map(_DEEP.search, one.stack)) and not any(map(_IMPORT.search, one.stack))
+    return any(map(_DEEP, one.stack)) and not any(map(_IMPORT, one.stack))
 
 
 def _busiest(one: Goroutine, helpers: Sequence[Goroutine]) -> tuple[Phase, Goroutine]:

@@ -74,6 +74,8 @@ _SIGNATURES: Sequence[tuple[Phase | None, str]] = (
         Phase.UNPACKING,
         r"klauspost/compress/(zstd|fse)\.\(\*(\w*[dD]ec\w*|history|decSymbol\w*)\)|pgzip\.(\(\*Reader\)|NewRe)",
     ),
+    (Phase.UNPACKING, r"klauspost/compress/zstd\.\(\*(bitReader|byteBuf|readerWrapper)\)"),
+    (None, r"klauspost/compress/zstd/internal/xxhash\."),
     (Phase.UNPACKING, r"archive/compression\.(.*[dD]ecompress|cmdStream|\(\*(readCloserWrapper|bufferedReader))"),
     (Phase.UNPACKING, r"^compress/bzip2\.|ulikunitz/xz|^archive/tar\.\(\*(Reader|regFileReader|sparseFileReader)\)"),
     (Phase.UNPACKING, r"/archive\.(Apply|apply|createTarFile)|/diff/apply\.|winlayers\.\(\*winApplier\)"),
@@ -108,6 +110,7 @@ _SIGNATURES: Sequence[tuple[Phase | None, str]] = (
         Phase.DIFF,
         r"buildkit/util/overlay\.|winlayers\.|\)\.(tryComputeOverlayBlob)|pkg/archive\.(\(\*tarAppender|Changes)",
     ),
+    (Phase.NETWORK, r"buildkit/cache\.\(?\*?lazyRefProvider\)?\.Unlazy|buildkit/util/contentutil\.Copy"),
     (Phase.NETWORK, r"/remotes[./]|buildkit/util/(push|pull|resolver)[./]|/content/proxy\.|go-actions-cache\."),
     (Phase.NETWORK, r"aws/aws-sdk-go|Azure/azure-sdk-for-go|buildkit/session[./]|docker/distribution/xfer\."),
 )

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import re2
 
+from cachedoctor.pprof import expressions
 from cachedoctor.pprof.profile import Ints, Nodes
 
 _RESERVED = re.compile(r"\(anonymous namespace\)|operator\(\)|(\()")
@@ -39,9 +39,9 @@ def uninteresting(
 
 def _dropped(names: Sequence[str], drop: str, keep: str) -> list[bool]:
     try:
-        drops = re2.compile(f"^({drop})$")
-        keeps = re2.compile(f"^({keep})$") if keep else None
-    except re2.error as error:
+        drops = expressions.compiled(f"^({drop})$")
+        keeps = expressions.compiled(f"^({keep})$") if keep else None
+    except ValueError as error:
         raise ValueError("its drop_frames or keep_frames is no regular expression") from error
     simple = map(_simplified, names)
     return [bool(name and drops.search(name)) and not (keeps and keeps.search(name)) for name in simple]

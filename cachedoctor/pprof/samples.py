@@ -27,8 +27,10 @@ CHUNK = 1 << 13
 """Samples that are decoded together, so that their columns stay in the processor's cache."""
 LONGEST_VARINT = 10
 """Bytes of a varint."""
+LARGEST_SAMPLE = 1 << 20
+"""Bytes of one sample: Go cuts stacks off at 128 locations."""
 LARGEST_CHUNK = 16 << 20
-"""Bytes that are decoded together at the most, but for a single sample."""
+"""Bytes that are decoded together at the most."""
 
 _LOCATIONS, _LOCATION, _VALUES, _VALUE, _LABEL = 0x0A, 0x08, 0x12, 0x10, 0x1A
 
@@ -71,6 +73,8 @@ def _chunks(raw: Sequence[bytes]) -> list[list[bytes]]:
     chunks = []
     for at in range(0, len(raw), CHUNK):
         chunk = list(raw[at : at + CHUNK])
+        if max(map(len, chunk)) > LARGEST_SAMPLE:
+            raise MalformedSampleError(f"it has more than {LARGEST_SAMPLE:,} bytes")
         if sum(map(len, chunk)) <= LARGEST_CHUNK:
             chunks.append(chunk)
             continue

@@ -102,9 +102,16 @@ def read(lines: Sequence[str], source: str) -> Table:
             skipped += 1
         if len(rows) > MOST_ROWS:
             raise InputError(source, "", f"more than {MOST_ROWS:,} lines in the table, which is refused")
-    if not rows:
+    before = list(map(_bare, lines[:at]))
+    if not rows and not _says_nothing(before):
         raise InputError(source, f"line {at + 2}", "a table of pprof -top without any function")
-    return replace(_table(rows, shares, unit or "count", list(map(_bare, lines[:at]))), skipped=skipped)
+    return replace(_table(rows, shares, unit or "count", before), skipped=skipped)
+
+
+def _says_nothing(before: list[str]) -> bool:
+    """Whether the heading tells that there were no samples."""
+    showing = _SHOWING.search("\n".join(before))
+    return showing is not None and showing.group(3) == "0"
 
 
 def _row(name: str, flat: int, cum: int) -> Row:
@@ -118,8 +125,10 @@ def _table(rows: list[Row], shares: list[tuple[int, float]], unit: str, before: 
     total = _value(showing.group(3)) if showing else None
     limit = _value(dropped.group(2)) if dropped else None
     took = _value(duration.group(1)) if duration else None
-    cum, share = max(shares, default=(max(row.cum for row in rows), 100.0))
+    cum, share = max(shares, default=(max((row.cum for row in rows), default=0), 100.0))
     guessed = min(LARGEST, round(cum * 100 / share)) if share >= 0.01 else cum
+    if took and not rows:
+        unit = "nanoseconds"
     top = Top(
         rows,
         total[0] if total else guessed,

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cachedoctor.pprof import units
+from cachedoctor.pprof import expressions, units
 from cachedoctor.pprof.profile import Ints, Nodes, Profile
 
 NODE_FRACTION = 0.005
 """The share of the total below which a node is dropped (pprof, `-nodefraction`)."""
 EDGE_FRACTION = 0.001
 """The share below which an edge does not count (pprof, `-edgefraction`)."""
+FRAMES = 1 << 22
+"""Frames whose edges are looked at together."""
 CELLS = 1 << 20
 """Cells of the table in which repeated frames of a stack are found."""
 
@@ -119,11 +122,9 @@ def top(profile: Profile, sort: Sort = "cum", count: int = 0, focus: str | None 
 
 def focused(profile: Profile, focus: str) -> Profile:
     """The samples of which a function, its file or the binary matches. Raises `FocusError`."""
-    import re2
-
     try:
-        expression = re2.compile(focus)
-    except re2.error as error:
+        expression = expressions.compiled(focus)
+    except ValueError as error:
         raise FocusError(f"{focus!r} is no regular expression") from error
     matching = np.array([any(map(expression.search, texts)) for texts in profile.texts], np.bool_)
     hits = np.flatnonzero(matching[profile.locations]) if len(matching) else np.empty(0, np.int64)
@@ -168,27 +169,44 @@ class _Graph:
         candidates &= kept
         if not candidates.any():
             return {}
-        places = np.flatnonzero(kept[profile.frames])
-        owners, nodes = profile.owners[places], profile.frames[places]
+        weights: dict[int, int] = {}
+        calls: set[int] = set()
+        samples = np.searchsorted(profile.starts, np.arange(0, len(profile.frames), FRAMES))
+        for low, high in pairwise([*sorted({0, *samples.tolist()}), len(profile.values)]):
+            self._add_edges(low, high, kept, candidates, weights, calls)
+        labels: dict[int, str] = {}
+        for key, weight in weights.items():
+            if abs(weight) >= cutoff:
+                node = key % self.size
+                said = "" if key in calls else "inline"
+                before = labels.setdefault(node, said)
+                labels[node] = said if before == said else "partial-inline"
+        return labels
+
+    def _add_edges(
+        self, low: int, high: int, kept: Mask, candidates: Mask, weights: dict[int, int], calls: set[int]
+    ) -> None:
+        """Add the edges to candidates of the samples from `low` to `high`; `calls` are those that are not inlined."""
+        profile = self.profile
+        bounds = profile.starts[low : high + 1]
+        part = slice(int(bounds[0]), int(bounds[-1]))
+        places = np.flatnonzero(kept[profile.frames[part]])
+        owners = np.repeat(np.arange(high - low, dtype=np.int32), np.diff(bounds))[places]
+        nodes, inlined = profile.frames[part][places], profile.inlined[part][places]
         edges = np.flatnonzero(candidates[nodes[:-1]] & (owners[:-1] == owners[1:]) & (nodes[:-1] != nodes[1:]))
         keys = nodes[edges + 1].astype(np.int64) * self.size + nodes[edges]
         distinct, edge = np.unique(keys, return_inverse=True)
-        starts = np.searchsorted(owners[edges], np.arange(len(profile.values) + 1))
-        weights = np.zeros(len(distinct), np.int64)
-        calls = np.zeros(len(distinct), np.bool_)
         edge = edge.astype(np.int32)
-        for part, samples, first in _first_in_sample(edge, starts, len(distinct)):
-            new = edge[part][first]
-            np.add.at(weights, new, profile.values[samples[first]])
-            calls[new[~profile.inlined[places[edges[part][first]]]]] = True
-        labels: dict[int, str] = {}
-        counted = np.abs(weights) >= cutoff
-        for key, call in zip(distinct[counted].tolist(), calls[counted].tolist(), strict=True):
-            node = key % self.size
-            said = "" if call else "inline"
-            before = labels.setdefault(node, said)
-            labels[node] = said if before == said else "partial-inline"
-        return labels
+        sums = np.zeros(len(distinct), np.int64)
+        called = np.zeros(len(distinct), np.bool_)
+        starts = np.searchsorted(owners[edges], np.arange(high - low + 1))
+        for block, samples, first in _first_in_sample(edge, starts, len(distinct)):
+            new = edge[block][first]
+            np.add.at(sums, new, profile.values[low + samples[first]])
+            called[new[~inlined[edges[block][first]]]] = True
+        for key, value in zip(distinct.tolist(), sums.tolist(), strict=True):
+            weights[key] = weights.get(key, 0) + value
+        calls.update(distinct[called].tolist())
 
 
 def _first_in_sample(items: Nodes, starts: Ints, kinds: int) -> Iterator[tuple[slice, Nodes, Ints]]:

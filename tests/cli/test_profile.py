@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -269,6 +270,55 @@ def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
         done = run("profile", f"http://{address}/debug/pprof/heap", "--save", tmp_path / "file" / "x")
     assert (done.returncode, len(lines(done.stderr))) == (2, 1)
     assert "cannot keep what was fetched" in done.stderr.decode()
+
+
+def shell(script: str) -> subprocess.CompletedProcess[bytes]:
+    command = f"{sys.executable} -m cachedoctor profile"
+    done = subprocess.run(
+        ["bash", "-c", script.replace("profile", command, 1)], capture_output=True, timeout=60, check=False
+    )
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+def test_closed_and_full_streams_are_told() -> None:
+    closed = shell("profile - <&-")
+    assert (closed.returncode, len(lines(closed.stderr))) == (2, 1)
+    assert shell(f"profile {STUCK} <&- -q").returncode == 0
+    full = shell(f"profile {STUCK} > /dev/full")
+    assert full.returncode == 2
+    assert lines(full.stderr) == ["cachedoctor: cannot write the report: No space left on device"]
+
+
+def test_an_expression_is_refused_without_noise() -> None:
+    done = run("profile", STUCK, "--focus", "(")
+    assert "re2" not in done.stderr.decode()
+    assert "is no regular expression" in done.stderr.decode()
+
+
+def test_a_daemon_that_gives_only_its_goroutines_is_diagnosed(tmp_path: Path) -> None:
+    dump = (PROFILES / "goroutine-stuck-debug2.txt").read_bytes()
+
+    def half(handler: BaseHTTPRequestHandler) -> None:
+        _answer(200, dump)(handler) if "goroutine" in handler.path else _answer(500)(handler)
+
+    with serving(half) as url:
+        done = run("profile", url, "--save", tmp_path)
+    assert done.returncode == 0
+    assert "the daemon answers 500" in done.stderr.decode()
+    assert lines(done.stdout)[0].startswith("The cache export walks every path")
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_bytes() == dump
+
+
+def test_no_proxy_is_asked() -> None:
+    with serving(_answer(404)) as url:
+        done = run("profile", url, env={"http_proxy": "http://127.0.0.1:1"})
+    assert "the daemon answers 404" in done.stderr.decode()
+
+
+def test_an_address_without_its_scheme_is_told() -> None:
+    assert "of a daemon, give http://127.0.0.1:6060" in run("profile", "127.0.0.1:6060").stderr.decode()
 
 
 def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:

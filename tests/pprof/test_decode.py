@@ -196,6 +196,17 @@ def test_code_without_a_name_is_never_dropped() -> None:
     assert [profile.names[node] for node in profile.frames] == ["<unknown>", "f", "main.main"]
 
 
+def test_a_small_file_of_many_inlined_frames_is_refused() -> None:
+    builder = Builder(("n", "count"))
+    builder.location(tuple(f"f{number}" for number in range(250)))
+    builder.proto.sample.append(raw(pb.Sample(location_id=[1] * 300_000, value=[1])))
+    with pytest.raises(InputError, match="75,000,000 frames in all stacks together"):
+        builder.profile()
+    builder.location(tuple(f"f{number}" for number in range(257)))
+    with pytest.raises(InputError, match="257 calls inlined at location 2"):
+        builder.profile()
+
+
 def test_frames_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_FRAMES", 2)
     with pytest.raises(InputError, match="3 frames in all stacks together"):

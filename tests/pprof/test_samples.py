@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachedoctor.pprof import samples as module
 from cachedoctor.pprof.profile_pb2 import Sample
-from cachedoctor.pprof.samples import LARGEST_CHUNK, MOST_FIELDS, MalformedSampleError, columns
+from cachedoctor.pprof.samples import MOST_FIELDS, MalformedSampleError, columns
 
 IDS = st.one_of(st.integers(0, 300), st.integers(0, 2**64 - 1))
 VALUES = st.one_of(st.integers(-5, 300), st.integers(-(2**63), 2**63 - 1))
@@ -96,12 +97,15 @@ def test_samples_of_many_fields_are_left_to_the_runtime() -> None:
     assert rows([raw, raw], 1) == Counter({(tuple(range(3 * MOST_FIELDS)), (7,)): 2})
 
 
-def test_samples_larger_than_a_chunk_are_decoded() -> None:
-    big = Sample(location_id=[5] * (LARGEST_CHUNK + 10), value=[1]).SerializeToString()
+def test_large_samples_are_decoded_in_parts_and_huge_ones_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    big = Sample(location_id=[5] * 900_000, value=[1]).SerializeToString()
     small = Sample(location_id=[7], value=[2]).SerializeToString()
-    found = columns([small, big, small], 1, as_ids)
-    assert np.diff(found.starts).tolist() == [1, LARGEST_CHUNK + 10, 1]
-    assert found.values.tolist() == [[2], [1], [2]]
+    monkeypatch.setattr(module, "LARGEST_CHUNK", 1_000_000)
+    found = columns([small, big, small, big], 1, as_ids)
+    assert np.diff(found.starts).tolist() == [1, 900_000, 1, 900_000]
+    assert found.values.tolist() == [[2], [1], [2], [1]]
+    with pytest.raises(MalformedSampleError, match="more than 1,048,576 bytes"):
+        columns([big + big], 1, as_ids)
 
 
 def test_no_samples_are_no_columns() -> None:
