@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_GO: Sequence[tuple[str, str]] = (
+_Signs = Sequence[tuple[str, re.Pattern[str]]]
+_GO: _Signs = (
     # The first that is there counts: each is in no earlier release.
-    ("Go 1.25 or later", r"^runtime\.(scanObjectsSmall|scanSpan|tryDeferToSpanScan|spanInlineMarkBits|\(\*spanInline)"),
+    ("Go 1.25 or later", re.compile(r"^runtime\.(scanObjectsSmall|scanSpan|tryDeferToSpanScan|\(\*spanInline)")),
     (
         "Go 1.24 or later",
-        r"^internal/runtime/maps\.|^runtime\.mapIter(Start|Next)|^crypto/internal/fips140/|^internal/sync\.",
+        re.compile(r"^internal/(runtime/maps|sync)\.|^runtime\.mapIter(Start|Next)|^crypto/internal/fips140/"),
     ),
-    ("Go 1.23 or earlier", r"^runtime\.(mapiternext|mapiterinit|tophash|\(\*bmap\)|hashGrow|growWork\w*|evacuate\w*)"),
+    ("Go 1.23 or earlier", re.compile(r"^runtime\.(mapiternext|mapiterinit|\(\*bmap\)|hashGrow|growWork|evacuate)")),
 )
-_BUILDKIT: Sequence[tuple[str, str]] = (
-    ("v0.9 to v0.24", r"remotecache/v1\.(\(\*normalizeState\)|normalizeItem|\(\*CacheChains\)\.normalize)"),
+_V1 = r"remotecache/v1\."
+_BUILDKIT: _Signs = (
+    ("v0.9 to v0.24", re.compile(_V1 + r"(\(\*normalizeState\)|normalizeItem|\(\*CacheChains\)\.normalize)")),
     (
         "v0.25 or later",
-        r"remotecache/v1\.(\(\*item\)\.walkChildren|\(\*CacheChains\)\.(leaves|computeIDs)|IntersectAll)",
+        re.compile(_V1 + r"(\(\*item\)\.walkChildren|\(\*CacheChains\)\.(leaves|computeIDs)|IntersectAll)"),
     ),
 )
 
@@ -45,8 +47,5 @@ def has_old_maps(functions: Iterable[str]) -> bool | None:
     return None if version is None else version == "Go 1.23 or earlier"
 
 
-def _first(signs: Sequence[tuple[str, str]], functions: list[str]) -> str | None:
-    for version, pattern in signs:
-        if any(map(re.compile(pattern).search, functions)):
-            return version
-    return None
+def _first(signs: _Signs, functions: list[str]) -> str | None:
+    return next((version for version, sign in signs if any(map(sign.search, functions))), None)

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from cachedoctor.pprof.profile import Ints, Nodes
 from cachedoctor.pprof.profile_pb2 import Sample
 
-Ints = npt.NDArray[np.int64]
-Nodes = npt.NDArray[np.int32]
 Places = Callable[[npt.NDArray[np.uint64]], Nodes]
 """From the ids of locations to their places; raises `MalformedSampleError` where one is not known."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Literal
@@ -117,7 +117,7 @@ def top(profile: Profile, sort: Sort = "cum", count: int = 0, focus: str | None 
     unit = profile.sample_type.unit
     shown_unit = _shown_unit(rows, total, unit)
     made = Top(rows, total, unit, [], dropped, abs(int(float(total) * NODE_FRACTION)), shown_unit)
-    return Top(rows, total, unit, _heading(profile, made, len(order), focus), dropped, made.dropped_cum, shown_unit)
+    return replace(made, heading=_heading(profile, made, len(order), focus))
 
 
 def focused(profile: Profile, focus: str) -> Profile:

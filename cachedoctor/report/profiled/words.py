@@ -87,7 +87,7 @@ def exports(found: Sequence[Export]) -> Data:
         )
         for one in found
     ]
-    return Data(("exports", "at", "for at least", "state", "function"), rows, frozenset({0}))
+    return Data(("exports", "busy with", "at least", "state", "function"), rows, frozenset({0}))
 
 
 def waits(found: Sequence[Wait]) -> Data:
