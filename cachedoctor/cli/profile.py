@@ -127,15 +127,14 @@ def _evidence(
 ) -> Sequence[Evidence]:
     from cachedoctor.errors import InputError
     from cachedoctor.pprof import daemon, load
-    from cachedoctor.text import plural
 
     if not daemon.is_url(source):
         if save:
             raise click.UsageError("--save is for a URL: a file is there already")
         told(f"reading {source}")
         read = load.load(source, sample_type=sample_type, stdin=options.stdin())
-        if read.table and read.table.skipped:
-            warn(f"{source}: {plural(read.table.skipped, 'line')} of the table could not be read")
+        if read.warning:
+            warn(f"{source}: {read.warning}")
         return [read]
     found: list[Evidence] = []
     try:

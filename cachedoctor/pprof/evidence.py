@@ -30,6 +30,8 @@ class Evidence:
     table: Table | None = None
     goroutines: Sequence[Goroutine] = ()
     """Where it is a goroutine dump."""
+    warning: str = ""
+    """What of it could not be read, empty where nothing is missing."""
 
     @property
     def kind(self) -> str:
@@ -85,15 +87,20 @@ def _of_text(data: bytes, source: str) -> Evidence:
         raise InputError(source, "", f"more than {MOST_TEXT_BYTES:,} bytes of text, which is refused")
     lines = pasted.lines(data)
     if table.is_table(lines):
-        return Evidence(source, table=table.read(lines, source))
-    found = None
+        found = table.read(lines, source)
+        skipped = f"{found.skipped:,} lines of the table could not be read" if found.skipped else ""
+        return Evidence(source, table=found, warning=skipped)
     if goroutines.is_grouped(lines):
-        found = goroutines.grouped(lines, source)
-    elif goroutines.is_listed(lines):
-        found = goroutines.listed(pasted.outdented(lines, "goroutine "), source)
-    if found is not None:
-        return Evidence(source, goroutines.profile_of(found, source), goroutines=found)
+        dump = goroutines.grouped(lines, source)
+        return _of_dump(dump, source, goroutines.missing(lines, dump))
+    if goroutines.is_listed(lines):
+        return _of_dump(goroutines.listed(pasted.outdented(lines, "goroutine "), source), source, 0)
     raise InputError(source, "", f"{_what(data.lstrip())}; {EXPECTED}")
+
+
+def _of_dump(dump: Sequence[Goroutine], source: str, missing: int) -> Evidence:
+    cut = f"the dump is cut short: {missing:,} goroutines are missing" if missing else ""
+    return Evidence(source, goroutines.profile_of(dump, source), goroutines=dump, warning=cut)
 
 
 def _what(data: bytes) -> str:

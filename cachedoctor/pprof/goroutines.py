@@ -72,6 +72,14 @@ def grouped(lines: Sequence[str], source: str) -> list[Goroutine]:
     return _with_stacks(found, source)
 
 
+def missing(lines: Sequence[str], found: Sequence[Goroutine]) -> int:
+    """How many goroutines a dump of `debug=1` lacks: its first line tells their number."""
+    line = next((line.lstrip() for line in lines if line.lstrip().startswith(TOTAL)), "")
+    total = line.removeprefix(TOTAL).strip()
+    told = int(total) if total.isascii() and total.isdecimal() and len(total) < 10 else 0
+    return max(0, told - sum(one.count for one in found))
+
+
 def listed(lines: Sequence[str], source: str) -> list[Goroutine]:
     """The goroutines of `/debug/pprof/goroutine?debug=2`.
 

@@ -67,11 +67,6 @@ class Profile:
         """How long it was taken for."""
         return self.duration_nanos / 1e9 if self.duration_nanos else None
 
-    @property
-    def owners(self) -> Nodes:
-        """The sample of each frame."""
-        return np.repeat(np.arange(len(self.values), dtype=np.int32), np.diff(self.starts))
-
     def subset(self, samples: npt.NDArray[np.bool_]) -> Profile:
         """The profile with some of its samples."""
         sizes, location_sizes = np.diff(self.starts), np.diff(self.location_starts)

@@ -78,6 +78,15 @@ def test_a_dump_that_is_cut_short_is_refused() -> None:
         read(b"goroutine profile: total 5\n", "x")
 
 
+def test_what_a_dump_or_a_table_lacks_is_told() -> None:
+    whole = (PROFILES / "goroutine-stuck-debug1.txt").read_text()
+    assert read(whole.encode(), "x").warning == ""
+    half = whole[: whole.index("\n\n", len(whole) // 2)]
+    assert "the dump is cut short: 1" in read(half.encode(), "x").warning
+    odd = b"flat flat% sum% cum cum%\n1s 1% 1% 1s 1% f\nwhat is this\n"
+    assert read(odd, "x").warning == "1 lines of the table could not be read"
+
+
 def test_the_number_of_goroutines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(goroutines, "MOST_GOROUTINES", 1)
     with pytest.raises(InputError, match="more than 1 goroutines"):
