@@ -12,7 +12,7 @@ from cachedoctor.chains.cost import LoopCheckCost, loop_check_cost
 from cachedoctor.chains.derive import derive
 from cachedoctor.chains.graph import Graph, build
 from cachedoctor.chains.layers import LayerTree
-from cachedoctor.chains.loops import Loop
+from cachedoctor.chains.loops import Acyclic, Loop
 from cachedoctor.chains.merge import Merge, fixpoint
 from cachedoctor.chains.merged import MergedGraph, quotient, unmerged
 from cachedoctor.chains.paths import Hotspot
@@ -47,6 +47,8 @@ class Survey:
     merge: Merge
     merged: MergedGraph
     """The fixpoint, loops still in it."""
+    acyclic: Acyclic
+    """`merged` with its loops cut."""
     loops: list[Loop]
     """Loops of `merged`."""
     max_depth: int
@@ -84,10 +86,11 @@ class Survey:
         return f"record {index}{source} ({short(self.graph.digests[record])})"
 
 
-def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None) -> Survey:
+def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None, *, hotspots: bool = True) -> Survey:
     """Build the graph of several cache configs, merge it and count what it costs.
 
-    Raises `paths.CountTooLarge` where the counts would not fit into the memory that they may take.
+    Without `hotspots` none are looked for. Raises `paths.CountTooLarge` where the counts would not fit into the memory
+    that they may take.
     """
     progress("reading the graph")
     graph = build(configs)
@@ -99,7 +102,7 @@ def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: Non
     acyclic = loops.cut(merged)
     progress("counting loop-check calls")
     loop_check = loop_check_cost(graph, order, merge, merged)
-    hotspots = paths.hotspots(loop_check.typical, MOST_HOTSPOTS)
+    spots = paths.hotspots(loop_check.typical, MOST_HOTSPOTS) if hotspots else []
     progress("counting descendants")
     walk = walk_steps(acyclic)
     progress("measuring layer chains")
@@ -112,12 +115,13 @@ def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: Non
         record_cycles=[] if derivation.acyclic else loops.find(unmerged(graph)),
         merge=merge,
         merged=merged,
+        acyclic=acyclic,
         loops=loops.find(merged),
         max_depth=paths.max_depth(acyclic),
         results=_distinct_results(configs, trees, merge.item, order),
         loop_check=loop_check,
-        hotspots=hotspots,
-        hotspot_inputs=_hotspot_inputs(graph, order, loop_check, hotspots),
+        hotspots=spots,
+        hotspot_inputs=_hotspot_inputs(graph, order, loop_check, spots) if spots else [],
         walk=walk,
         trees=trees,
         marshal_steps=sum(map(layers.marshal_steps, lengths)),

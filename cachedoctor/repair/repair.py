@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import orjson
 
-from cachedoctor.analysis import analyze
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.chains import layers, paths
-from cachedoctor.chains.loops import cut
 from cachedoctor.chains.survey import Progress, Survey, survey
 from cachedoctor.errors import InputError
 from cachedoctor.repair import loops, proof, prune
 from cachedoctor.repair.draft import Draft, Removed, draft
 from cachedoctor.repair.proof import Lost
+from cachedoctor.rules import Context, Limits, findings
 from cachedoctor.sources import CacheDocument
 from cachedoctor.text import digits
 
@@ -79,7 +78,7 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     configs = [document.config for document in documents]
     blobs = [document.blobs for document in documents]
     try:
-        before = survey(configs, progress)
+        before = survey(configs, progress, hotspots=False)
         if not before.order:
             raise LimitError("no record of it can be derived, so that nothing would be left")
         made = draft(before, blobs)
@@ -129,15 +128,15 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, remov
     """
     try:
         config = decode(orjson.loads(data), "the repaired cache")
-    except (InputError, orjson.JSONDecodeError) as error:
+        found = survey([config], hotspots=False)
+    except (InputError, paths.CountTooLarge, orjson.JSONDecodeError) as error:
         raise proof.ProofError(f"the repaired cache cannot be read: {error}") from error
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
-    analysis = analyze([document])
-    proof.check(analysis.survey, [finding.rule for finding in analysis.findings])
-    missing = proof.lost(before, [one.blobs for one in documents], analysis.survey)
+    proof.check(found, [finding.rule for finding in findings(Context([document], found, Limits(), None))])
+    missing = proof.lost(before, [one.blobs for one in documents], found)
     if not removed.dropped_records and (missing.records or missing.results):
         raise proof.ProofError(f"{missing.records} records and {missing.results} results would be lost")
-    return analysis.survey, missing
+    return found, missing
 
 
 def _cut(made: Draft, before: Survey, options: Options) -> None:
@@ -178,7 +177,7 @@ def _size(found: Survey, size: int) -> Size:
         layers=sum(len(config.blobs) for config in found.configs),
         results=sum(len(config.results) + len(config.chains) for config in found.configs),
         bytes=size,
-        calls=paths.calls(cut(found.merged)),
+        calls=paths.calls(found.acyclic),
         loops=len(found.loops) or len(found.record_cycles),
     )
 
