@@ -89,7 +89,6 @@ class Diagnosis:
     """Whether the phases were estimated from a table."""
     exports: Sequence[Export]
     waits: Sequence[Wait]
-    has_dump: bool
     findings: Sequence[Finding]
     """Causes, the main one first; never empty."""
     cores: float | None
@@ -143,7 +142,6 @@ def diagnose(
         estimated=estimated,
         exports=exports,
         waits=waits,
-        has_dump=bool(dump),
         findings=found,
         cores=cores,
         go_version=hints.go_version(functions),
@@ -248,9 +246,8 @@ def _of_time(shares: Mapping[Phase, float], cores: float | None) -> list[Finding
     causes = {CAUSE_OF[phase]: (phase, share) for phase, share in shares.items() if phase in CAUSE_OF}
 
     def counts(cause: Cause, share: float) -> bool:
-        if cause in GRAPH_WORK:
-            return share >= GRAPH_SHARE
-        return share >= MAIN_SHARE and (cores is None or share * cores >= WORKING_CORES)
+        least, least_cores = (GRAPH_SHARE, IDLE_CORES) if cause in GRAPH_WORK else (MAIN_SHARE, WORKING_CORES)
+        return share >= least and (cores is None or share * cores >= least_cores)
 
     def place(cause: Cause) -> tuple[bool, bool, float]:
         share = causes[cause][1]

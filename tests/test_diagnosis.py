@@ -84,6 +84,7 @@ NAMES = {
         (None, {"flate": 70_000, "check": 9000}, ["loop-check", "compression"]),
         (10, {"flate": 70_000, "add": 9000}, ["re-add", "compression"]),
         (10, {"flate": 70_000, "add": 4500}, ["compression", "re-add"]),
+        (10, {"main": 2000, "check": 400}, ["other"]),
         # So little is no cause, whatever its share.
         (10, {"gc": 2000}, ["other"]),
         (10, {"flate": 4000, "check": 4000}, ["loop-check", "compression"]),
