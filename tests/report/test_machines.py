@@ -15,7 +15,7 @@ import jsonschema
 import junitparser
 import pytest
 import xmlschema
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cachedoctor import __version__
@@ -102,6 +102,11 @@ def test_analyze_has_the_same_formats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.binary(max_size=40).map(os.fsdecode) | st.text(max_size=40))
+@example(".")
+@example("x/..")
+@example("..")
+@example("/")
+@example(".hidden")
 @settings(max_examples=60, deadline=None)
 def test_any_name_of_a_source_can_be_told(name: str) -> None:
     analysis = hostile_source(name)
@@ -238,6 +243,8 @@ def test_help_uris_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
         ("oci:cache:main", "oci%3Acache%3Amain", False),
         ("docker://h:5000/app@sha256:1", "h%3A5000/app%40sha256%3A1", False),
         ("docker://", "cache", False),
+        (".", "cache", True),
+        (".caches/x.json", ".caches/x.json", True),
     ],
 )
 def test_places(source: str, place: str, file: bool) -> None:
@@ -312,7 +319,7 @@ ISSUE = {
                 "type": "object",
                 "required": ["path", "lines"],
                 "properties": {
-                    "path": {"type": "string", "pattern": "^[^./]"},
+                    "path": {"type": "string", "pattern": r"^(?!/|\.{1,2}(/|$))."},
                     "lines": {"type": "object", "required": ["begin"], "properties": {"begin": {"type": "integer"}}},
                 },
             },
