@@ -57,7 +57,7 @@ class Output:
         """The width of the terminal (`COLUMNS` wins), and colours only on one that shows them."""
         from cachedoctor.report import Style
 
-        terminal = self.path is None and sys.stdout.isatty()
+        terminal = self.path is None and sys.stdout is not None and sys.stdout.isatty()
         color = terminal and not self.no_color and os.environ.get("TERM") != "dumb"
         width = max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
         return Style(width=width, color=color, verbosity=self.verbosity)
@@ -73,6 +73,8 @@ class Output:
         `commands` says that it has commands to the runner of GitHub Actions, and nothing that only looks like one.
         """
         if self.path is None:
+            if sys.stdout is None:  # closed: nobody wants to read it
+                return
             if on_github() and not commands:
                 from cachedoctor.text import inert
 
@@ -199,7 +201,7 @@ def append_summary(text: str) -> None:
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     """Show the current step on standard error once it takes long, where that is a terminal."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda step: None
         return
     with _Ticker() as ticker:

@@ -418,6 +418,8 @@ def test_no_file_is_written_over_another(folder: Path) -> None:
         assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before, writes
     got = run("check", "cache", "--step-summary", cwd=folder, env={"GITHUB_STEP_SUMMARY": "cache"})
     assert "cache: is the cache itself; write the step summary elsewhere" in one_line(got)
+    for name, what in (("cache", "cache"), ("names", "file of names"), ("certificates", "file of certificates")):
+        assert f"is the {what} itself" in one_line(run("analyze", "cache", *reads[:4], "-o", name, cwd=folder))
     with (folder / "cache").open("rb") as stdin:
         command = [sys.executable, "-m", "cachedoctor", "check", "-", "-o", "cache"]
         piped = subprocess.run(command, stdin=stdin, capture_output=True, cwd=folder, check=False)

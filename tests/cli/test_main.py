@@ -99,6 +99,10 @@ def test_help_version_and_usage() -> None:
         assert b"internal error" not in got.stderr
 
 
-def test_without_standard_error() -> None:
-    command = f"exec {sys.executable} -m cachedoctor check none.json 2>&-"
-    assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == 2
+@pytest.mark.parametrize("closed", ["1", "2"])
+@pytest.mark.parametrize(("source", "code"), [("service.json", 0), ("diamond-28.json", 1), ("none.json", 2)])
+def test_closed_streams_change_no_exit_code(closed: str, source: str, code: int) -> None:
+    command = f"exec {sys.executable} -m cachedoctor check {FIXTURES}/manifests/{source} --format github {closed}>&-"
+    got = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert got.returncode == code
+    assert b"internal error" not in got.stdout + got.stderr
