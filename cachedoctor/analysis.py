@@ -23,6 +23,8 @@ class Check:
     """The ids of the rules that were asked, in order."""
     baseline: str = ""
     """The file that findings were compared with, empty where there was none."""
+    missing: tuple[str, ...] = ()
+    """Sources that are not there yet, where that is all right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,19 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from cachedoctor.analysis import Analysis
 from cachedoctor.errors import InputError
-from cachedoctor.files import write_atomically
+from cachedoctor.files import open_regular, write_atomically
 from cachedoctor.rules import Finding, Measure, Severity
 from cachedoctor.rules.selection import grown
 from cachedoctor.text import digits, number, unpinned
 
 VERSION = 1
 MOST_BYTES = 16 << 20
+MOST_DIGITS = 1_000_000
+"""Of one number: more than any count that a check gets to, and converted within a second."""
 _SEVERITIES = {str(severity): severity for severity in Severity}
 
 Key = tuple[str, str, str]
@@ -89,7 +90,7 @@ def save(path: str, analysis: Analysis) -> None:
 def load(path: str) -> Baseline:
     """Read what `save` wrote. Raises `InputError` for anything else."""
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path, hint="") as file:
             data = file.read(MOST_BYTES + 1)
         parsed = json.loads(data) if len(data) <= MOST_BYTES else None
     except OSError as error:
@@ -126,6 +127,6 @@ def _text(value: object) -> str:
 
 
 def _natural(value: object) -> int:
-    if not isinstance(value, str) or not re.fullmatch("[0-9]+", value):
+    if not isinstance(value, str) or len(value) > MOST_DIGITS or not re.fullmatch("[0-9]+", value):
         raise ValueError
     return number(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from cachedoctor.analysis import Analysis, Check, analyze
 from cachedoctor.baseline import Baseline
 from cachedoctor.chains.survey import Progress
-from cachedoctor.rules import OF_DOCUMENTS, RULES, Finding, Limits, Measure, Severity
+from cachedoctor.rules import OF_SOURCES, RULES, Finding, Limits, Measure, Severity
 from cachedoctor.rules.selection import grown
 from cachedoctor.rules.versions import Version
 from cachedoctor.sources import CacheDocument
@@ -30,12 +30,14 @@ def check(
     policy: Policy,
     *,
     labels: Mapping[str, str] | None = None,
+    missing: Sequence[str] = (),
     progress: Progress = lambda step: None,
 ) -> Analysis:
     """Judge each source alone, and the cache that all of them make together, since clean ones can loop together.
 
     The result is the analysis of all together, but its findings are those of every source, and those that only all
-    together have. Raises `InputError` where paths cannot be counted (`analyze`).
+    together have. `missing` names sources that are not there yet. Raises `InputError` where paths cannot be counted
+    (`analyze`).
     """
 
     def judge(some: Sequence[CacheDocument]) -> Analysis:
@@ -44,19 +46,22 @@ def check(
     union = judge(_once(documents))
     found = list(union.findings)
     if len(union.sources) > 1:
-        alone = []
+        alone: list[Finding] = []
+        looped: set[str] = set()
         for source in union.sources:
             progress(f"judging {source}")
             single = judge([document for document in union.documents if document.source == source])
             alone += [replace(finding, source=source) for finding in single.findings]
-        found = alone + [finding for finding in found if _adds(finding, alone)]
+            looped |= _looped(single)
+        new = bool(_looped(union) - looped)
+        found = alone + [finding for finding in found if _adds(finding, alone, new)]
     asked = [finding for finding in found if finding.rule in policy.rules]
     judged = sorted(asked, key=lambda finding: (-finding.severity, finding.rule))
     baseline = policy.baseline
     result = replace(
         union,
         findings=judged,
-        check=Check(policy.fail_on, policy.rules, baseline.path if baseline else ""),
+        check=Check(policy.fail_on, policy.rules, baseline.path if baseline else "", tuple(dict.fromkeys(missing))),
     )
     return replace(result, findings=baseline.marked(result)) if baseline else result
 
@@ -77,18 +82,25 @@ def _once(documents: Sequence[CacheDocument]) -> list[CacheDocument]:
     return list(found.values())
 
 
-def _adds(finding: Finding, alone: Sequence[Finding]) -> bool:
+def _looped(analysis: Analysis) -> set[str]:
+    """The digests of all records that lie in loops; a finding names only the first of them."""
+    survey = analysis.survey
+    digests, records = survey.graph.digests, survey.merged.records
+    return {digests[records[item]] for loop in survey.loops for item in loop.items}
+
+
+def _adds(finding: Finding, alone: Sequence[Finding], new_in_loops: bool) -> bool:
     """Whether a finding of all together tells more than those of the single sources.
 
-    Rules on documents never do. Those on the graph do where no source has it as bad, where it counts clearly more than
-    all sources have, or where records are in a loop that are in none of the loops of a source.
+    Those in `OF_SOURCES` never do. The others do where no source has it as bad, where it counts clearly more than all
+    sources have, or where records are in a loop that are in none of the loops of a source.
     """
-    if finding.rule in OF_DOCUMENTS:
+    if finding.rule in OF_SOURCES:
         return False
     same = [one for one in alone if one.rule == finding.rule]
     if not same or finding.severity > max(one.severity for one in same):
         return True
     if finding.rule == "CD204":
-        return not {*finding.records} <= {record for one in same for record in one.records}
+        return new_in_loops
     total = sum(one.measure.value for one in same)
     return grown(finding.measure, Measure(finding.measure.unit, total, exact=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -56,11 +57,13 @@ def _mode(target: Path) -> int:
     return 0o666 & ~mask
 
 
-def open_regular(path: str) -> BinaryIO:
-    """Open a regular file, and never wait for a pipe or a device. Raises `OSError`."""
+def open_regular(path: str, hint: str = "; pass - to read a pipe") -> BinaryIO:
+    """Open a regular file, and never wait for a pipe or a device. Raises `OSError`, with `hint` for what is none."""
+    if "\0" in path:
+        raise OSError(errno.EINVAL, "no file name has a NUL in it")
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(handle, "rb")
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         file.close()
-        raise OSError("it is neither a regular file nor a folder; pass - to read a pipe")
+        raise OSError(f"it is neither a regular file nor a folder{hint}")
     return file

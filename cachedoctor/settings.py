@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cachedoctor.errors import InputError
-from cachedoctor.text import nearest
+from cachedoctor.files import open_regular
+from cachedoctor.text import meant
 
 MOST_BYTES = 1 << 20
 OWN = ".cachedoctor.toml"
@@ -27,15 +28,14 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
 KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "baseline": ("a file name", _is(str)),
     "buildkit": ("a version such as 'v0.21.1'", _is(str)),
-    "ca-file": ("a file name", _is(str)),
     "fail-on": ("'error', 'warning' or 'note'", _is(str)),
     "format": ("the name of a format", _is(str)),
     "ignore": ("rules: a list of strings, or a string with commas", _words),
     "max-bytes": ("a number, or a size such as '1MiB'", _is(int, str)),
     "max-calls": ("a whole number", _is(int)),
     "max-seconds": ("a number", _is(int, float)),
+    "missing-ok": ("true or false", _is(bool)),
     "names": ("a file name", _is(str)),
-    "plain-http": ("true or false", _is(bool)),
     "platform": ("a platform such as 'linux/arm64'", _is(str)),
     "select": ("rules: a list of strings, or a string with commas", _words),
     "step-summary": ("true or false", _is(bool)),
@@ -43,7 +43,9 @@ KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "timeout": ("a number of seconds", _is(int, float)),
 }
 """For each key the value that is expected, in words, and whether a value is one."""
-_FILES = frozenset({"baseline", "ca-file", "names"})
+_FLAGS_ALONE = frozenset({"ca-file", "plain-http"})
+"""What is no setting: a branch brings its own file, and would say by it where and how credentials are sent."""
+_FILES = frozenset({"baseline", "names"})
 """Keys whose values start from the folder of the settings."""
 
 
@@ -98,7 +100,7 @@ def read(path: Path) -> Settings:
 
 def _table(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
+        with open_regular(str(path), hint="") as file:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise InputError(str(path), "", f"expected settings of at most {MOST_BYTES:,} bytes")
@@ -118,12 +120,16 @@ def _checked(path: Path, found: Any) -> Settings:
         raise InputError(str(path), "tool.cachedoctor", "expected a table")
     values: dict[str, bool | int | float | str] = {}
     for key, value in found.items():
+        if key in _FLAGS_ALONE:
+            raise InputError(str(path), key, f"no setting, since a branch could redirect credentials; give --{key}")
         if key not in KEYS:
-            raise InputError(str(path), key, f"no such setting; did you mean {nearest(key, KEYS)}?")
+            raise InputError(str(path), key, f"no such setting; {meant(key, KEYS)}")
         expected, fits = KEYS[key]
         if not fits(value):
             raise InputError(str(path), key, f"expected {expected}")
         if isinstance(value, list):
             value = ",".join(value)
+        if isinstance(value, str) and "\0" in value:
+            raise InputError(str(path), key, f"expected {expected}, without a NUL")
         values[key] = str(path.parent / value) if key in _FILES else value
     return Settings(str(path), values)

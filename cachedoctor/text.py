@@ -10,6 +10,9 @@ from decimal import MAX_PREC, Context, Decimal
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _CHUNK_BITS = 4096
+_COMMAND = re.compile(r"^\s*:(?=:)|##(?=\[)", re.MULTILINE)
+_NEAR = 0.5
+"""The share of letters in common from which one word may be meant by another."""
 _PINNED = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}\Z")
 
 
@@ -128,6 +131,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return max(known, key=alike)
 
 
+def meant(word: str, known: Iterable[str]) -> str:
+    """A hint for a word that is not known: the nearest, or all of them where none is near."""
+    from difflib import SequenceMatcher
+
+    words = list(known)
+    best = nearest(word, words)
+    if SequenceMatcher(None, word.lower(), best.lower()).ratio() >= _NEAR:
+        return f"did you mean {best}?"
+    return f"expected one of {', '.join(words)}"
+
+
 def printable(text: str) -> str:
     """Text from outside with everything escaped that could steer a terminal or reorder a line.
 
@@ -139,6 +153,11 @@ def printable(text: str) -> str:
         f"\\u{{{ord(letter):x}}}" if unicodedata.category(letter)[0] == "C" or letter in "\u2028\u2029" else letter
         for letter in text
     )
+
+
+def inert(text: str) -> str:
+    """Text in which the runner of GitHub Actions finds no command: no line starts with `::`, and none has `##[`."""
+    return _COMMAND.sub(r"\g<0> ", text)
 
 
 def unpinned(source: str) -> str:

@@ -6,11 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from cachedoctor import baseline
 from cachedoctor.analysis import Analysis
 from cachedoctor.check import Policy, check
 from cachedoctor.report import Style, report
-from cachedoctor.rules import Limits, Severity
+from cachedoctor.rules import Limits, Severity, registry
 from cachedoctor.sources import CacheDocument, load
 from tests.support import FIXTURES, document, layers, record
 
@@ -36,7 +38,10 @@ def test_one_source_is_judged_as_analyze_does() -> None:
     assert analysis.owner(check([diamonds(30)], Policy()).findings[0]) == TAGS[0].source
 
 
-def test_a_loop_of_all_together_is_news_and_one_of_a_source_is_not() -> None:
+@pytest.mark.parametrize("named", [1, 1_000])
+def test_a_loop_of_all_together_is_news_and_one_of_a_source_is_not(named: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few records a finding names."""
+    monkeypatch.setattr(registry, "MOST_RECORDS", named)
     assert told(check(TAGS, Policy()), "CD204") == [("CD204", "")]
     loops = load(str(FIXTURES / "exporter-state/export-loop.json"))
     assert told(check([*loops, TAGS[0]], Policy()), "CD204") == [("CD204", loops[0].source)]
@@ -52,6 +57,15 @@ def test_costs_of_all_together_are_news_where_they_are_worse() -> None:
     assert told(check(large, Policy(limits=limits)), "CD201") == [("CD201", "d"), ("CD201", "e")]
     assert told(check([*large, *small[:1]], Policy(limits=limits)), "CD201") == [("CD201", "d"), ("CD201", "e")]
     assert told(check([*large, *small], Policy(limits=limits)), "CD201")[2:] == [("CD201", "")]
+
+
+def test_sources_that_share_records_are_clean_together() -> None:
+    """Sharing is what several `--cache-from` are there for."""
+    policy = Policy(fail_on=Severity.NOTE)
+    same = [replace(diamonds(3), source=name) for name in ("a", "b")]
+    assert check(same, policy).findings == []
+    double = document([record("root"), record("a", [0]), record("a", [0])], source="c")
+    assert told(check([*same, double], policy), "CD301") == [("CD301", "c")]
 
 
 def test_findings_of_documents_belong_to_their_sources() -> None:

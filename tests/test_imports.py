@@ -21,7 +21,7 @@ MAY_KNOW = {
     "diagnosis": {"chains", "pprof", "text"},
     "baseline": {"analysis", "errors", "files", "rules", "text"},
     "check": {"analysis", "baseline", "chains", "rules", "sources"},
-    "settings": {"errors", "text"},
+    "settings": {"errors", "files", "text"},
     "repair": {"analysis", "cacheconfig", "chains", "errors", "files", "rules", "sources", "text"},
     "report": {"analysis", "chains", "diagnosis", "errors", "pprof", "repair", "rules", "sources", "text"},
     "cli": {

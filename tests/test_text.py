@@ -102,3 +102,22 @@ def test_a_source_without_its_digest() -> None:
     assert text.unpinned(f"docker://h:5000/app:x@sha256:{'a' * 64}") == "docker://h:5000/app:x"
     for plain in ("docker://h/app:x", "user@host.json", "@sha256:abc", ""):
         assert text.unpinned(plain) == plain
+
+
+def test_a_word_that_is_near_none_gets_all_of_them() -> None:
+    assert text.meant("max_second", ["max-calls", "max-seconds"]) == "did you mean max-seconds?"
+    assert text.meant("foo", ["format", "names"]) == "expected one of format, names"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("::error::x", ": :error::x"),
+        ("a\n \t::error::x", "a\n \t: :error::x"),
+        ("a ##[error]b", "a ## [error]b"),
+        ("###[error]", "### [error]"),
+        ("a::b #[c] ## d", "a::b #[c] ## d"),
+    ],
+)
+def test_inert_text_has_no_commands(given: str, expected: str) -> None:
+    assert text.inert(given) == expected

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import options
-from cachedoctor.cli.output import Output, fail, progress
+from cachedoctor.cli.output import Output, Place, fail, progress
 
 if TYPE_CHECKING:
     from cachedoctor.rules.versions import Version
@@ -60,7 +60,11 @@ def analyze(
     from cachedoctor.report import report
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    out.spare(sources)
+    reads = ((names, "file of names"), (ca_file, "file of certificates"))
+    out.spare(
+        *(Place(source, "cache") for source in sources),
+        *(Place(path, what) for path, what in reads if path),
+    )
     access = options.access(plain_http, ca_file, timeout)
     try:
         with progress(quiet) as told:
@@ -73,7 +77,7 @@ def analyze(
             )
             told("writing the report")
             text = report(format).render(result, out.style)
-        out.write(text)
+        out.write(text, commands=format == "github")
     except InputError as error:
         fail(str(error))
     if exit_code and result.verdict == "error":

@@ -5,23 +5,61 @@ from __future__ import annotations
 import math
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from cachedoctor.cli import options
-from cachedoctor.cli.output import Output, fail, progress, same_file, warn
+from cachedoctor.cli.output import (
+    Elsewhere,
+    Output,
+    Place,
+    append_summary,
+    elsewhere,
+    fail,
+    keep_apart,
+    one_file,
+    progress,
+    warn,
+)
 
 if TYPE_CHECKING:
     from cachedoctor.analysis import Analysis
+    from cachedoctor.baseline import Baseline
     from cachedoctor.rules.versions import Version
 
 SEVERITIES = ("error", "warning", "note")
+SETTINGS = "cachedoctor.settings"
+"""Under which key a context keeps the file of the settings that count."""
+
+
+class _Check(click.Command):
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Before anything can go wrong, see where it would be looked for: bad settings come before the options."""
+        github = any(
+            one in ("--format=github", "-fgithub") or (one in ("--format", "-f") and after == "github")
+            for one, after in pairwise([*args, ""])
+        )
+        elsewhere.set(Elsewhere(annotation=github, summary="--step-summary" in args))
+        return super().make_context(info_name, args, parent, **extra)
+
+
+class _Calls(click.IntRange):
+    """A number of calls, or `none`, which wins over a number in the settings."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        return None if value == "none" else super().convert(value, parameter, context)
 
 
 def _settings(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
     """Make what a file sets the defaults of all options: those that are given win."""
+    if context.resilient_parsing:
+        return path
     from cachedoctor import settings
     from cachedoctor.errors import InputError
 
@@ -39,6 +77,7 @@ def _settings(context: click.Context, parameter: click.Parameter, path: str | No
                 fail(f"{found.path}: {option.name.replace('_', '-')}: {error.message}")
             defaults[option.name] = text
     context.default_map = defaults
+    context.meta[SETTINGS] = found.path
     return path
 
 
@@ -60,7 +99,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
     return words
 
 
-@click.command()
+@click.command(cls=_Check)
 @options.sources
 @click.option(
     "--max-seconds",
@@ -73,9 +112,9 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 )
 @click.option(
     "--max-calls",
-    type=click.IntRange(min=1),
+    type=_Calls(min=1),
     metavar="N",
-    help="Fail where the loop check of BuildKit v0.9 to v0.24 makes more calls.",
+    help="Fail where the loop check of BuildKit v0.9 to v0.24 makes more calls; default: none.",
 )
 @click.option(
     "--max-bytes",
@@ -102,6 +141,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 @click.option("--ignore", metavar="RULES", callback=_rules, help="Do not ask these rules.")
 @click.option("--baseline", metavar="FILE", help="Let pass what is in this file and did not get worse.")
 @click.option("--write-baseline", metavar="FILE", help="Write down what is found. Without --baseline, this passes.")
+@click.option("--missing-ok/--no-missing-ok", help="Pass where a SOURCE is not there yet.")
 @click.option(
     "--config",
     metavar="FILE",
@@ -109,7 +149,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
     callback=_settings,
     help="Settings; default: .cachedoctor.toml, or [tool.cachedoctor] of pyproject.toml.",
 )
-@click.option("--step-summary", is_flag=True, help="Append the report as markdown to $GITHUB_STEP_SUMMARY.")
+@click.option("--step-summary/--no-step-summary", help="Append the report as markdown to $GITHUB_STEP_SUMMARY.")
 @options.format
 @options.output
 @options.tag
@@ -118,7 +158,9 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 @options.names
 @options.verbosity
 @options.color
+@click.pass_context
 def check(
+    context: click.Context,
     sources: tuple[str, ...],
     max_seconds: float,
     max_calls: int | None,
@@ -129,6 +171,7 @@ def check(
     ignore: tuple[str, ...],
     baseline: str | None,
     write_baseline: str | None,
+    missing_ok: bool,
     config: str | None,
     step_summary: bool,
     format: str,
@@ -146,8 +189,8 @@ def check(
     """Judge a cache against limits before the build, and tell by the exit code.
 
     Exit codes: 0 where nothing is found at the fail level, 1 where something is, 2 for bad usage or a SOURCE that
-    cannot be read. Each SOURCE is judged alone, and then the cache that all of them make together, as several
-    --cache-from do: two clean tags can loop together.
+    cannot be read, with the reason on standard error. Each SOURCE is judged alone, and then the cache that all of them
+    make together, as several --cache-from do: two clean tags can loop together.
 
     \b
     Examples:
@@ -155,7 +198,6 @@ def check(
       cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning
       cachedoctor check oci:cache:main --buildkit v0.21.1 --format junit -o cache.xml
     """
-    from cachedoctor.baseline import load
     from cachedoctor.check import Policy, accepted
     from cachedoctor.check import check as judge
     from cachedoctor.errors import InputError
@@ -164,9 +206,9 @@ def check(
     from cachedoctor.rules.selection import chosen
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    out.spare(sources)
-    if write_baseline and any(same_file(write_baseline, source) for source in sources):
-        fail(f"{write_baseline}: is the cache itself; write the baseline elsewhere")
+    elsewhere.set(Elsewhere(annotation=format == "github", summary=step_summary))
+    _keep_apart(context, out)
+    absent: list[InputError] = []
     try:
         rules = chosen(select, ignore)
     except ValueError as error:
@@ -177,45 +219,101 @@ def check(
             buildkit=buildkit,
             rules=rules,
             fail_on=Severity[fail_on.upper()],
-            baseline=load(baseline) if baseline else None,
+            baseline=_baseline(context, baseline, write_baseline),
         )
         with progress(quiet) as told:
             access = options.access(plain_http, ca_file, timeout)
-            documents = options.documents(sources, tag, platform, access, told)
-            result = judge(documents, policy, labels=options.labels(names), progress=told)
-            if write_baseline and not baseline:
+            documents = [
+                document
+                for source in sources
+                for document in options.documents(
+                    [source], _tag(context, source, tag), platform, access, told, absent if missing_ok else None
+                )
+            ]
+            missing = [error.source for error in absent]
+            result = judge(documents, policy, labels=options.labels(names), missing=missing, progress=told)
+            if write_baseline and not policy.baseline:
                 result = accepted(result, write_baseline)
             told("writing the report")
             text = report(format).render(result, out.style)
-        if write_baseline:
-            _save(write_baseline, result)
-        out.write(text)
     except InputError as error:
         fail(str(error))
+    for source, told_of in {error.source: error for error in absent}.items():
+        warn(f"{source}: no cache yet: {told_of.problem}")
+    if write_baseline:
+        _save(write_baseline, result)
+    out.write(text, commands=format == "github")
     if step_summary:
-        _summarize(result)
+        _summarize(context, result)
     sys.exit(1 if result.failing else 0)
 
 
+def _keep_apart(context: click.Context, out: Output) -> None:
+    """End where a file that is to be written is another that is read or written. Only the baseline may be replaced."""
+    given = context.params
+    reads = [Place(source, "cache") for source in given["sources"]] + [
+        Place(path, what)
+        for path, what in (
+            (given["names"], "file of names"),
+            (given["ca_file"], "file of certificates"),
+            (context.meta.get(SETTINGS), "file of settings"),
+            (given["baseline"], "baseline"),
+        )
+        if path
+    ]
+    writes = (
+        (out.path, "report"),
+        (given["write_baseline"], "baseline"),
+        (os.environ.get("GITHUB_STEP_SUMMARY") if given["step_summary"] else None, "step summary"),
+    )
+    keep_apart(reads, [Place(path, what) for path, what in writes if path])
+
+
+def _is_setting(context: click.Context, option: str) -> bool:
+    return context.get_parameter_source(option) is ParameterSource.DEFAULT_MAP
+
+
+def _tag(context: click.Context, source: str, tag: str | None) -> str | None:
+    """The tag to read of a source; one of the settings gives way to what the source itself names.
+
+    Raises `InputError` where the source is no reference.
+    """
+    if not (tag and source.startswith("docker://") and _is_setting(context, "tag")):
+        return tag
+    from cachedoctor.sources.registry.reference import parse
+
+    named = parse(source)
+    return None if named.tag or named.digest else tag
+
+
+def _baseline(context: click.Context, path: str | None, new: str | None) -> Baseline | None:
+    """The old baseline. Where one is written, that of the settings need not be there yet. Raises `InputError`."""
+    from cachedoctor.baseline import load
+
+    if not path or (new and _is_setting(context, "baseline") and not os.path.lexists(path)):
+        return None
+    return load(path)
+
+
 def _save(path: str, result: Analysis) -> None:
+    """Write a baseline, but never over the one that the check fails by: the next run would forgive everything."""
     from cachedoctor.baseline import save
 
+    assert result.check
+    if result.failing and result.check.baseline and one_file(path, result.check.baseline):
+        warn(f"{path}: stays as it is, since the check fails by it")
+        return
     try:
         save(path, result)
     except OSError as error:
         fail(f"{path}: cannot write the baseline: {error.strerror or error}")
 
 
-def _summarize(result: Analysis) -> None:
-    """Append to the file that a workflow shows on the page of its run."""
+def _summarize(context: click.Context, result: Analysis) -> None:
+    """Append the report; only where the option was given it is worth a word that nobody reads summaries here."""
     from cachedoctor.report import Style, report
 
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        append_summary(f"{report('markdown').render(result, Style())}\n")
+    elif not _is_setting(context, "step_summary"):
         warn("there is no step summary to append to: GITHUB_STEP_SUMMARY is not set")
-        return
-    try:
-        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{report('markdown').render(result, Style())}\n")
-    except OSError as error:
-        warn(f"{path}: cannot write the step summary: {error.strerror or error}")

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from cachedoctor.report import FORMATS
+
 if TYPE_CHECKING:
+    from cachedoctor.errors import InputError
     from cachedoctor.rules.versions import Version
     from cachedoctor.sources import Access, CacheDocument
 
-FORMATS = ("text", "json", "markdown", "github", "sarif", "junit", "gitlab")
 _UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -27,8 +29,10 @@ def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, 
 def _version(context: click.Context, parameter: click.Parameter, text: str | None) -> Version | None:
     from cachedoctor.rules.versions import Version
 
+    if text is None or text == "all":
+        return None
     try:
-        return None if text is None else Version.parse(text)
+        return Version.parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -45,7 +49,7 @@ format = click.option(
 )
 output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
 buildkit = click.option(
-    "--buildkit", metavar="VERSION", callback=_version, help="Judge for this version only: v0.21.1."
+    "--buildkit", metavar="VERSION", callback=_version, help="Judge for this version only: v0.21.1; default: all."
 )
 tag = click.option("--tag", help="Which tag of a layout or repository to read.")
 platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")
@@ -88,14 +92,14 @@ def access(plain_http: bool | None, ca_file: str | None, timeout: float) -> Acce
     """What the options of `registry` say."""
     from cachedoctor.sources import Access
 
-    return Access(plain_http, ca_file, timeout)
+    return Access(plain_http, ca_file or None, timeout)
 
 
 def size(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     """A number of bytes, with a unit or without: `1048576`, `1MiB`, `1 MB`."""
     if text is None:
         return None
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([kmg]i?)b?)?", text, re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(?:([kmg]i?)b?)?", text, re.IGNORECASE)
     if match is None:
         raise click.BadParameter(f"{text!r} is no size such as 1048576, 1MiB or 500kB")
     number = int(float(match[1]) * _UNITS[(match[2] or "").lower()])
@@ -110,21 +114,35 @@ def stdin() -> BinaryIO:
 
 
 def documents(
-    sources: Sequence[str], tag: str | None, platform: str | None, access: Access, told: Callable[[str], None]
+    sources: Sequence[str],
+    tag: str | None,
+    platform: str | None,
+    access: Access,
+    told: Callable[[str], None],
+    absent: list[InputError] | None = None,
 ) -> list[CacheDocument]:
-    """What the sources hold, in their order. Raises `InputError`."""
+    """What the sources hold, in their order; what is not there goes into `absent` where that is a list.
+
+    Raises `InputError`.
+    """
+    from cachedoctor.errors import InputError
     from cachedoctor.sources import load
 
     found = []
     for source in sources:
         told(f"reading {source}")
-        found += load(source, tag=tag, platform=platform, stdin=stdin(), access=access)
+        try:
+            found += load(source, tag=tag or None, platform=platform or None, stdin=stdin(), access=access)
+        except InputError as error:
+            if absent is None or not error.missing:
+                raise
+            absent.append(error)
     return found
 
 
 def labels(path: str | None) -> Mapping[str, str]:
-    """What records are called, by digest."""
-    if path is None:
+    """What records are called, by digest. Raises `InputError`."""
+    if not path:
         return {}
     from cachedoctor.sources.names import load_names
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cachedoctor.cli import options
-from cachedoctor.cli.output import Output, fail, progress, warn
+from cachedoctor.cli.output import Output, Place, fail, progress, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "markdown", "folded", "svg")
 USUAL_ROWS = 20
 """Functions that people are shown unless they ask for another number or for every detail."""
-_TIME = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?")
+_TIME = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s?)?")
 
 
 def _seconds(context: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
@@ -102,8 +102,8 @@ def profile(
     from cachedoctor.report.profiled import report
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    out.spare([source], "profile")
-    out.spare(caches)
+    reads = (*((cache, "cache") for cache in caches), *([(ca_file, "file of certificates")] if ca_file else []))
+    out.spare(Place(source, "profile"), *(Place(path, what) for path, what in reads))
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
     try:
         with progress(quiet) as told:

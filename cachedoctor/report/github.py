@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from cachedoctor.analysis import Analysis
 from cachedoctor.report import text, words
 from cachedoctor.report.interface import Style
 from cachedoctor.report.places import sentence
 from cachedoctor.rules import Finding, Severity
-from cachedoctor.text import plural, printable
+from cachedoctor.text import inert, plural, printable
 
 MOST = 10
 """Annotations of one kind that GitHub shows of a step."""
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
-
-# A line that starts with two colons, and "##[" anywhere in it, are commands to the runner.
-_COMMAND = re.compile(r"^\s*:(?=:)|##(?=\[)", re.MULTILINE)
 
 
 class Report:
@@ -28,12 +23,12 @@ class Report:
         for severity, command in _COMMANDS.items():
             found = [finding for finding in analysis.findings if _shown_as(finding) is severity]
             shown = found if len(found) <= MOST else found[: MOST - 1]
-            lines += [_annotation(command, _title(finding, analysis), sentence(finding)) for finding in shown]
+            lines += [annotation(command, _title(finding, analysis), sentence(finding)) for finding in shown]
             if len(found) > len(shown):
                 rest = plural(len(found) - len(shown), "more finding")
-                lines.append(_annotation(command, "cachedoctor", f"{rest}: see the log of this step."))
+                lines.append(annotation(command, "cachedoctor", f"{rest}: see the log of this step."))
         plain = Style(width=style.width, verbosity=style.verbosity)
-        return "".join(f"{line}\n" for line in lines) + _inert(text.Report().render(analysis, plain))
+        return "".join(f"{line}\n" for line in lines) + inert(text.Report().render(analysis, plain))
 
 
 def _shown_as(finding: Finding) -> Severity:
@@ -47,12 +42,8 @@ def _title(finding: Finding, analysis: Analysis) -> str:
     return f"{finding.rule} {finding.name}{place}{' (known)' if finding.known else ''}"
 
 
-def _annotation(command: str, title: str, message: str) -> str:
+def annotation(command: str, title: str, message: str) -> str:
     """A command as the runner reads it: `toolkit/packages/core`, `escapeData` and `escapeProperty`."""
-    data, name = (_inert(printable(text)).replace("%", "%25") for text in (message, title))
+    data, name = (inert(printable(text)).replace("%", "%25") for text in (message, title))
     name = name.replace(":", "%3A").replace(",", "%2C")
     return f"::{command} title={name}::{data}"
-
-
-def _inert(text: str) -> str:
-    return _COMMAND.sub(r"\g<0> ", text)

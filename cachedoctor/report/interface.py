@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from cachedoctor.analysis import Analysis
+if TYPE_CHECKING:
+    from cachedoctor.analysis import Analysis
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
         },
         "failed": analysis.failed(),
         "judged": [judged(source) for source in (*sources, *([""] if len(sources) > 1 else []))],
+        "missing": [clean(source) for source in check.missing],
         "baseline": {"file": clean(check.baseline), "known": sum(finding.known for finding in analysis.findings)}
         if check.baseline
         else None,
@@ -105,8 +106,11 @@ def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
 
 
 def escaped(text: str) -> str:
-    """A JSON document with everything escaped that could steer a terminal."""
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    """A JSON document with everything escaped that could steer a terminal, or the runner of GitHub Actions.
+
+    That takes `##[` for a command; in a JSON document it can only be in a string.
+    """
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).replace("##[", "#\\u0023[")
 
 
 def clean(text: str) -> str:

@@ -22,6 +22,8 @@ class Report:
         lines = [f"**cachedoctor: {analysis.verdict}.** {escape(words.headline(analysis))}", ""]
         if analysis.check:
             lines = [f"**{escape(words.judgement(analysis, analysis.check))}**", "", *lines]
+        if absent := words.absent(analysis):
+            lines += [escape(absent), ""]
         for finding in analysis.findings:
             lines += [
                 f"### {finding.severity} {finding.rule} {finding.name}{_place(finding, analysis)}",
@@ -31,7 +33,7 @@ class Report:
                 *(f"{number}. {escape(step)}" for number, step in enumerate(finding.help, 1)),
                 "",
             ]
-        if style.verbosity >= 0:
+        if style.verbosity >= 0 and analysis.documents:
             for title, data in (
                 ("Judged", tables.judged(analysis)),
                 ("Limits", tables.limits(analysis)),

@@ -27,8 +27,12 @@ def path_of(source: str) -> str | None:
 
 
 def path_or_name(source: str) -> str:
-    """The path of a source, or one that is made up of the name of what is no file: `host/app-cache:main`."""
-    return path_of(source) or printable(source).split("://", 1)[-1].lstrip("./") or "cache"
+    """The path of a source, or one that is made up of the name of what is no file below the current folder.
+
+    `host/app-cache:main` is such a name; the current folder itself is none.
+    """
+    path = path_of(source)
+    return path if path and path != os.curdir else printable(source).split("://", 1)[-1].lstrip("./") or "cache"
 
 
 def uri(path: str) -> str:

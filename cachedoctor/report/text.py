@@ -30,6 +30,10 @@ class Report:
             color = _VERDICT["error" if analysis.failing else "ok"]
             console.print(Text(words.judgement(analysis, analysis.check), style=color))
         console.print(Text(words.headline(analysis), style=_VERDICT[analysis.verdict]))
+        if absent := words.absent(analysis):
+            console.print(Text(absent))
+        if not analysis.documents:
+            return drawn(console)
         self._findings(console, analysis, style)
         if style.verbosity >= 0:
             self._loops(console, analysis, style)

@@ -16,6 +16,8 @@ KNOWN = "known: not worse than in the baseline"
 def headline(analysis: Analysis) -> str:
     """The verdict in one sentence: whether the cache is used at all, and what the next export costs."""
     refused = [finding for finding in analysis.findings if refuses(finding)]
+    if not analysis.documents:
+        return "There is no cache yet."
     if not analysis.survey.order:
         return "This cache is empty: it has no record that a build could use."
     if refused:
@@ -41,6 +43,12 @@ def judgement(analysis: Analysis, check: Check) -> str:
         return f"Check passed: {level.replace('no ', f'no {new}')}{rest}."
     told = dict.fromkeys(f"{finding.rule} {finding.name}{_place(analysis, finding)}" for finding in failing)
     return f"Check failed: {', '.join(told)}{rest}."
+
+
+def absent(analysis: Analysis) -> str:
+    """Which sources are not there yet; empty where all are."""
+    missing = analysis.check.missing if analysis.check else ()
+    return f"Not there yet: {', '.join(map(printable, missing))}." if missing else ""
 
 
 def _place(analysis: Analysis, finding: Finding) -> str:

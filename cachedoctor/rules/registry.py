@@ -150,6 +150,8 @@ RULES: tuple[Rule, ...] = (
 
 OF_DOCUMENTS = frozenset({"CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD303", "CD304"})
 """Rules that look at one document after the other; the others look at the graph that all of them make."""
+OF_SOURCES = OF_DOCUMENTS | {"CD301"}
+"""Rules that all sources together never break where each keeps them: sharing records is what several are there for."""
 
 
 def findings(context: Context) -> list[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from cachedoctor.rules.interface import Measure
 from cachedoctor.rules.registry import RULES
-from cachedoctor.text import nearest
+from cachedoctor.text import meant
 
 TOLERANCE = 5
 """Per cent by which an estimated number may grow before that counts."""
@@ -31,7 +31,7 @@ def _named(words: Iterable[str]) -> set[str]:
         ids = {rule.id for rule in RULES if word and (rule.id.startswith(word.upper()) or rule.name == word.lower())}
         if not ids:
             known = [text for rule in RULES for text in (rule.id, rule.name)]
-            raise ValueError(f"{word!r} names no rule; did you mean {nearest(word, known)}?")
+            raise ValueError(f"{word!r} names no rule; {meant(word, known)}")
         found |= ids
     return found
 

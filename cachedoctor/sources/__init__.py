@@ -30,7 +30,8 @@ def load(
     for `stdin` (by default the process's own). What a file is, is found from its content. `platform` (`linux/arm64`)
     and `tag` choose among several. `access` says how a registry is reached.
 
-    Raises `InputError` for anything that cannot be read, in bounded time and memory.
+    Raises `InputError` for anything that cannot be read, in bounded time and memory; it is `missing` where there is
+    nothing under that name.
     """
     if source == "-":
         stream = stdin or sys.stdin.buffer
@@ -52,7 +53,8 @@ def load(
             return stream_documents(file, source, BesideStore(path, source), tag, platform, can_seek=True)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(source, "", f"cannot read it: {reason}") from error
+        missing = isinstance(error, FileNotFoundError)
+        raise InputError(source, "", f"cannot read it: {reason}", missing=missing) from error
 
 
 def _folder_and_tag(text: str) -> tuple[str, str | None]:

@@ -77,7 +77,7 @@ def tagged(found: Sequence[Descriptor], tag: str | None, source: str) -> list[De
     if tag is not None:
         chosen = [one for one in found if tag in one.names]
         if not chosen:
-            raise InputError(source, "index.json", f"no tag {tag!r} in it; there is {tags or 'none'}")
+            raise InputError(source, "index.json", f"no tag {tag!r} in it; there is {tags or 'none'}", missing=True)
         return chosen
     if len(named) <= 1 or len({one.digest for one in found}) == 1:
         return list(found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +14,11 @@ from typing import Any
 
 import pytest
 
+from cachedoctor.report import FORMATS
+from tests.registries import push
+from tests.servers import Server
+from tests.sources.layouts import IMAGE_MANIFEST
+from tests.sources.tiny_registry import TinyRegistry
 from tests.support import FIXTURES, document, record, run
 
 MANIFESTS = FIXTURES / "manifests"
@@ -208,6 +215,13 @@ def test_a_named_file_of_settings_wins(folder: Path) -> None:
     ("own", "told"),
     [
         ("max_second = 5", "max_second: no such setting; did you mean max-seconds?"),
+        ("xyz = 5", "xyz: no such setting; expected one of baseline, buildkit, fail-on"),
+        ("plain-http = true", "plain-http: no setting, since a branch could redirect credentials; give --plain-http"),
+        ("ca-file = 'x'", "ca-file: no setting, since a branch could redirect credentials; give --ca-file"),
+        ('names = "a\\u0000b"', "names: expected a file name, without a NUL"),
+        ('tag = "a\\u0000b"', "tag: expected a tag, without a NUL"),
+        ('select = ["a\\u0000b"]', "without a NUL"),
+        ("missing-ok = 1", "missing-ok: expected true or false"),
         ("max-seconds = '5'", "max-seconds: expected a number"),
         ("max-calls = true", "max-calls: expected a whole number"),
         ("max-calls = 0", "max-calls: 0 is not in the range"),
@@ -298,9 +312,18 @@ def test_a_new_baseline_is_not_what_an_old_one_is_judged_by(folder: Path) -> Non
     diamonds(folder / "cache.json", 30)
     run("check", "cache.json", "--write-baseline", "base.json", cwd=folder)
     diamonds(folder / "cache.json", 31)
+    old = (folder / "base.json").read_bytes()
     both = ("--baseline", "base.json", "--write-baseline", "base.json")
-    assert run("check", "cache.json", *both, cwd=folder).returncode == 1
+    for _ in range(2):
+        got = run("check", "cache.json", *both, cwd=folder)
+        assert got.returncode == 1
+        assert got.stderr.decode() == "cachedoctor: base.json: stays as it is, since the check fails by it\n"
+    assert (folder / "base.json").read_bytes() == old
+    assert run("check", "cache.json", *both[:3], "new.json", cwd=folder).returncode == 1
+    assert str(3 * 2**31 - 2) in (folder / "new.json").read_text()
+    diamonds(folder / "cache.json", 29)
     assert run("check", "cache.json", *both, cwd=folder).returncode == 0
+    assert str(3 * 2**29 - 2) in (folder / "base.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -318,7 +341,13 @@ def test_a_new_baseline_is_not_what_an_old_one_is_judged_by(folder: Path) -> Non
             b'"unit": "calls", "value": 7, "exact": true}]}',
             "findings[0]: expected source",
         ),
+        (
+            b'{"cachedoctor_baseline": 1, "findings": [{"source": "", "rule": "CD201", "severity": "error", '
+            b'"unit": "calls", "value": "' + b"9" * 1_000_001 + b'", "exact": true}]}',
+            "findings[0]: expected source",
+        ),
     ],
+    ids=range(9),
 )
 def test_a_baseline_that_is_none(content: bytes, told: str, folder: Path) -> None:
     (folder / "base.json").write_bytes(content)
@@ -347,3 +376,234 @@ def test_without_a_step_summary_there_is_a_warning(folder: Path) -> None:
     unwritable = run("check", SERVICE, "--step-summary", cwd=folder, env={"GITHUB_STEP_SUMMARY": str(folder)})
     assert unwritable.returncode == 0
     assert "cannot write the step summary" in unwritable.stderr.decode()
+    settings(folder, "step-summary = true")
+    quiet = run("check", SERVICE, cwd=folder, env={"GITHUB_STEP_SUMMARY": ""})
+    assert (quiet.returncode, quiet.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--config"])
+def test_nobody_waits_for_a_pipe(option: str, folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    told = one_line(run("check", SERVICE, option, "pipe", cwd=folder))
+    assert told.endswith(": it is neither a regular file nor a folder\n")
+
+
+# Files that are read and written
+
+
+def test_no_file_is_written_over_another(folder: Path) -> None:
+    for name, source in (("cache", SERVICE), ("names", FIXTURES / "debug/cache-all.json")):
+        (folder / name).write_bytes(source.read_bytes())
+    (folder / "base").write_text('{"cachedoctor_baseline": 1, "findings": []}')
+    (folder / "certificates").write_text("x")
+    (folder / ".cachedoctor.toml").write_text("max-seconds = 5\n")
+    (folder / "link").symlink_to("base")
+    reads = ("--names", "names", "--ca-file", "certificates", "--baseline", "base")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    for writes, told in (
+        (["-o", "cache"], "cache: is the cache itself; write the report elsewhere"),
+        (["-o", "names"], "names: is the file of names itself; write the report elsewhere"),
+        (["-o", "certificates"], "certificates: is the file of certificates itself"),
+        (["-o", ".cachedoctor.toml"], ".cachedoctor.toml: is the file of settings itself"),
+        (["-o", "base"], "base: is the baseline itself; write the report elsewhere"),
+        (["-o", "link"], "link: is the baseline itself; write the report elsewhere"),
+        (["--write-baseline", "cache"], "cache: is the cache itself; write the baseline elsewhere"),
+        (["--write-baseline", ".cachedoctor.toml"], "is the file of settings itself; write the baseline elsewhere"),
+        (["-o", "new", "--write-baseline", "new"], "new: is the report itself; write the baseline elsewhere"),
+        (["-o", "new", "--step-summary"], "new: is the report itself; write the step summary elsewhere"),
+        (["--write-baseline", "./new", "--step-summary"], "new: is the baseline itself; write the step summary"),
+    ):
+        got = run("check", "cache", *reads, *writes, cwd=folder, env={"GITHUB_STEP_SUMMARY": "new"})
+        assert told in one_line(got)
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before, writes
+    got = run("check", "cache", "--step-summary", cwd=folder, env={"GITHUB_STEP_SUMMARY": "cache"})
+    assert "cache: is the cache itself; write the step summary elsewhere" in one_line(got)
+    for name, what in (("cache", "cache"), ("names", "file of names"), ("certificates", "file of certificates")):
+        assert f"is the {what} itself" in one_line(run("analyze", "cache", *reads[:4], "-o", name, cwd=folder))
+    with (folder / "cache").open("rb") as stdin:
+        command = [sys.executable, "-m", "cachedoctor", "check", "-", "-o", "cache"]
+        piped = subprocess.run(command, stdin=stdin, capture_output=True, cwd=folder, check=False)
+    assert "cache: is the cache itself" in one_line(piped)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_layout_is_not_written_into(folder: Path) -> None:
+    cache = Path(shutil.copytree(IMAGE_MANIFEST, folder / "cache"))
+    blob = next(path for path in cache.rglob("*") if path.parent.name == "sha256")
+    before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
+    for source in ("cache", "oci:cache", "oci:cache:latest"):
+        for name in ("cache/index.json", "cache/oci-layout", blob):
+            assert "is the cache itself" in one_line(run("check", source, "-o", name, cwd=folder))
+    assert {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()} == before
+    assert run("check", "cache", "-o", "cache/report.txt", cwd=folder).returncode in (0, 1)
+
+
+def test_what_cannot_be_replaced_may_be_given_twice(folder: Path) -> None:
+    got = run("check", SERVICE, "-o", "/dev/null", "--write-baseline", "/dev/null", cwd=folder)
+    assert (got.returncode, got.stderr) == (0, b"")
+
+
+# Flags win over settings
+
+
+@pytest.mark.parametrize(
+    ("own", "flags", "limit", "expected"),
+    [
+        ('buildkit = "v0.21.1"', ["--buildkit", "all"], "buildkit", None),
+        ('buildkit = "all"', [], "buildkit", None),
+        ("max-calls = 9", ["--max-calls", "none"], "max_calls", None),
+        ("max-calls = 9", ["--max-calls", "10"], "max_calls", "10"),
+    ],
+)
+def test_a_setting_can_be_taken_back(own: str, flags: list[str], limit: str, expected: Any, folder: Path) -> None:
+    settings(folder, own)
+    assert parsed(run("check", SERVICE, "-f", "json", *flags, cwd=folder))["limits"][limit] == expected
+
+
+def test_files_of_settings_can_be_taken_back(folder: Path) -> None:
+    settings(folder, 'baseline = "none"\nnames = "none"\nstep-summary = true\ntag = "x"\nmissing-ok = true\n')
+    summary = folder / "summary.md"
+    flags = ("--baseline", "", "--names", "", "--no-step-summary", "--tag", "", "--no-missing-ok")
+    got = run("check", SERVICE, *flags, cwd=folder, env={"GITHUB_STEP_SUMMARY": str(summary)})
+    assert (got.returncode, got.stderr) == (0, b"")
+    assert not summary.exists()
+    assert run("check", "none.json", *flags, cwd=folder).returncode == 2
+
+
+def test_the_baseline_of_the_settings_can_be_made(folder: Path) -> None:
+    settings(folder, 'baseline = "base.json"')
+    assert "cannot read the baseline" in one_line(run("check", DIAMONDS, cwd=folder))
+    assert run("check", DIAMONDS, "--write-baseline", "base.json", cwd=folder).returncode == 0
+    assert run("check", DIAMONDS, cwd=folder).returncode == 0
+    both = ("--baseline", "none.json", "--write-baseline", "none.json")
+    assert "cannot read the baseline" in one_line(run("check", DIAMONDS, *both, cwd=folder))
+
+
+def test_a_tag_in_the_source_wins_over_one_in_the_settings(folder: Path) -> None:
+    with Server(TinyRegistry()) as server:
+        push(server.address, IMAGE_MANIFEST, "app", "cache")
+        source = f"docker://{server.address}/app"
+        settings(folder, 'tag = "other"')
+        assert "no tag 'other'" in one_line(run("check", source, cwd=folder))
+        assert run("check", f"{source}:cache", cwd=folder).returncode != 2
+        assert run("check", source, "--tag", "cache", cwd=folder).returncode != 2
+        assert "leave one out" in one_line(run("check", f"{source}:cache", "--tag", "other", cwd=folder))
+        assert "names no repository" in one_line(run("check", f"docker://{server.address}/A", cwd=folder))
+
+
+# Caches that are not there yet
+
+
+@pytest.mark.parametrize("source", ["none.json", "oci:none", "oci:none:main", "oci:cache:none", "none/none"])
+def test_no_cache_yet(source: str, folder: Path) -> None:
+    shutil.copytree(IMAGE_MANIFEST, folder / "cache")
+    assert source in one_line(run("check", source, cwd=folder))
+    got = run("check", source, source, "--missing-ok", cwd=folder)
+    assert got.returncode == 0
+    assert got.stdout.decode().splitlines() == [
+        "Check passed: no errors.",
+        "There is no cache yet.",
+        f"Not there yet: {source}.",
+    ]
+    assert got.stderr.decode().startswith(f"cachedoctor: {source}: no cache yet: ")
+    assert got.stderr.count(b"\n") == 1
+    settings(folder, "missing-ok = true")
+    assert run("check", source, cwd=folder).returncode == 0
+
+
+def test_one_that_is_missing_says_nothing_of_the_others(folder: Path) -> None:
+    got = run("check", "none.json", DIAMONDS, "--missing-ok", "-f", "json", cwd=folder)
+    assert got.returncode == 1
+    assert parsed(got)["missing"] == ["none.json"]
+    assert [one["source"] for one in parsed(got)["judged"]] == [str(DIAMONDS)]
+    summary = folder / "summary.md"
+    env = {"GITHUB_STEP_SUMMARY": str(summary)}
+    run("check", "none.json", "--missing-ok", "--step-summary", cwd=folder, env=env)
+    assert "There is no cache yet." in summary.read_text()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_tells_that_there_is_nothing(format: str, folder: Path) -> None:
+    got = run("check", "none.json", "--missing-ok", "-f", format, "-o", "report", cwd=folder)
+    assert got.returncode == 0
+    assert (folder / "report").stat().st_size > 1
+
+
+def test_what_cannot_be_read_is_not_missing(folder: Path) -> None:
+    (folder / "bad.json").write_text("{")
+    (folder / "folder").mkdir()
+    for source in ("bad.json", "folder", "bad.json/x", ""):
+        one_line(run("check", source, "--missing-ok", cwd=folder))
+    assert "none" in one_line(run("check", SERVICE, "--missing-ok", "--names", "none", cwd=folder))
+
+
+# Why nothing was judged
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["none\n%.json"], "none\\u{a}%25.json: cannot read it: No such file or directory"),
+        ([str(SERVICE), "--baseline", "none"], "none: cannot read the baseline: No such file or directory"),
+        ([str(SERVICE), "--max-calls", "0"], "Invalid value for '--max-calls': 0 is not in the range x>=1."),
+        ([str(SERVICE), "-o", "no/report"], "no/report: cannot write the report: No such file or directory"),
+        ([str(SERVICE), "--config", "bad"], "bad: x: no such setting; expected one of"),
+        ([], "Missing argument 'SOURCE...'."),
+    ],
+)
+@pytest.mark.parametrize("format", [["--format", "github"], ["--format=github"], ["-f", "github"]])
+def test_the_reason_stands_where_people_look(
+    arguments: list[str], reason: str, format: list[str], folder: Path
+) -> None:
+    (folder / "bad").write_text("x = 1")
+    summary = folder / "summary.md"
+    env = {"GITHUB_STEP_SUMMARY": str(summary)}
+    got = run("check", *arguments, *format, "--step-summary", cwd=folder, env=env)
+    assert got.returncode == 2
+    assert got.stdout.decode().startswith(f"::error title=cachedoctor::{reason}")
+    assert got.stdout.count(b"\n") == 1
+    assert summary.read_text().startswith("**cachedoctor could not judge:** ")
+    assert run("check", *arguments, "--step-summary", cwd=folder, env=env).stdout == b""
+
+
+def test_settings_say_where_people_look(folder: Path) -> None:
+    settings(folder, 'format = "github"\nstep-summary = true')
+    summary = folder / "summary.md"
+    got = run("check", "none.json", cwd=folder, env={"GITHUB_STEP_SUMMARY": str(summary)})
+    assert got.stdout.startswith(b"::error title=cachedoctor::none.json: ")
+    assert "none" in summary.read_text()
+
+
+# Foreign text and the runner of GitHub Actions
+
+
+def test_no_foreign_text_is_a_workflow_command(folder: Path) -> None:
+    github = {"GITHUB_ACTIONS": "true"}
+    name = "##[set-output name=verdict;]passed"
+    for arguments in ([name], [SERVICE, f"--{name}"], [SERVICE, "--fail-on", name]):
+        got = run("check", *arguments, cwd=folder, env=github)
+        assert got.returncode == 2
+        assert b"##[" not in got.stderr
+        assert b"## [set-output" in got.stderr
+    (folder / "::error::x.json").write_bytes(SERVICE.read_bytes())
+    (folder / name).write_bytes(SERVICE.read_bytes())
+    for command in ("check", "analyze"):
+        for format in FORMATS:
+            env = {**github, "COLUMNS": "40"}
+            text = run(command, "::error::x.json", name, "-f", format, cwd=folder, env=env).stdout.decode()
+            lines = [line for line in text.splitlines() if line.lstrip().startswith("::")]
+            assert [line for line in lines if format != "github" or " title=CD" not in line] == []
+            assert "##[" not in text
+    plain = run("check", name, "::error::x.json", cwd=folder).stdout.decode()
+    assert name in plain
+
+
+def test_broken_settings_do_not_speak_while_completing(folder: Path) -> None:
+    settings(folder, "nonsense = 1")
+    env = {"_CACHEDOCTOR_COMPLETE": "bash_complete", "COMP_WORDS": "cachedoctor check --fail", "COMP_CWORD": "2"}
+    got = run(cwd=folder, env=env)
+    assert (got.stdout, got.stderr) == (b"plain,--fail-on\n", b"")
+
+
+def test_digits_of_other_scripts_are_no_size(folder: Path) -> None:
+    assert "is no size" in run("check", SERVICE, "--max-bytes", "١", cwd=folder).stderr.decode()

@@ -1,0 +1,108 @@
+"""What every command does when it is stopped, or goes wrong itself: never exit code 1."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import FIXTURES, run
+
+SERVICE = str(FIXTURES / "manifests/service.json")
+
+
+def broken(statement: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command where reading a cache runs this statement."""
+    code = f"""
+import sys
+import cachedoctor.sources
+from cachedoctor.cli.main import main
+def load(*arguments, **options):
+    {statement}
+cachedoctor.sources.load = load
+main()
+"""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, check=False, timeout=60, env={"PATH": "", **env}
+    )
+
+
+@pytest.mark.parametrize("command", ["check", "analyze"])
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("raise ValueError('a\\n\\x1b[2J' + 'x' * 10_000)", f"ValueError: a\\u{{a}}\\u{{1b}}[2J{'x' * 294}; please"),
+        ("raise RecursionError", "RecursionError: ; please"),
+        ("raise EOFError('end')", "EOFError: end; please"),
+        ("raise BrokenPipeError(32, 'Broken pipe')", "BrokenPipeError: [Errno 32] Broken pipe; please"),
+        ("raise OSError(28, 'No space left')", "OSError: [Errno 28] No space left; please"),
+    ],
+)
+def test_an_error_of_its_own_is_one_line(command: str, statement: str, told: str) -> None:
+    got = broken(statement, command, SERVICE)
+    assert got.returncode == 2
+    assert got.stdout == b""
+    assert got.stderr.decode() == f"cachedoctor: internal error: {told} report it with the input\n"
+
+
+def test_developers_see_where_it_happened() -> None:
+    got = broken("raise EOFError('end')", "check", SERVICE, CACHEDOCTOR_TRACEBACK="1")
+    assert got.returncode == 2
+    lines = got.stderr.decode().splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-2:] == [
+        "EOFError: end",
+        "cachedoctor: internal error: EOFError: end; please report it with the input",
+    ]
+    assert "CACHEDOCTOR_TRACEBACK=1" in (Path(__file__).parent.parent.parent / "CONTRIBUTING.md").read_text()
+
+
+def test_an_error_of_its_own_is_an_annotation_too() -> None:
+    got = broken("raise RecursionError('deep')", "check", SERVICE, "--format", "github")
+    assert got.stdout.startswith(b"::error title=cachedoctor::internal error: RecursionError: deep; please")
+
+
+def test_memory() -> None:
+    got = broken("raise MemoryError", "check", SERVICE)
+    assert got.returncode == 2
+    assert got.stderr == b"cachedoctor: there is not enough memory for this input\n"
+
+
+@pytest.mark.parametrize("command", ["check", "analyze"])
+def test_an_interrupted_command_says_nothing_of_the_cache(command: str) -> None:
+    got = broken("raise KeyboardInterrupt", command, SERVICE)
+    assert (got.returncode, got.stdout) == (130, b"")
+    assert b"Traceback" not in got.stderr
+
+
+def test_a_real_signal() -> None:
+    got = broken("import os, signal; os.kill(os.getpid(), signal.SIGINT)", "check", SERVICE)
+    assert got.returncode == 130
+
+
+def test_help_version_and_usage() -> None:
+    for arguments in (["--help"], ["--version"], ["check", "--help"]):
+        got = run(*arguments)
+        assert (got.returncode, got.stderr) == (0, b"")
+        assert got.stdout
+    wrong = run("check", "--nonsense")
+    assert wrong.returncode == 2
+    lines = wrong.stderr.decode().splitlines()
+    assert lines[0] == "Usage: cachedoctor check [OPTIONS] SOURCE..."
+    assert lines[3].startswith("Error: No such option")
+    assert "--nonsense" in lines[3]
+    for arguments in ([], ["nonsense"], ["check"], ["analyze"]):
+        got = run(*arguments)
+        assert (got.returncode, got.stdout) == (2, b"")
+        assert b"internal error" not in got.stderr
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+@pytest.mark.parametrize(("source", "code"), [("service.json", 0), ("diamond-28.json", 1), ("none.json", 2)])
+def test_closed_streams_change_no_exit_code(closed: str, source: str, code: int) -> None:
+    command = f"exec {sys.executable} -m cachedoctor check {FIXTURES}/manifests/{source} --format github {closed}>&-"
+    got = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert got.returncode == code
+    assert b"internal error" not in got.stdout + got.stderr
