@@ -39,13 +39,13 @@ class RegistryDestination:
     def write(self, config: CacheConfig, data: bytes, check: Check) -> None:
         """See `Destination.write`: the manifest is put by its digest, read back, and then tagged."""
         registry = Registry(self.reference, self.target, self.access, DEADLINE + len(config.blobs))
-        with registry.session:
+        with registry.session.opened():
             self._write(registry, config, data, check)
 
     def _write(self, registry: Registry, config: CacheConfig, data: bytes, check: Check) -> None:
         tag = self.reference.names
-        if not self.force and registry.has_manifest(tag):
-            raise registry.fail(f"there is a tag {tag!r} already; --force moves it")
+        if not self.force and registry.fetch(tag) is not None:
+            raise registry.problem(f"there is a tag {tag!r} already; --force moves it")
         layers = self._layers(registry, config)
         made = manifest_of(self.documents[0].kind, layers, data)
         manifest = orjson.dumps(made)
@@ -64,7 +64,9 @@ class RegistryDestination:
         if response.status_code != 200:
             raise registry.unexpected(response, f"reading {name} back")
         if response.content != manifest:
-            raise registry.fail(f"{name} is not what was written: somebody else wrote it, or the registry changed it")
+            raise registry.problem(
+                f"{name} is not what was written: somebody else wrote it, or the registry changed it"
+            )
 
     def _layers(self, registry: Registry, config: CacheConfig) -> list[Any]:
         """The descriptor of each layer, all of which are in the target then. Raises `InputError`."""
@@ -78,7 +80,7 @@ class RegistryDestination:
             made[blob] = known.get(blob) or _descriptor(registry, blob, fields or {}, size)
             listed = made[blob].get("size")
             if size >= 0 and isinstance(listed, int) and listed != size:
-                raise registry.fail(f"layer {blob} has {size:,} bytes there, expected {listed:,}")
+                raise registry.problem(f"layer {blob} has {size:,} bytes there, expected {listed:,}")
         return list(made.values())
 
     def _have(self, registry: Registry, blob: str) -> int:
@@ -99,7 +101,7 @@ class RegistryDestination:
                 if registry.mount(blob, origin.repository) and (size := registry.blob_size(blob)) is not None:
                     return size
                 elsewhere = f"; the registry does not mount it from {origin.repository}, and layers are not copied"
-        raise registry.fail(f"layer {blob} is not in {self.reference.repository}{elsewhere or _NOT_UPLOADED}")
+        raise registry.problem(f"layer {blob} is not in {self.reference.repository}{elsewhere or _NOT_UPLOADED}")
 
 
 _NOT_UPLOADED = "; layers are not uploaded, only config and manifest: name the repository that has them"
@@ -110,7 +112,7 @@ def _descriptor(registry: Registry, blob: str, fields: dict[str, Any], size: int
     annotations = fields.get("annotations")
     media_type = annotations.get("mediaType") if isinstance(annotations, dict) else None
     if size < 0:
-        raise registry.fail(f"the registry does not tell the size of layer {blob}, nor does the source")
+        raise registry.problem(f"the registry does not tell the size of layer {blob}, nor does the source")
     return {"mediaType": media_type if isinstance(media_type, str) else USUAL_LAYER, "digest": blob, "size": size}
 
 

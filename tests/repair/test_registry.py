@@ -114,8 +114,7 @@ def test_a_registry_that_does_not_mount(app: str, client: Client) -> None:
         source = f"docker://{front.address}/{repository}:main"
         line = client.refused("repair", source, "-o", f"docker://{front.address}/{repository}-x:new")
         assert f"the registry does not mount it from {repository}" in line
-        assert front.paths[-1].startswith(f"DELETE /v2/{repository}-x/blobs/uploads/")
-        assert not any(path.startswith("PUT ") for path in front.paths)
+        assert not any(path.startswith(("PUT ", "DELETE ")) for path in front.paths)
     assert manifest(f"{app}-x:new") is None
 
 
