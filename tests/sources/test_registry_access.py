@@ -252,6 +252,24 @@ def test_another_host_is_not_let_in_by_its_challenge(client: Client) -> None:
             assert "authorization" not in store.seen[0].headers
 
 
+def test_a_place_that_is_two_places_gets_nothing(client: Client) -> None:
+    """Before `\\@`, one library sees a host, and another a user name; the registry's own host follows."""
+    with Server(lambda one: one.answer(404, b"{}")) as elsewhere:
+
+        def respond(exchange: Exchange) -> None:
+            if "authorization" in exchange.headers:
+                place = f"http://{elsewhere.address}\\@{front.address}{exchange.path}"
+                exchange.answer(307, b"", {"Location": place})
+            else:
+                exchange.answer(401, b"{}", {"WWW-Authenticate": 'Basic realm="x"'})
+
+        with Server(respond) as front:
+            client.log_in(front.address)
+            line = client.refused("analyze", f"docker://{front.address}/app")
+        assert "no HTTP address" in line
+        assert elsewhere.seen == []
+
+
 @pytest.mark.parametrize(
     "url", ["docker://{0}:{1}@127.0.0.1:1/app", "docker://{0}:{1}@h.example.com/app:t", "docker://{0}:x/{1}@host/app"]
 )

@@ -59,8 +59,13 @@ class Dropped(Unanswered):
 
 
 def origin(url: str) -> Origin:
-    """Scheme, host and port of a URL: whoever has another one sees no credentials. Raises `ValueError`."""
+    """Scheme, host and port of a URL: whoever has another one sees no credentials.
+
+    Raises `ValueError`, also for a user name or a backslash: before `\\@`, urllib3 sees a host, and urllib a user.
+    """
     parts = urlsplit(url)
+    if parts.username is not None or "\\" in url:
+        raise ValueError("not the same place for everybody")
     return parts.scheme, (parts.hostname or "").lower(), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
@@ -181,7 +186,7 @@ class Session(requests.Session):
             return self._hops(method, url, limit, headers, sent)
         except InputError:
             raise
-        # Odd bytes bring up from the libraries below what they do not document, such as AttributeError.
+        # The libraries below do not say all that odd bytes can bring up; none of it is worth a traceback.
         except Exception as error:
             raise self._reason(error) from error
 
@@ -194,16 +199,27 @@ class Session(requests.Session):
             target = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or not target or method not in ("GET", "HEAD"):
                 return response
-            url = urljoin(url, target)
-            there = origin(url)
-            if there[0] not in ("http", "https") or not there[1]:
-                raise self.problem("the registry redirects to what is no HTTP address")
+            url, there = self._redirect(url, target)
             if first[0] == "https" and there[0] != "https":
                 raise self.problem("the registry redirects from https to http, which is refused")
             if there != first:
                 headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
             options = {name: value for name, value in options.items() if name != "params"}
         raise self.problem(f"more than {MOST_REDIRECTS} redirects")
+
+    def get_redirect_target(self, resp: Any) -> None:
+        """No redirect for `requests`: it would read the body whole and unpacked, even where it is to follow none."""
+
+    def _redirect(self, url: str, target: str) -> tuple[str, Origin]:
+        """Where a redirect leads (RFC 9110, "Location"). Raises `InputError`."""
+        try:
+            url = urljoin(url, target)
+            there = origin(url)
+        except ValueError as error:
+            raise self.problem("the registry redirects to what is no HTTP address") from error
+        if there[0] not in ("http", "https") or not there[1]:
+            raise self.problem("the registry redirects to what is no HTTP address")
+        return url, there
 
     def _once(
         self, method: str, url: str, limit: int, headers: dict[str, str], options: dict[str, Any]
