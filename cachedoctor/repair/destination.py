@@ -37,6 +37,10 @@ class Destination(Protocol):
     def path(self) -> str:
         """As a user names it."""
 
+    @property
+    def replaced(self) -> str | None:
+        """After `write`: the digest of the manifest that a registry's tag held before, by which it can be put back."""
+
     def write(self, config: CacheConfig, data: bytes, check: Check) -> None:
         """Write a cache config with all that belongs to it, checked by reading it back before it takes its place.
 
@@ -50,6 +54,10 @@ class FileDestination:
 
     path: str
     force: bool
+
+    @property
+    def replaced(self) -> None:
+        """See `Destination.replaced`: told of registries alone."""
 
     def write(self, config: CacheConfig, data: bytes, check: Check) -> None:
         """See `Destination.write`."""
@@ -70,6 +78,10 @@ class LayoutDestination:
     force: bool
     sources: Sequence[tuple[CacheDocument, str]]
     """The documents that are repaired, each with the layout folder it came from."""
+
+    @property
+    def replaced(self) -> None:
+        """See `Destination.replaced`: told of registries alone."""
 
     @property
     def path(self) -> str:

@@ -73,6 +73,7 @@ def _json(made: Repaired, place: Destination | None) -> str:
             "path": clean(place.path) if place else None,
             "digest": digests.of(made.data),
             "bytes": len(made.data),
+            "replaced": place.replaced if place else None,
         },
         "warnings": [clean(warning) for warning in made.warnings],
     }
@@ -113,6 +114,8 @@ def _headline(made: Repaired, place: Destination | None) -> str:
     else:
         kept = "every record that can be derived and every result is in it"
     where = f"Written to {printable(place.path)}" if place else "Nothing written (dry run)"
+    if place and place.replaced:
+        where += f", which held {place.replaced} before"
     return f"{where}: {len(made.data):,} bytes; {kept}."
 
 

@@ -51,6 +51,8 @@ class CacheDocument:
     """The digest by which a layout's tag names the manifest, where no blob has it; empty where all is well."""
     descriptors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     """The descriptors of those blobs as the manifest has them, by digest."""
+    tag: str = field(default="", compare=False)
+    """The tag of a registry that it was read by, empty elsewhere."""
 
 
 class BlobStore(Protocol):

@@ -70,7 +70,7 @@ def test_keys_of_the_contract(tmp_path: Path) -> None:
     assert {"loop", "pruned", "dangling"} <= told["removed"]["links"].keys()
     assert {"duplicate", "dead", "invalid"} <= told["removed"]["records"].keys()
     assert told["removed"]["layers"].keys() == {"unused"}
-    assert told["output"].keys() == {"path", "digest", "bytes"}
+    assert told["output"].keys() == {"path", "digest", "bytes", "replaced"}
 
 
 def test_the_screen_says_what_went_and_what_it_means(tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from cachedoctor.cacheconfig import MEDIA_TYPE
+from cachedoctor.repair.registry import _is_cache
 from cachedoctor.sources import load
-from tests.registries import Client, ask, push, push_blob
+from tests.registries import Client, ask, push, push_blob, push_manifest
 from tests.servers import Exchange, Respond, Server, forward
-from tests.sources.layouts import IMAGE_MANIFEST, INDEX, INLINE, MANIFEST, MANIFEST_LIST
+from tests.sources.layouts import IMAGE_MANIFEST, INDEX, INLINE, MANIFEST, MANIFEST_LIST, PLATFORMS
 from tests.sources.tiny_registry import digest
 from tests.support import FIXTURES
 
@@ -29,9 +33,9 @@ def app(registry: str) -> str:
 
 
 def manifest(reference: str) -> bytes | None:
-    """What a registry has under `HOST/REPO:TAG`."""
+    """What a registry has under `HOST/REPO:TAG` or `HOST/REPO@DIGEST`."""
     host, _, rest = reference.partition("/")
-    repository, _, tag = rest.rpartition(":")
+    repository, _, tag = rest.partition("@") if "@" in rest else rest.rpartition(":")
     status, _, data = ask(host, "GET", f"/v2/{repository}/manifests/{tag}", None, ACCEPT)
     return data if status == 200 else None
 
@@ -114,8 +118,7 @@ def test_a_registry_that_does_not_mount(app: str, client: Client) -> None:
         source = f"docker://{front.address}/{repository}:main"
         line = client.refused("repair", source, "-o", f"docker://{front.address}/{repository}-x:new")
         assert f"the registry does not mount it from {repository}" in line
-        assert front.paths[-1].startswith(f"DELETE /v2/{repository}-x/blobs/uploads/")
-        assert not any(path.startswith("PUT ") for path in front.paths)
+        assert not any(path.startswith(("PUT ", "DELETE ")) for path in front.paths)
     assert manifest(f"{app}-x:new") is None
 
 
@@ -212,14 +215,18 @@ def test_a_manifest_that_is_changed_is_told(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
 
     def changing(exchange: Exchange) -> None:
-        if exchange.method == "GET" and exchange.path.endswith("/manifests/new"):
+        put.extend([exchange.path] if exchange.method == "PUT" else [])
+        if exchange.method == "GET" and put and exchange.path.endswith("/manifests/new") and put[-1] == exchange.path:
             exchange.answer(200, b"{}")
         else:
             forward(host)(exchange)
 
+    put: list[str] = []
     with Server(changing) as front:
         url = f"docker://{front.address}/{repository}"
-        assert "is not what was written" in client.refused("repair", f"{url}:main", "-o", f"{url}:new")
+        line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
+    assert "is not what was written" in line
+    assert "'new' has been moved, and was not there before" in line
 
 
 def test_an_upload_goes_nowhere_else_by_plain_http(app: str, client: Client) -> None:
@@ -237,6 +244,227 @@ def test_an_upload_goes_nowhere_else_by_plain_http(app: str, client: Client) -> 
             line = client.refused("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
         assert "no address for it that can be trusted" in line
         assert elsewhere.seen == []
+
+
+PLACES = [
+    "",
+    "https://[x",
+    "http://[",
+    "https://HOST/v2/app/blobs/uploads/x",
+    "http://somebody:word@HOST/v2/app/blobs/uploads/x",
+    "http://@HOST/v2/app/blobs/uploads/x",
+    "http://HOST:99999/v2/app/blobs/uploads/x",
+    "https://registry.example.com/v2/app/blobs/uploads/x",
+    "//registry.example.com/v2/app/blobs/uploads/x",
+    "/v2/app/manifests/main",
+    "/v2/app/manifests/uploads",
+    "/v2/app/blobs/uploads/../../manifests/main",
+    "/v2/app/blobs/uploads/%2e%2e/%2E%2E/manifests/main",
+    "/v2/app/uploads/manifests%2Fmain",
+    "/v2/uploads/manifests/main/",
+    "/elsewhere",
+    "javascript:uploads/",
+    "/\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_uploads_go_to_uploads(app: str, client: Client, place: str) -> None:
+    """Whatever a registry names for an upload: one line, and nothing is put there, nor deleted."""
+    host, _, repository = app.partition("/")
+
+    def leading_astray(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            exchange.answer(202, b"", {"Location": place.replace("HOST", front.address)} if place else {})
+        else:
+            forward(host)(exchange)
+
+    with Server(leading_astray) as front:
+        url = f"docker://{front.address}/{repository}"
+        line = client.refused("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
+        assert "no address for it that can be trusted" in line
+        client.refused("repair", f"{url}:main", "-o", f"docker://{front.address}/{repository}-z:new")
+        assert not any(path.startswith(("PUT ", "DELETE ")) for path in front.paths)
+
+
+@pytest.mark.parametrize("place", ["/artifacts-uploads/namespaces/n/repositories/r/uploads/x?a=b&a=%2B&e=", "upload/x"])
+def test_uploads_may_be_anywhere_in_the_registry(app: str, client: Client, place: str) -> None:
+    """The spec leaves it to the registry, and its query is left as it is."""
+    host, _, repository = app.partition("/")
+    begun: list[str] = []
+
+    def respond(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            begun.append(ask(host, "POST", exchange.path, b"")[1]["location"])
+            exchange.answer(202, b"", {"Location": place})
+        elif exchange.method == "PUT" and "upload/" in exchange.path.replace("uploads/", "upload/"):
+            query = exchange.path.rpartition("digest=")[2]
+            there = urlsplit(begun[0])
+            joined = "&".join(filter(None, (there.query, f"digest={query}")))
+            status, _, said = ask(host, "PUT", f"{there.path}?{joined}", exchange.body)
+            exchange.answer(status, said)
+        else:
+            forward(host)(exchange)
+
+    with Server(respond) as front:
+        url = f"docker://{front.address}/{repository}"
+        client.json("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
+        (put,) = [path for path in front.paths if path.startswith("PUT ") and "upload" in path]
+        there = place if place.startswith("/") else f"/v2/{repository}/blobs/uploads/{place}"
+        assert put.startswith(f"PUT {there}{'&' if '?' in place else '?'}digest=sha256:")
+
+
+def test_a_tag_that_moved_since_it_was_read_stays(app: str, client: Client) -> None:
+    """Somebody's build exports a newer cache between reading and writing: it is not lost."""
+    host, _, repository = app.partition("/")
+    newer = manifest(f"{app}:list") or b""
+    (old,) = load(f"docker://{app}:main")
+    for way in (["main", ":main"], ["", ":main", "--tag", "main"]):
+        push_manifest(host, repository, "main", manifest(f"{app}@{old.manifest_digest}") or b"")
+        with Server(moving(host, lambda: push_manifest(host, repository, "main", newer))) as front:
+            url = f"docker://{front.address}/{repository}"
+            source = f"{url}:{way[0]}" if way[0] else url
+            line = client.refused("repair", source, "-o", url + way[1], *way[2:], "--force", "--prune", "minimal")
+            assert "'main' has moved since it was read" in line
+            assert digest(newer) in line
+            assert old.manifest_digest in line
+        assert manifest(f"{app}:main") == newer
+
+
+def moving(address: str, move: Callable[[], None]) -> Respond:
+    """A registry in which somebody moves a tag once, after the manifest has been put under its digest."""
+    left = [move]
+
+    def respond(exchange: Exchange) -> None:
+        forward(address)(exchange)
+        if exchange.method == "PUT" and "/manifests/sha256:" in exchange.path and left:
+            left.pop()()
+
+    return respond
+
+
+def test_a_tag_that_vanished_since_it_was_read_is_not_put(app: str, client: Client) -> None:
+    host, _, repository = app.partition("/")
+
+    def respond(exchange: Exchange) -> None:
+        seen.append(exchange.path)
+        if exchange.path.endswith("/manifests/main") and seen.count(exchange.path) > 1:
+            exchange.answer(404, b"{}")
+        else:
+            forward(host)(exchange)
+
+    seen: list[str] = []
+    with Server(respond) as front:
+        url = f"docker://{front.address}/{repository}:main"
+        assert "is not there any more" in client.refused("repair", url, "-o", url, "--force", "--prune", "minimal")
+        assert not any(path.startswith("PUT ") for path in front.paths)
+
+
+def test_a_tag_that_appears_meanwhile_stays(app: str, client: Client) -> None:
+    host, _, repository = app.partition("/")
+    other = manifest(f"{app}:list") or b""
+    with Server(moving(host, lambda: push_manifest(host, repository, "new", other))) as front:
+        url = f"docker://{front.address}/{repository}"
+        line = client.refused("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
+    assert "there is a tag 'new' already; --force moves it" in line
+    assert manifest(f"{app}:new") == other
+
+
+def test_what_a_tag_held_before_is_told_and_can_be_put_back(app: str, client: Client) -> None:
+    url = f"docker://{app}:main"
+    before = manifest(f"{app}:main") or b""
+    new = client.json("repair", url, "-o", f"docker://{app}:new", "--prune", "minimal")
+    assert new["output"]["replaced"] is None
+    told = client.json("repair", url, "-o", url, "--force", "--prune", "minimal")
+    assert told["output"]["replaced"] == digest(before)
+    assert manifest(f"{app}@{digest(before)}") == before
+    held = digest(manifest(f"{app}:list") or b"")
+    text = client.run("repair", url, "-o", f"docker://{app}:list", "--force").stdout.decode()
+    assert f"Written to docker://{app}:list, which held {held} before: " in " ".join(text.split())
+    dry = client.json("repair", url, "-o", url, "--dry-run", "--force")
+    assert dry["output"]["replaced"] is None
+
+
+def test_a_tag_is_looked_at_before_each_attempt(app: str, client: Client) -> None:
+    """A busy registry is asked again, and much may happen until then."""
+    host, _, repository = app.partition("/")
+    newer = manifest(f"{app}:list") or b""
+
+    def busy(exchange: Exchange) -> None:
+        if exchange.method == "PUT" and exchange.path.endswith("/manifests/main") and not failed:
+            failed.append(exchange.path)
+            push_manifest(host, repository, "main", exchange.body if lost else newer)
+            exchange.answer(503)
+        else:
+            forward(host)(exchange)
+
+    before = digest(manifest(f"{app}:main") or b"")
+    for lost in (True, False):
+        failed: list[str] = []
+        with Server(busy) as front:
+            url = f"docker://{front.address}/{repository}:main"
+            arguments = ("repair", url, "-o", url, "--force", *(("--prune", "minimal") if lost else ()))
+            if lost:
+                assert client.json(*arguments)["output"]["replaced"] == before
+            else:
+                assert "has moved since it was read" in client.refused(*arguments)
+                assert manifest(f"{app}:main") == newer
+
+
+def test_a_tag_whose_answer_is_lost_may_have_been_moved(app: str, client: Client) -> None:
+    host, _, repository = app.partition("/")
+
+    def silent(exchange: Exchange) -> None:
+        if exchange.method == "PUT" and exchange.path.endswith("/manifests/new"):
+            push_manifest(host, repository, "new", exchange.body)
+            exchange.drop()
+        else:
+            forward(host)(exchange)
+
+    with Server(silent) as front:
+        url = f"docker://{front.address}/{repository}"
+        line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
+    assert "'new' may have been moved nonetheless, and was not there before" in line
+    assert manifest(f"{app}:new") is not None
+
+
+def test_an_image_is_never_replaced(app: str, client: Client) -> None:
+    host, _, repository = app.partition("/")
+    images = f"{repository}/image"
+    push(host, INLINE, images, "v1")
+    push(host, PLATFORMS, images, "all")
+    for tag in ("v1", "all"):
+        before = manifest(f"{host}/{images}:{tag}")
+        assert before is not None
+        for source in (f"docker://{host}/{images}:{tag}", f"docker://{app}:main"):
+            line = client.refused("repair", source, "-o", f"docker://{host}/{images}:{tag}", "--force")
+            assert f"'{tag}' holds an image" in line
+            assert "name another tag" in line
+        assert manifest(f"{host}/{images}:{tag}") == before
+
+
+CACHE, IMAGE = MEDIA_TYPE, "application/vnd.oci.image.config.v1+json"
+
+
+@pytest.mark.parametrize(
+    ("document", "cache"),
+    [
+        ({"config": {"mediaType": CACHE}}, True),
+        ({"config": {"mediaType": IMAGE}}, False),
+        ({"manifests": [{"mediaType": "application/x"}, {"mediaType": CACHE}]}, True),
+        ({"manifests": [{"mediaType": CACHE}], "config": {"mediaType": IMAGE}}, False),
+        ({"manifests": [{"mediaType": MANIFEST}, {"mediaType": CACHE}]}, False),
+        ({"manifests": [{"mediaType": MANIFEST}]}, False),
+        ({"manifests": []}, False),
+        ({"manifests": [{"mediaType": []}]}, False),
+        ({"config": "x"}, False),
+        ({}, False),
+        ([], False),
+    ],
+)
+def test_what_is_a_cache_alone(document: object, cache: bool) -> None:
+    assert _is_cache(json.dumps(document).encode()) is cache
+    assert not _is_cache(b"no JSON")
 
 
 def test_a_private_registry(private: str, client: Client) -> None:

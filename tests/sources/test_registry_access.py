@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ from cachedoctor.sources.registry.client import Registry
 from cachedoctor.sources.registry.reference import parse
 from tests.registries import BASIC, PASSWORD, SECRETS, USER, Client
 from tests.servers import Exchange, Respond, Server, forward
+from tests.sources.tiny_registry import error
 
 TLS = Path(__file__).parent / "tls"
 APP = "team/app:main"
@@ -250,6 +252,24 @@ def test_another_host_is_not_let_in_by_its_challenge(client: Client) -> None:
             assert "authorization" not in store.seen[0].headers
 
 
+def test_a_place_that_is_two_places_gets_nothing(client: Client) -> None:
+    """Before `\\@`, one library sees a host, and another a user name; the registry's own host follows."""
+    with Server(lambda one: one.answer(404, b"{}")) as elsewhere:
+
+        def respond(exchange: Exchange) -> None:
+            if "authorization" in exchange.headers:
+                place = f"http://{elsewhere.address}\\@{front.address}{exchange.path}"
+                exchange.answer(307, b"", {"Location": place})
+            else:
+                exchange.answer(401, b"{}", {"WWW-Authenticate": 'Basic realm="x"'})
+
+        with Server(respond) as front:
+            client.log_in(front.address)
+            line = client.refused("analyze", f"docker://{front.address}/app")
+        assert "no HTTP address" in line
+        assert elsewhere.seen == []
+
+
 @pytest.mark.parametrize(
     "url", ["docker://{0}:{1}@127.0.0.1:1/app", "docker://{0}:{1}@h.example.com/app:t", "docker://{0}:x/{1}@host/app"]
 )
@@ -318,6 +338,87 @@ def test_the_proxy_of_the_environment(registry: str, client: Client) -> None:
         assert len(server.seen) == 2
     line = client.refused("analyze", url, "--plain-http", **environment)
     assert "the proxy that the environment names" in line
+
+
+def test_a_registry_on_this_machine_is_reached_by_no_proxy(private: str, client: Client) -> None:
+    """It is spoken to by plain HTTP, since nobody listens on the way; a proxy would be told the password."""
+    client.log_in(private)
+    with Server(lambda one: one.answer(404, b"{}")) as proxy:
+        named = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), f"http://{proxy.address}")
+        environment = {**named, "no_proxy": "", "NO_PROXY": ""}
+        assert client.json("analyze", f"docker://{private}/{APP}", **environment)["verdict"] == "ok"
+        assert proxy.seen == []
+
+
+@pytest.mark.parametrize("realm", ["http://registry.example.com/token", "http://10.0.0.1/", "http://a.localhost/"])
+@pytest.mark.parametrize("key", ["auth", "identitytoken"])
+def test_a_realm_elsewhere_gets_no_credentials_by_plain_http(client: Client, realm: str, key: str) -> None:
+    """Also where the registry is on this machine, as the end of a tunnel is."""
+    with Server(lambda one: one.answer(200, b'{"token":"x"}')) as proxy:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'}
+        with Server(lambda one: one.answer(401, b"{}", challenge)) as front:
+            client.config(auths={front.address: {key: BASIC}})
+            line = client.refused("analyze", f"docker://{front.address}/app", http_proxy=f"http://{proxy.address}")
+        assert "plain HTTP" in line
+        assert proxy.seen == []
+
+
+def test_a_realm_on_this_machine_is_none_of_another_machine(client: Client) -> None:
+    """A registry that is reached by plain HTTP because somebody said so names its own origin, or HTTPS."""
+    with Server(lambda one: one.answer(200, b'{"token":"x"}')) as tokens:
+        challenge = {"WWW-Authenticate": f'Bearer realm="http://{tokens.address}/",service="s"'}
+        with Server(lambda one: one.answer(401, b"{}", challenge)) as proxy:
+            environment = {"http_proxy": f"http://{proxy.address}"}
+            line = client.refused("analyze", "docker://registry.example.com/app", "--plain-http", **environment)
+        assert "plain HTTP" in line
+        assert tokens.seen == []
+
+
+def echo(exchange: Exchange) -> None:
+    """Says what it was told, as debugging proxies do."""
+    told = exchange.headers.get("authorization", "")
+    if told:
+        exchange.answer(403, error("DENIED", f"bad header {told}, {PASSWORD}!"))
+    else:
+        exchange.answer(401, b"{}", {"WWW-Authenticate": 'Basic realm="x"'})
+
+
+def test_a_password_that_comes_back_is_not_told(client: Client) -> None:
+    with Server(echo) as front:
+        client.log_in(front.address)
+        line = client.refused("analyze", f"docker://{front.address}/app")
+    assert "(DENIED: bad header Basic ***, ***!)" in line
+
+
+@pytest.mark.parametrize("key", ["identitytoken", "registrytoken"])
+def test_a_token_that_comes_back_is_not_told(client: Client, key: str) -> None:
+    """Given or fetched; in a message, in a manifest, in a header, and cut."""
+    secret = "secret-" + "0123456789" * 20
+
+    def respond(exchange: Exchange) -> None:
+        if "token" in exchange.path:
+            exchange.answer(200, json.dumps({"access_token": "fetched-" + secret[::-1]}).encode())
+        elif "authorization" not in exchange.headers:
+            exchange.answer(401, b"{}", {"WWW-Authenticate": f'Bearer realm="http://{front.address}/token"'})
+        else:
+            answers[where[-1]](exchange, exchange.headers["authorization"].removeprefix("Bearer "))
+
+    config = '{{"config":{{"mediaType":"application/vnd.buildkit.cacheconfig.v0","digest":"{0}"}},"layers":[]}}'
+    where: list[str] = []
+    answers: dict[str, Callable[[Exchange, str], None]] = {
+        "message": lambda one, told: one.answer(403, error(told, told.upper())),
+        "digest": lambda one, told: one.answer(200, config.format(told).encode()),
+        "coding": lambda one, told: one.answer(200, b"{}", {"Content-Encoding": told}),
+        "host": lambda one, told: one.answer(302, b"", {"Location": f"http://{told[:60]}.invalid/"}),
+    }
+    with Server(respond) as front:
+        client.config(auths={front.address: {key: secret}})
+        for one in answers:
+            where.append(one)
+            line = client.refused("analyze", f"docker://{front.address}/app")
+            assert "***" in line
+            assert secret[:20] not in line.lower()
+            assert secret[::-1][:20] not in line
 
 
 def test_netrc_is_not_read(private: str, client: Client, tmp_path: Path) -> None:

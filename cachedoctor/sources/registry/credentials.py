@@ -40,6 +40,13 @@ class Credentials:
         """Whether there are any."""
         return bool(self.basic or self.identity_token or self.registry_token)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All that nobody may see, in each form that it has."""
+        pair = base64.b64decode(self.basic or "").decode("utf-8", "replace")
+        secrets = (self.basic, pair, pair.partition(":")[2], self.identity_token, self.registry_token)
+        return tuple(filter(None, secrets))
+
 
 def config_path() -> Path:
     """Docker's `config.json`: in `$DOCKER_CONFIG`, or in `~/.docker`."""

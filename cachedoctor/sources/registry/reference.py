@@ -19,6 +19,8 @@ _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+"""Names of the registry that short names mean, Docker Hub."""
 _LONGEST = 255
 """Characters of a host or repository; registries take no longer names."""
 
@@ -28,7 +30,7 @@ class Reference:
     """A repository of a registry, and what is meant in it."""
 
     host: str
-    """With its port, as it was written; empty for the registry that short names mean."""
+    """With its port, as it was written; empty for the registry that short names mean, by whatever name."""
     repository: str
     tag: str | None
     digest: str | None
@@ -36,18 +38,34 @@ class Reference:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, so that nobody can listen on the way."""
-        name = re.sub(r":[0-9]+$", "", self.host).strip("[]").lower()
-        if name == "localhost" or name.endswith(".localhost"):
-            return True
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(re.sub(r":[0-9]+$", "", self.host).strip("[]"))
+
+    @property
+    def registry(self) -> str:
+        """The host by which people know the registry."""
+        return self.host or HUB[0]
+
+    def is_beside(self, other: Reference) -> bool:
+        """Whether both are in one registry, by the same name for it."""
+        return self.host.lower() == other.host.lower()
 
     @property
     def names(self) -> str:
         """The tag or digest that stands for the manifest."""
         return self.digest or self.tag or "latest"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, without port and brackets, is this machine for sure.
+
+    Names below `localhost` are not: where the resolver has no rule for them, they are asked of others.
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def parse(url: str, tag: str | None = None) -> Reference:
@@ -91,5 +109,7 @@ def _split(name: str) -> tuple[str, str]:
     """Host and repository of a name."""
     first, slash, rest = name.partition("/")
     if first.partition(":")[0] == "localhost" or "." in first.partition(":")[0] or (slash and ":" in first):
-        return first, rest
+        if first.lower() not in HUB:
+            return first, rest
+        name, slash = rest, "/" if "/" in rest else ""
     return "", name if slash else f"library/{name}"

@@ -6,7 +6,8 @@ import http.client
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -20,6 +21,8 @@ import urllib3.exceptions
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources.interface import Access
+from cachedoctor.sources.registry.reference import is_loopback
+from cachedoctor.sources.registry.words import harmless
 
 MOST_ANSWER_BYTES = 1 << 20
 """Bytes of an answer that is neither a blob nor a manifest, such as a token."""
@@ -43,20 +46,33 @@ T = TypeVar("T")
 Origin = tuple[str, str, int | None]
 
 
-class Dropped(InputError):
+class Problem(InputError):
+    """What is wrong at a registry, with foreign words made harmless by `Session.foreign`."""
+
+
+class Unanswered(Problem):
+    """A request without a whole answer: what it asked for may be done nonetheless."""
+
+
+class Dropped(Unanswered):
     """A connection that was lost, and may hold the next time."""
 
 
 def origin(url: str) -> Origin:
-    """Scheme, host and port of a URL: whoever has another one sees no credentials. Raises `ValueError`."""
+    """Scheme, host and port of a URL: whoever has another one sees no credentials.
+
+    Raises `ValueError`, also for a user name or a backslash: before `\\@`, urllib3 sees a host, and urllib a user.
+    """
     parts = urlsplit(url)
+    if parts.username is not None or "\\" in url:
+        raise ValueError("not the same place for everybody")
     return parts.scheme, (parts.hostname or "").lower(), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 class Session(requests.Session):
     """A session of `requests` of which every answer has come in whole, within its limits.
 
-    Proxies are those of the environment. What it raises is `InputError`.
+    Proxies are those of the environment, but nothing on this machine is reached by one. What it raises is `InputError`.
     """
 
     def __init__(self, source: str, access: Access, seconds: float) -> None:
@@ -66,6 +82,7 @@ class Session(requests.Session):
         self._seconds = seconds
         self._until = time.monotonic() + seconds
         self._host = ""
+        self._secrets: set[str] = set()
         self._verify: bool | str = access.ca_file or True
         self.headers.update({"User-Agent": "cachedoctor", "Accept-Encoding": "identity"})
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -82,22 +99,53 @@ class Session(requests.Session):
             raise self._late()
         return min(self._timeout, left)
 
-    def request(self, method: Any, url: Any, *_: Any, limit: int = MOST_ANSWER_BYTES, **options: Any) -> Any:
+    def keep_secret(self, *secrets: str | None) -> None:
+        """Show nobody these words where foreign words are shown."""
+        self._secrets.update(filter(None, secrets))
+
+    def foreign(self, text: str) -> str:
+        """Foreign words as they may be shown: without any secret, and without any command to a CI system."""
+        return harmless(text, self._secrets)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Close the session in the end; what is found wrong until then is told in harmless words.
+
+        Raises `InputError`.
+        """
+        with self:
+            try:
+                yield
+            except Problem:
+                raise
+            except InputError as error:
+                raise Problem(error.source, self.foreign(error.where), self.foreign(error.problem)) from error
+
+    def request(
+        self,
+        method: Any,
+        url: Any,
+        *_: Any,
+        limit: int = MOST_ANSWER_BYTES,
+        before: Callable[[], None] = lambda: None,
+        **options: Any,
+    ) -> Any:
         """As `requests.Session.request`, with retries while the registry is busy or the connection is lost.
 
-        `limit` are the bytes that a good answer may have. Raises `InputError`.
+        `limit` are the bytes that a good answer may have; `before` is called before each attempt. Raises `InputError`.
         """
         attempt = 1
         while True:
             last = attempt == ATTEMPTS
             wait = BACKOFF_SECONDS * 2 ** (attempt - 1)
+            before()
             try:
                 response = self._in_time(lambda: self._follow(method, url, limit, options))
                 if response.status_code not in BUSY or last:
                     return response
                 wait = max(wait, _retry_after(response))
                 if time.monotonic() + wait >= self._until:
-                    raise self._fail(
+                    raise self.problem(
                         f"the registry answers {response.status_code} and asks to come back in {wait:,.0f} seconds"
                     )
             except Dropped:
@@ -107,9 +155,10 @@ class Session(requests.Session):
             attempt += 1
 
     def _in_time(self, work: Callable[[], T]) -> T:
-        """Do work in a thread that is left behind where it takes too long.
+        """Do work in a thread that is left behind where it takes too long, so that its request may still be done.
 
-        Time-outs of sockets bound each wait, not their sum: a server may send a header byte by byte.
+        Time-outs of sockets bound each wait, not their sum: a server may send a header byte by byte. Raises what the
+        work raises, and `InputError` where it takes too long.
         """
         outcome: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
@@ -135,9 +184,10 @@ class Session(requests.Session):
         sent = {name: value for name, value in options.items() if name in ("params", "data", "json")}
         try:
             return self._hops(method, url, limit, headers, sent)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
-            raise self._reason(error) from error
-        except (OSError, ValueError) as error:
+        except InputError:
+            raise
+        # The libraries below do not say all that odd bytes can bring up; none of it is worth a traceback.
+        except Exception as error:
             raise self._reason(error) from error
 
     def _hops(
@@ -149,16 +199,27 @@ class Session(requests.Session):
             target = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or not target or method not in ("GET", "HEAD"):
                 return response
-            url = urljoin(url, target)
-            there = origin(url)
-            if there[0] not in ("http", "https") or not there[1]:
-                raise self._fail("the registry redirects to what is no HTTP address")
+            url, there = self._redirect(url, target)
             if first[0] == "https" and there[0] != "https":
-                raise self._fail("the registry redirects from https to http, which is refused")
+                raise self.problem("the registry redirects from https to http, which is refused")
             if there != first:
                 headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
             options = {name: value for name, value in options.items() if name != "params"}
-        raise self._fail(f"more than {MOST_REDIRECTS} redirects")
+        raise self.problem(f"more than {MOST_REDIRECTS} redirects")
+
+    def get_redirect_target(self, resp: Any) -> None:
+        """No redirect for `requests`: it would read the body whole and unpacked, even where it is to follow none."""
+
+    def _redirect(self, url: str, target: str) -> tuple[str, Origin]:
+        """Where a redirect leads (RFC 9110, "Location"). Raises `InputError`."""
+        try:
+            url = urljoin(url, target)
+            there = origin(url)
+        except ValueError as error:
+            raise self.problem("the registry redirects to what is no HTTP address") from error
+        if there[0] not in ("http", "https") or not there[1]:
+            raise self.problem("the registry redirects to what is no HTTP address")
+        return url, there
 
     def _once(
         self, method: str, url: str, limit: int, headers: dict[str, str], options: dict[str, Any]
@@ -166,6 +227,9 @@ class Session(requests.Session):
         seconds = self.remaining
         self._host = urlsplit(url).hostname or ""
         options = {**options, "headers": headers, "verify": self._verify, "timeout": seconds}
+        if is_loopback(self._host):
+            # As in Go, and so in docker: by plain HTTP a proxy would get the password of a registry that is here.
+            options["proxies"] = {"no_proxy": "*"}
         response = super().request(method, url, stream=True, allow_redirects=False, **options)
         try:
             body = b"" if method == "HEAD" else self._body(response, limit, time.monotonic() + seconds)
@@ -180,17 +244,17 @@ class Session(requests.Session):
         good = response.ok
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if good and encoding not in ("", "identity"):
-            raise self._fail(f"the registry sends {encoding[:40]!r}, which was not asked for")
+            raise self.problem(f"the registry sends {self.foreign(encoding[:40])!r}, which was not asked for")
         limit = limit if good else MOST_ERROR_BYTES
         announced = response.headers.get("Content-Length", "")
         if good and announced.isdecimal() and int(announced[:20]) > limit:
-            raise self._fail(f"the registry sends {int(announced[:20]):,} bytes, expected at most {limit:,}")
+            raise self.problem(f"the registry sends {int(announced[:20]):,} bytes, expected at most {limit:,}")
         data = bytearray()
         while part := response.raw.read1(_CHUNK, decode_content=False):
             data += part
             if len(data) > limit:
                 if good:
-                    raise self._fail(f"the registry sends more than the expected {limit:,} bytes")
+                    raise self.problem(f"the registry sends more than the expected {limit:,} bytes")
                 return bytes(data[:limit])
             if time.monotonic() > until:
                 raise self._late()
@@ -198,31 +262,33 @@ class Session(requests.Session):
 
     def _late(self) -> InputError:
         if time.monotonic() >= self._until:
-            return self._fail(f"the registry took more than {self._seconds:g} seconds in all")
-        return self._fail(f"the registry did not answer in full within {self._timeout:g} seconds; see --timeout")
+            return Unanswered(self._source, "", f"the registry took more than {self._seconds:g} seconds in all")
+        problem = f"the registry did not answer in full within {self._timeout:g} seconds; see --timeout"
+        return Unanswered(self._source, "", problem)
 
-    def _fail(self, problem: str) -> InputError:
-        return InputError(self._source, "", problem)
+    def problem(self, text: str) -> Problem:
+        """A reason that names the source; what is foreign in the text has to be `foreign` already."""
+        return Problem(self._source, "", text)
 
     def _reason(self, error: BaseException) -> InputError:
         """What to say of an exception; its own text can hold a URL with secrets in it."""
         causes = list(_causes(error))
         if isinstance(error, requests.exceptions.ProxyError):
-            return self._fail("the proxy that the environment names cannot be used")
+            return self.problem("the proxy that the environment names cannot be used")
         for cause in causes:
             if isinstance(cause, ssl.SSLError):
-                return self._fail(_tls(cause))
+                return self.problem(_tls(cause))
         if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
-            return self._fail(f"there is no host {self._host!r}")
+            return self.problem(f"there is no host {self.foreign(self._host)!r}")
         if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-            return self._fail(f"nothing listens at {self._host}: the connection is refused")
+            return self.problem(f"nothing listens at {self.foreign(self._host)}: the connection is refused")
         if any(isinstance(cause, _TIME_OUTS) and not isinstance(cause, _NO_TIME_OUT) for cause in causes):
             return self._late()
         lost = (ConnectionError, http.client.HTTPException, urllib3.exceptions.ProtocolError)
         if any(isinstance(cause, lost) for cause in causes):
             return Dropped(self._source, "", "the connection was lost, or what came is no HTTP")
         reasons = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-        return self._fail(f"cannot reach the registry: {reasons[-1] if reasons else type(error).__name__}")
+        return self.problem(f"cannot reach the registry: {reasons[-1] if reasons else type(error).__name__}")
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
@@ -263,7 +329,7 @@ def _retry_after(response: requests.Response) -> float:
         return float(text)
     try:
         when = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):
         return 0.0
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())

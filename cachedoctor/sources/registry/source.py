@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources import digests
-from cachedoctor.sources.interface import MOST_MANIFEST_BYTES, Access, CacheDocument
+from cachedoctor.sources.interface import Access, CacheDocument
 from cachedoctor.sources.oci import Descriptor, Resolver
-from cachedoctor.sources.registry.client import Registry, told
+from cachedoctor.sources.registry.client import Registry
 from cachedoctor.sources.registry.reference import parse
 
 
@@ -29,7 +30,7 @@ class RegistryStore:
                 raise InputError(source, digest, f"more than {limit:,} bytes")
             response = self._registry.blob(digest, limit if size is None else size)
             if response.status_code == 404:
-                raise InputError(source, digest, f"named by a manifest, but not there{told(response)}")
+                raise InputError(source, digest, f"named by a manifest, but not there{self._registry.told(response)}")
             if response.status_code != 200:
                 raise self._registry.unexpected(response, digest)
             data = response.content
@@ -47,33 +48,24 @@ class RegistryStore:
 
     def fetch(self, name: str) -> str | None:
         """Fetch a manifest by tag or digest, and give its digest; `None` where there is none. Raises `InputError`."""
-        registry = self._registry
-        response = registry.manifest(name, MOST_MANIFEST_BYTES)
-        if response.status_code == 404:
+        found = self._registry.fetch(name)
+        if found is None:
             return None
-        if response.status_code != 200:
-            raise registry.unexpected(response, name)
-        data = response.content
-        if data.lstrip()[:1] == b"<":
-            raise registry.fail(f"{name}: HTML instead of a manifest; is there a registry at {registry.host}?")
-        # A registry may tell the digest of what a tag names (OCI distribution spec, "Pulling manifests").
-        said = name if digests.is_one(name) else response.headers.get("Docker-Content-Digest", "")
-        if digests.is_one(said):
-            digests.verify(data, said, None, registry.source)
-        digest = said if digests.is_one(said) else digests.of(data)
-        self._manifests[digest] = data
-        return digest
+        self._manifests[found.digest] = found.data
+        return found.digest
 
 
 def registry_documents(source: str, tag: str | None, platform: str | None, access: Access) -> list[CacheDocument]:
     """The caches behind a `docker://` URL. Raises `InputError`, in bounded time and memory."""
     reference = parse(source, tag)
     registry = Registry(reference, source, access)
-    with registry.session:
+    with registry.session.opened():
         store = RegistryStore(registry)
         digest = store.fetch(reference.names)
         if digest is None:
             what = f"manifest {reference.digest}" if reference.digest else f"tag {reference.names!r}"
-            raise registry.fail(f"the registry has no {what} in {reference.repository}, or no such repository (404)")
+            raise registry.problem(f"the registry has no {what} in {reference.repository}, or no such repository (404)")
         root = Descriptor(digest, None, "", "", frozenset(), is_attestation=False)
-        return Resolver(store, source, platform).follow([root])
+        found = Resolver(store, source, platform).follow([root])
+        read_by = reference.tag or ("" if reference.digest else reference.names)
+        return [replace(document, tag=read_by) for document in found]
