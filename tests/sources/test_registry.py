@@ -57,6 +57,14 @@ def test_one_platform_of_an_image(registry: str, client: Client) -> None:
     assert "there is linux/amd64, linux/arm64" in client.refused("analyze", url, "--platform", "linux/s390x")
 
 
+def test_a_tag_that_is_not_there_yet_may_be_missing(registry: str, client: Client) -> None:
+    url = f"docker://{registry}/app:none"
+    assert client.run("check", url, "--missing-ok").returncode == 0
+    assert "(404)" in client.refused("check", url)
+    pinned = f"docker://{registry}/app@sha256:{'0' * 64}"
+    assert "(404)" in client.refused("check", pinned, "--missing-ok")
+
+
 def test_the_tag_may_be_an_option(registry: str, client: Client) -> None:
     assert client.json("analyze", f"docker://{registry}/app", "--tag", "inline")["inputs"][0]["kind"] == "inline"
     assert client.json("analyze", f"docker://{registry}/app:inline", "--tag", "inline")["inputs"][0]["kind"] == "inline"

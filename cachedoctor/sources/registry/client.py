@@ -307,9 +307,9 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]
         hint = "; it speaks TLS: --no-plain-http" if b"to an HTTPS server" in response.content[:_SHOWN] else ""
         return self.problem(f"{what}: the registry answers {response.status_code}{self.told(response)}{hint}")
 
-    def problem(self, text: str) -> Problem:
+    def problem(self, text: str, *, missing: bool = False) -> Problem:
         """A reason that names the source; what is foreign in the text has to be harmless already."""
-        return self.session.problem(text)
+        return self.session.problem(text, missing=missing)
 
     def told(self, response: requests.Response) -> str:
         """What a registry says of an error, made harmless, and cut to a line; empty if nothing.

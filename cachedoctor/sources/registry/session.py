@@ -266,9 +266,9 @@ class Session(requests.Session):
         problem = f"the registry did not answer in full within {self._timeout:g} seconds; see --timeout"
         return Unanswered(self._source, "", problem)
 
-    def problem(self, text: str) -> Problem:
+    def problem(self, text: str, *, missing: bool = False) -> Problem:
         """A reason that names the source; what is foreign in the text has to be `foreign` already."""
-        return Problem(self._source, "", text)
+        return Problem(self._source, "", text, missing=missing)
 
     def _reason(self, error: BaseException) -> InputError:
         """What to say of an exception; its own text can hold a URL with secrets in it."""

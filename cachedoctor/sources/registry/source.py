@@ -64,7 +64,8 @@ def registry_documents(source: str, tag: str | None, platform: str | None, acces
         digest = store.fetch(reference.names)
         if digest is None:
             what = f"manifest {reference.digest}" if reference.digest else f"tag {reference.names!r}"
-            raise registry.problem(f"the registry has no {what} in {reference.repository}, or no such repository (404)")
+            problem = f"the registry has no {what} in {reference.repository}, or no such repository (404)"
+            raise registry.problem(problem, missing=not reference.digest)
         root = Descriptor(digest, None, "", "", frozenset(), is_attestation=False)
         found = Resolver(store, source, platform).follow([root])
         read_by = reference.tag or ("" if reference.digest else reference.names)
