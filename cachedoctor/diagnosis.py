@@ -11,7 +11,7 @@ from cachedoctor.pprof import exports as dumps
 from cachedoctor.pprof import hints, phases, units
 from cachedoctor.pprof.causes import CAUSE_OF, GRAPH_WORK, HOW_TO_PROFILE, KNOWLEDGE, Cause
 from cachedoctor.pprof.evidence import Evidence
-from cachedoctor.pprof.exports import Export, Wait
+from cachedoctor.pprof.exports import HIDDEN, Export, Wait
 from cachedoctor.pprof.phases import WORDS, Phase
 from cachedoctor.pprof.top import FocusError, Sort, Top, top
 from cachedoctor.text import duration, plural, printable
@@ -289,7 +289,13 @@ def _said(exports: Sequence[Export], total: int) -> str:
     noun = "cache export" if total == 1 else "cache exports"
     since = f", for {duration(longest * 60).removeprefix('about ')} at least" if longest else ""
     if exports[0].phase is Phase.OTHER:
-        return f"{number}{of} {noun} {'is' if number == 1 else 'are'} under way{since}: the dump does not tell at what."
+        under_way = f"{number}{of} {noun} {'is' if number == 1 else 'are'} under way{since}"
+        if any(one.function == HIDDEN for one in exports):
+            return (
+                f"{under_way}. It was running, and a dump made by a signal does not tell at what; an export that never "
+                "ends does so in the loop check of v0.9 to v0.24. A CPU profile tells."
+            )
+        return f"{under_way}: the dump does not tell at what."
     return f"{number}{of} {noun} {'is' if number == 1 else 'are'} busy with: {WORDS[exports[0].phase]}{since}."
 
 

@@ -281,3 +281,9 @@ def test_everything_is_known_of_every_cause() -> None:
     for known in KNOWLEDGE.values():
         assert all((known.title, known.affects, known.what, known.ends, known.now, known.for_good))
         assert known.help == known.now + known.for_good
+
+
+def test_an_export_that_a_signal_did_not_show_is_told() -> None:
+    waiting = Goroutine(("sync.(*WaitGroup).Wait", f"{LLB}.runCacheExporters"), id=1, minutes=30)
+    found = diagnose([dump(waiting, Goroutine((), hidden=True, state="running", id=2, creator=1))])
+    assert "1 cache export is under way, for 30 minutes at least. It was running" in found.main.explanation

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "markdown", "folded", "svg")
 USUAL_ROWS = 20
 """Functions that people are shown unless they ask for another number or for every detail."""
-_TIME = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s?)?")
+_NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+_TIME = re.compile(rf"(?:{_NUMBER} ?h)? ?(?:{_NUMBER} ?m(?:in)?)? ?(?:{_NUMBER} ?s)?")
 
 
 def _seconds(context: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
@@ -30,9 +31,9 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
         return None
     found = _TIME.fullmatch(given.strip())
     if not found or not any(found.groups()):
-        raise click.BadParameter("expected a time such as 90s, 40m or 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return float(hours * 3600 + minutes * 60 + seconds)
+        raise click.BadParameter("expected a time such as 2471.3s, 40m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
 
 
 @click.command()
@@ -113,6 +114,10 @@ def profile(
             found = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
             told("writing the report")
             text = report(format).render(found, out.style)
+        if running_for is not None and not caches:
+            warn("--running-for tells nothing without --cache")
+        if focus and not found.top.rows:
+            warn(f"--focus {focus}: nothing matches")
         if caches and not found.remaining:
             warn(f"--cache tells nothing here: there is no estimate for {found.main.cause}")
         out.write(text)

@@ -92,15 +92,17 @@ def _of_text(data: bytes, source: str) -> Evidence:
         return Evidence(source, table=found, warning=skipped)
     if goroutines.is_grouped(lines):
         dump = goroutines.grouped(lines, source)
-        return _of_dump(dump, source, goroutines.missing(lines, dump))
+        lost = goroutines.missing(lines, dump)
+        return _of_dump(dump, source, f"the dump is cut short: {lost:,} goroutines are missing" if lost else "")
     if goroutines.is_listed(lines):
-        return _of_dump(goroutines.listed(pasted.outdented(lines, "goroutine "), source), source, 0)
+        straight = pasted.outdented(lines, "goroutine ")
+        cut = "the dump seems to be cut short: its last goroutine has no end" if goroutines.is_cut(straight) else ""
+        return _of_dump(goroutines.listed(straight, source), source, cut)
     raise InputError(source, "", f"{_what(data.lstrip())}; {EXPECTED}")
 
 
-def _of_dump(dump: Sequence[Goroutine], source: str, missing: int) -> Evidence:
-    cut = f"the dump is cut short: {missing:,} goroutines are missing" if missing else ""
-    return Evidence(source, goroutines.profile_of(dump, source), goroutines=dump, warning=cut)
+def _of_dump(dump: Sequence[Goroutine], source: str, warning: str) -> Evidence:
+    return Evidence(source, goroutines.profile_of(dump, source), goroutines=dump, warning=warning)
 
 
 def _what(data: bytes) -> str:

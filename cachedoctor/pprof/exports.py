@@ -36,6 +36,8 @@ _SERVICE = _told(
     r"|util/progress\.|runCacheExporters$"
 )
 _CLOSURE = re.compile(r"(\.(func|gowrap)\d+(\.\d+)*)+$")
+HIDDEN = "running: its stack is not in this dump"
+"""In place of a function that a dump does not tell."""
 RUNNING = frozenset({"running", "runnable", "syscall"})
 """States that Go tells no time for."""
 
@@ -185,7 +187,7 @@ def _phase(one: Goroutine) -> Phase:
 def _function(one: Goroutine) -> str:
     """The function of BuildKit nearest to the leaf; of a closure the function that it is in."""
     if one.hidden:
-        return "running: its stack is not in this dump"
+        return HIDDEN
     name = next((name for name in one.stack if "buildkit/" in name), one.stack[0] if one.stack else "")
     return _CLOSURE.sub("", name)
 

@@ -19,6 +19,7 @@ _GROUP = re.compile(r"(\d+) @(?: 0x[0-9a-f]+)*$")
 _FRAME = re.compile(r"#\s+0x[0-9a-f]+\s+(\S.*?)(?:\+0x[0-9a-f]+)?(?:\s+\S+:\d+)?$")
 _CREATED = re.compile(r"created by (.+?)(?: in goroutine (\d+))?$")
 _WAIT = re.compile(r"(\d+) minutes")
+_PLACE = re.compile(r"^\s+\S.*:\d+( \+0x[0-9a-f]+)?$")
 _HIDDEN = "stack unavailable"
 TOTAL = "goroutine profile: total "
 
@@ -70,6 +71,13 @@ def grouped(lines: Sequence[str], source: str) -> list[Goroutine]:
         if group:
             count = int(group.group(1)[:18])
     return _with_stacks(found, source)
+
+
+def is_cut(lines: Sequence[str]) -> bool:
+    """Whether a dump of `debug=2` ends in the middle of a goroutine: each function is followed by its place."""
+    last = next((line for line in reversed(lines) if line.strip(" `")), "")
+    ends = bool(_PLACE.search(last)) or _HIDDEN in last
+    return not ends and not last.startswith(("goroutine ", "$", "rax", "fs ", "gs "))
 
 
 def missing(lines: Sequence[str], found: Sequence[Goroutine]) -> int:

@@ -16,7 +16,7 @@ def is_text(head: bytes) -> bool:
     """Whether bytes are the start of a text."""
     if head.startswith(tuple(mark for mark, _ in _MARKS)):
         return True
-    # A profile.proto begins with its sample types, whose lengths and numbers are control characters.
+    # The lengths and numbers in a profile.proto are control characters.
     return not any(byte < 0x20 and byte not in b"\t\n\r\x0c\x1b" for byte in head)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cachedoctor.analysis import Analysis, Check
 from cachedoctor.chains import cost
-from cachedoctor.rules import IMPORTED_BYTES, Finding, Severity
+from cachedoctor.rules import IMPORTED_BYTES, RULES, Finding, Severity
 from cachedoctor.rules.versions import merges_while_adding, walks_paths
 from cachedoctor.text import count, duration, plural, printable
 
@@ -22,7 +22,8 @@ def headline(analysis: Analysis) -> str:
         return "This cache is empty: it has no record that a build could use."
     if refused:
         return f"{refusal(refused[0])} {next_export(analysis)}"
-    fine = "This cache is fine. " if analysis.verdict == "ok" else ""
+    asked = analysis.check is None or len(analysis.check.rules) == len(RULES)
+    fine = "This cache is fine. " if analysis.verdict == "ok" and asked else ""
     return fine + next_export(analysis)
 
 

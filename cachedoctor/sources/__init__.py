@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,9 @@ from cachedoctor.files import open_regular
 from cachedoctor.sources.file import stream_documents
 from cachedoctor.sources.interface import Access, BlobStore, CacheDocument
 from cachedoctor.sources.layout import BesideStore, NowhereStore, folder_documents
+
+# A host with a port, or one with a dot and a tag or digest behind the repository.
+_REFERENCE = re.compile(r"(localhost|[\w.-]+:\d+)(:\d+)?/\S+$|[\w-]+(\.[\w-]+)+/[\w./-]+(:[\w.-]+|@sha256:\w+)$")
 
 __all__ = ["Access", "BlobStore", "CacheDocument", "load"]
 
@@ -53,8 +57,16 @@ def load(
             return stream_documents(file, source, BesideStore(path, source), tag, platform, can_seek=True)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        missing = isinstance(error, FileNotFoundError)
-        raise InputError(source, "", f"cannot read it: {reason}", missing=missing) from error
+        hint = _meant(source) if isinstance(error, FileNotFoundError) else ""
+        missing = isinstance(error, FileNotFoundError) and not hint
+        raise InputError(source, "", f"cannot read it: {reason}{hint}", missing=missing) from error
+
+
+def _meant(source: str) -> str:
+    """What somebody meant who names no file but something of that look; empty where that is not known."""
+    if _REFERENCE.match(source) or source.startswith(("http://", "https://")):
+        return "; a registry is named as docker://HOST[:PORT]/REPO[:TAG]"
+    return "; name the cache itself: docker://REF, oci:DIR or a file" if source.startswith("type=") else ""
 
 
 def _folder_and_tag(text: str) -> tuple[str, str | None]:

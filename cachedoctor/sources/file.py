@@ -34,10 +34,17 @@ def stream_documents(
     if not head.strip():
         raise InputError(source, "", f"empty; {EXPECTED}")
     if not head.lstrip().startswith((b"{", b"[")):
-        what = "HTML" if head.lstrip()[:1] == b"<" else "no JSON"
+        what = "HTML" if head.lstrip()[:1] == b"<" else _no_json(head)
         raise InputError(source, "byte 0", f"{what}; {EXPECTED}")
     data = read_all(whole, MOST_CONFIG_BYTES, source)
     return json_documents(data, source, beside, platform)
+
+
+def _no_json(head: bytes) -> str:
+    binary = any(byte < 0x20 and byte not in b"\t\n\r" for byte in head)
+    if binary or head.startswith((b"goroutine ", b"File: ", b"Showing nodes", b"(pprof)")):
+        return "no JSON, perhaps a profile, which cachedoctor profile reads"
+    return "no JSON"
 
 
 def json_documents(data: bytes, source: str, beside: BlobStore, platform: str | None) -> list[CacheDocument]:

@@ -607,3 +607,8 @@ def test_broken_settings_do_not_speak_while_completing(folder: Path) -> None:
 
 def test_digits_of_other_scripts_are_no_size(folder: Path) -> None:
     assert "is no size" in run("check", SERVICE, "--max-bytes", "١", cwd=folder).stderr.decode()
+
+
+def test_a_cache_is_not_called_fine_where_not_all_was_asked() -> None:
+    assert b"This cache is fine." not in run("check", DIAMONDS, "--ignore", "CD2").stdout
+    assert b"This cache is fine." in run("check", SERVICE).stdout

@@ -220,13 +220,25 @@ def test_a_cache_tells_how_long_it_goes_on() -> None:
     first = lines(done.stdout)[0]
     assert "left, of about 3.8 to 11 minutes in all, after 1 minute: 1.61 thousand million loop-check calls" in first
     endless = run("profile", STUCK, "--cache", FIXTURES / "manifests" / "accumulated.json", env={"COLUMNS": "400"})
-    assert "It practically never ends, with about 37 to 106 years to go" in lines(endless.stdout)[0]
+    assert "It practically never ends (about 37 to 106 years): " in lines(endless.stdout)[0]
     at_once = run("profile", STUCK, "--cache", FIXTURES / "manifests" / "service.json", env={"COLUMNS": "400"})
     assert "the export holds more than these" in lines(at_once.stdout)[0]
     unknown = run("profile", STUCK, "--cache", cache, env={"COLUMNS": "400"})
     assert "How long it has run is not in this profile" in lines(unknown.stdout)[0]
     overdue = run("profile", STUCK, "--cache", cache, "--running-for", "2h", env={"COLUMNS": "400"})
     assert "should have ended" in lines(overdue.stdout)[0]
+
+
+@pytest.mark.parametrize(("given", "told"), [("2471.3s", "41 minutes"), ("40min", "40 minutes"), ("1 h", "1 hour")])
+def test_times_are_given_as_buildkit_prints_them(given: str, told: str) -> None:
+    cache = FIXTURES / "exporter-state" / "export-stuck.json"
+    done = run("profile", STUCK, "--cache", cache, "--running-for", given, env={"COLUMNS": "400"})
+    assert f"after {told}" in lines(done.stdout)[0]
+
+
+def test_options_that_tell_nothing_are_told() -> None:
+    assert "tells nothing without --cache" in run("profile", STUCK, "--running-for", "1m").stderr.decode()
+    assert "nothing matches" in run("profile", STUCK, "--focus", "nosuchfunction").stderr.decode()
 
 
 def test_a_cache_where_it_tells_nothing_is_a_warning() -> None:
@@ -241,6 +253,7 @@ def test_a_cache_where_it_tells_nothing_is_a_warning() -> None:
         (["--focus", "("], "no regular expression"),
         (["--running-for", "soon"], "expected a time such as"),
         (["--running-for", ""], "expected a time such as"),
+        (["--running-for", "40"], "expected a time such as"),
         (["--top", "0"], "0 is not in the range"),
         (["--save", "x"], "--save is for a URL"),
         (["--seconds", "601"], "601 is not in the range"),

@@ -83,6 +83,10 @@ def test_what_a_dump_or_a_table_lacks_is_told() -> None:
     assert read(whole.encode(), "x").warning == ""
     half = whole[: whole.index("\n\n", len(whole) // 2)]
     assert "the dump is cut short: 1" in read(half.encode(), "x").warning
+    listed = (PROFILES / "goroutine-stuck-debug2.txt").read_bytes()
+    assert read(listed, "x").warning == ""
+    for end in (3000, 3010, 3033, 9999):
+        assert "seems to be cut short" in read(listed[:end], "x").warning or listed[:end].endswith(b"\n")
     odd = b"flat flat% sum% cum cum%\n1s 1% 1% 1s 1% f\nwhat is this\n"
     assert read(odd, "x").warning == "1 lines of the table could not be read"
 

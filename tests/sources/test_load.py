@@ -217,3 +217,30 @@ def test_a_layout_one_folder_down_in_a_tar(tmp_path: Path) -> None:
     file = tmp_path / "layout.tar"
     file.write_bytes(tar(MANIFEST_LIST, prefix="cache/"))
     assert "there is one in its folder 'cache'" in refused(file)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("registry.example.com/app:cache", "docker://HOST"),
+        ("localhost:5000/app", "docker://HOST"),
+        ("https://registry.example.com/app", "docker://HOST"),
+        ("type=registry,ref=app", "docker://REF"),
+    ],
+)
+def test_a_source_that_means_a_registry_is_told_how_to_name_it(source: str, hint: str) -> None:
+    with pytest.raises(InputError, match=hint) as caught:
+        load(source)
+    assert not caught.value.missing
+
+
+def test_a_file_that_is_not_there_may_come() -> None:
+    with pytest.raises(InputError) as caught:
+        load("caches/none.json")
+    assert caught.value.missing
+    assert "docker" not in str(caught.value)
+
+
+def test_a_profile_is_told_from_a_cache() -> None:
+    with pytest.raises(InputError, match="perhaps a profile, which cachedoctor profile reads"):
+        load(str(FIXTURES / "profiles" / "cpu-stuck.pprof"))

@@ -27,7 +27,8 @@ class Report:
         known = diagnosis.main.cause is not Cause.OTHER
         console.print(Text(words.headline(diagnosis), style="bold red" if known else "bold yellow"))
         for finding in diagnosis.findings:
-            self._finding(console, finding)
+            told = diagnosis.remaining is not None and finding is diagnosis.main
+            self._finding(console, finding, with_end=not told)
         if style.verbosity >= 0:
             if words.daemon(diagnosis):
                 console.print()
@@ -40,13 +41,14 @@ class Report:
         return drawn(console)
 
     @staticmethod
-    def _finding(console: Console, finding: Finding) -> None:
+    def _finding(console: Console, finding: Finding, *, with_end: bool) -> None:
         known = KNOWLEDGE[finding.cause]
         console.print()
         if finding.cause is not Cause.OTHER:
             console.print(Text.assemble((str(finding.cause), "bold"), f" (affects: {finding.affects})"))
             console.print(Padding(Text(finding.explanation), (0, 0, 0, 2)))
-            console.print(Padding(Text(f"Does it end? {finding.ends}"), (0, 0, 0, 2)))
+            if with_end:
+                console.print(Padding(Text(f"Does it end? {finding.ends}"), (0, 0, 0, 2)))
         number = 0
         for title, steps in (("Now", known.now), ("For good", known.for_good)):
             console.print(Padding(Text(title, style="bold"), (0, 0, 0, 2)))

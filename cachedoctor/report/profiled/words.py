@@ -35,7 +35,8 @@ def remaining(left: Remaining) -> str:
     how = f"{work} {left.work}, at {count(int(left.rate[0]))} to {count(int(left.rate[1]))} a second (estimated)"
     whole = time_range(*left.total)
     if left.never:
-        return f"It practically never ends, with {whole.removeprefix('practically never ')} to go: {how}."
+        years = whole.removeprefix("practically never").strip(" ()")
+        return f"It practically never ends{f' ({years})' if years else ''}: {how}."
     if whole == duration(0.0):
         return f"For these caches alone it would be done at once, with {how}: the export holds more than these."
     if left.elapsed is None:
