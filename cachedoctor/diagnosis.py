@@ -42,9 +42,16 @@ class Finding:
     share: float | None
     """Of the CPU time, or of the exports in a goroutine dump; `None` where there is no such thing."""
     explanation: str
-    help: Sequence[str]
+    now: Sequence[str]
+    """What to do at once."""
+    for_good: Sequence[str]
     affects: str
     ends: str
+
+    @property
+    def help(self) -> Sequence[str]:
+        """All steps, first what to do now."""
+        return (*self.now, *self.for_good)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +240,7 @@ _UNTIMED = {
 
 def _untimed(kind: str) -> Finding:
     said, how = _UNTIMED[kind]
-    known = KNOWLEDGE[Cause.OTHER]
-    return Finding(Cause.OTHER, None, said, (how, *HOW_TO_PROFILE), known.affects, known.ends)
+    return replace(_other(said), now=(how, *HOW_TO_PROFILE))
 
 
 def _of_time(shares: Mapping[Phase, float], cores: float | None) -> list[Finding]:
@@ -316,12 +322,12 @@ def _of_waits(waits: Sequence[Wait]) -> list[Finding]:
 
 def _finding(cause: Cause, share: float | None, said: str) -> Finding:
     known = KNOWLEDGE[cause]
-    return Finding(cause, share, f"{said} {known.what}", known.help, known.affects, known.ends)
+    return Finding(cause, share, f"{said} {known.what}", known.now, known.for_good, known.affects, known.ends)
 
 
 def _other(said: str) -> Finding:
     known = KNOWLEDGE[Cause.OTHER]
-    return Finding(Cause.OTHER, None, said or known.what, known.help, known.affects, known.ends)
+    return Finding(Cause.OTHER, None, said or known.what, known.now, known.for_good, known.affects, known.ends)
 
 
 def _elapsed(exports: Sequence[Export], cause: Cause) -> float | None:

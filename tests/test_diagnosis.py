@@ -280,7 +280,8 @@ def test_everything_is_known_of_every_cause() -> None:
     assert set(KNOWLEDGE) == set(Cause)
     for known in KNOWLEDGE.values():
         assert all((known.title, known.affects, known.what, known.ends, known.now, known.for_good))
-        assert known.help == known.now + known.for_good
+    found = diagnose([cpu(10, check=9000)]).main
+    assert found.help == KNOWLEDGE[Cause.LOOP_CHECK].now + KNOWLEDGE[Cause.LOOP_CHECK].for_good
 
 
 def test_an_export_that_a_signal_did_not_show_is_told() -> None:

@@ -10,6 +10,7 @@ import click
 
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, Place, fail, progress, warn
+from cachedoctor.report.profiled.interface import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from cachedoctor.pprof.evidence import Evidence
     from cachedoctor.sources import Access
 
-FORMATS = ("text", "json", "markdown", "folded", "svg")
 USUAL_ROWS = 20
 """Functions that people are shown unless they ask for another number or for every detail."""
 _NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"

@@ -87,7 +87,6 @@ def repair(
     from cachedoctor.repair.repair import LimitError, Options
     from cachedoctor.repair.repair import repair as mend
     from cachedoctor.report import repaired as reports
-    from cachedoctor.sources import load
 
     if in_place and (output or len(sources) > 1):
         raise click.UsageError("--in-place takes one layout, and no --output")
@@ -104,11 +103,7 @@ def repair(
     access = options.access(plain_http, ca_file, timeout)
     try:
         with progress(quiet) as told:
-            documents = [
-                document
-                for source in sources
-                for document in load(source, tag=None if in_place else tag, platform=platform, access=access)
-            ]
+            documents = options.documents(sources, None if in_place else tag, platform, access, told)
             place = None
             if in_place:
                 folder = destination.layout_folder(documents[0])

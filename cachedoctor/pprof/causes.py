@@ -56,11 +56,6 @@ class Knowledge:
     now: tuple[str, ...]
     for_good: tuple[str, ...]
 
-    @property
-    def help(self) -> tuple[str, ...]:
-        """All steps, first what to do now."""
-        return self.now + self.for_good
-
 
 _ALL = "every BuildKit"
 _ANALYZE = "cachedoctor analyze CACHE, for each cache that the build imports, tells how long its export takes and why."

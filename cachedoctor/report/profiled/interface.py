@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from cachedoctor.diagnosis import Diagnosis
 from cachedoctor.report.interface import Style
+
+if TYPE_CHECKING:
+    from cachedoctor.diagnosis import Diagnosis
 
 FORMATS = ("text", "json", "markdown", "folded", "svg")
 """The names of all formats; each is a module of this package with a class `Report` in it."""

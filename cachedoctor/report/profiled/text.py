@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cachedoctor.diagnosis import Diagnosis, Finding
-from cachedoctor.pprof.causes import KNOWLEDGE, Cause
+from cachedoctor.pprof.causes import Cause
 from cachedoctor.pprof.top import HEAD, Top
 from cachedoctor.report.interface import Style
 from cachedoctor.report.profiled import words
@@ -42,7 +42,6 @@ class Report:
 
     @staticmethod
     def _finding(console: Console, finding: Finding, *, with_end: bool) -> None:
-        known = KNOWLEDGE[finding.cause]
         console.print()
         if finding.cause is not Cause.OTHER:
             console.print(Text.assemble((str(finding.cause), "bold"), f" (affects: {finding.affects})"))
@@ -50,7 +49,7 @@ class Report:
             if with_end:
                 console.print(Padding(Text(f"Does it end? {finding.ends}"), (0, 0, 0, 2)))
         number = 0
-        for title, steps in (("Now", known.now), ("For good", known.for_good)):
+        for title, steps in (("Now", finding.now), ("For good", finding.for_good)):
             console.print(Padding(Text(title, style="bold"), (0, 0, 0, 2)))
             for step in steps:
                 number += 1

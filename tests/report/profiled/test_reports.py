@@ -101,6 +101,13 @@ def test_the_first_line_is_the_answer_and_every_cause_says_what_to_do(case: str)
     assert "  For good" in lines
 
 
+def test_every_format_for_people_and_scripts_gives_the_same_advice() -> None:
+    found = diagnosis_of("heap")
+    for format in ("text", "json", "markdown"):
+        text = report(format).render(found, Style(width=400))
+        assert "alloc\\_space" in text or "alloc_space" in text
+
+
 HOSTILE = 'a\x1b[31m\u202e|`<script>alert(1)</script>[x](http://y)\n;"]]>&@team'
 
 
