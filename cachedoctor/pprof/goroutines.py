@@ -14,11 +14,11 @@ from cachedoctor.pprof.profile import Profile, ValueType
 MOST_GOROUTINES = 2_000_000
 """Goroutines, or groups of them, in one dump."""
 
-_ONE = re.compile(r"goroutine (\d+)\b[^\[]*\[([^\]]*)\].*:$")
-_GROUP = re.compile(r"(\d+) @(?: 0x[0-9a-f]+)*$")
+_ONE = re.compile(r"goroutine (\d{1,18})\b[^\[]*\[([^\]]*)\].*:$")
+_GROUP = re.compile(r"(\d{1,9}) @(?: 0x[0-9a-f]+)*$")
 _FRAME = re.compile(r"#\s+0x[0-9a-f]+\s+(\S.*?)(?:\+0x[0-9a-f]+)?(?:\s+\S+:\d+)?$")
-_CREATED = re.compile(r"created by (.+?)(?: in goroutine (\d+))?$")
-_WAIT = re.compile(r"(\d+) minutes")
+_CREATED = re.compile(r"created by (.+?)(?: in goroutine (\d{1,18}))?$")
+_WAIT = re.compile(r"(\d{1,9}) minutes")
 _PLACE = re.compile(r"^\s+\S.*:\d+( \+0x[0-9a-f]+)?$")
 _HIDDEN = "stack unavailable"
 TOTAL = "goroutine profile: total "
@@ -69,7 +69,7 @@ def grouped(lines: Sequence[str], source: str) -> list[Goroutine]:
             _bounded(found, source)
             count, stack = 0, []
         if group:
-            count = int(group.group(1)[:18])
+            count = int(group.group(1))
     return _with_stacks(found, source)
 
 
@@ -102,15 +102,15 @@ def listed(lines: Sequence[str], source: str) -> list[Goroutine]:
             hidden = hidden or _HIDDEN in line
             created = _CREATED.match(line)
             if created:
-                creator = int(created.group(2)[:18]) if created.group(2) else None
+                creator = int(created.group(2)) if created.group(2) else None
                 break
             name = _function(line)
             if name:
                 stack.append(name)
         state, *rest = header.group(2).split(", ")
         waits = (_WAIT.fullmatch(part) for part in rest)
-        minutes = next((int(wait.group(1)[:9]) for wait in waits if wait), None)
-        number = int(header.group(1)[:18])
+        minutes = next((int(wait.group(1)) for wait in waits if wait), None)
+        number = int(header.group(1))
         found.append(Goroutine(tuple(stack), 1, state.partition(" (")[0], hidden, minutes, number, creator))
         _bounded(found, source)
     return _with_stacks(found, source)

@@ -314,3 +314,12 @@ def test_unknown_fields_are_reported(tmp_path: Path) -> None:
     got = run("repair", file, "-o", tmp_path / "out.json")
     assert b"records[].note" in got.stderr
     assert os.fspath(file).encode() in got.stderr
+
+
+def test_a_closed_standard_input_is_one_line(tmp_path: Path) -> None:
+    script = f"{sys.executable} -m cachedoctor repair - -o {tmp_path}/o.json <&-"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert b"empty" in done.stderr
+    assert list(tmp_path.iterdir()) == []

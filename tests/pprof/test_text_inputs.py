@@ -91,6 +91,12 @@ def test_what_a_dump_or_a_table_lacks_is_told() -> None:
     assert read(odd, "x").warning == "1 lines of the table could not be read"
 
 
+def test_a_number_that_no_daemon_has_is_not_cut_to_one() -> None:
+    text = f"goroutine profile: total 5\n{'9' * 40} @ 0x1\n#\t0x1\tx.f+0x1\t/x.go:1\n"
+    with pytest.raises(InputError, match="without any stack"):
+        read(text.encode(), "x")
+
+
 def test_the_number_of_goroutines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(goroutines, "MOST_GOROUTINES", 1)
     with pytest.raises(InputError, match="more than 1 goroutines"):
