@@ -51,6 +51,8 @@ class Size:
 class Repaired:
     """A repaired cache, not yet written."""
 
+    documents: Sequence[CacheDocument]
+    """What it was made from."""
     config: CacheConfig
     data: bytes
     before: Size
@@ -97,6 +99,7 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     size = _size(after, len(data))
     _hold_limits(size, options)
     return Repaired(
+        documents=documents,
         config=config,
         data=data,
         before=_size(before, sum(document.size for document in documents)),
