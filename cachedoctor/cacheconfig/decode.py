@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, chain
+from operator import itemgetter
 from typing import Any
 
 from cachedoctor.cacheconfig.document import NO_PARENT, CacheConfig
@@ -13,11 +14,9 @@ from cachedoctor.errors import InputError
 MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 """Media type of the cache config (BuildKit `cache/remotecache/v1.CacheConfigMediaTypeV0`)."""
 
-_TIME = re.compile(
-    r"(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?"
-    r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)",
-    re.ASCII,
-)
+_CLOCK = r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d++)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
+_TIME = re.compile(rf"(\d{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]){_CLOCK}", re.ASCII)
+_TIMES = re.compile(rf"(?:\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]){_CLOCK}\n)*+", re.ASCII)
 _INT64 = 1 << 63
 _LAYER = {"blob", "parent"}
 
@@ -68,79 +67,104 @@ def _read(document: dict[str, Any], mend: Callable[[], None]) -> CacheConfig:
 def _columns(document: dict[str, Any]) -> CacheConfig | None:
     """Read the columns at the speed of comprehensions; `None` or an exception where any type is off."""
     layers = document.get("layers", [])
-    blobs = [layer.get("blob", "") for layer in layers]
-    parents = [layer.get("parent", 0) for layer in layers]
-    layer_fields = [
-        None if layer.keys() <= _LAYER else {name: layer[name] for name in layer if name not in _LAYER}
-        for layer in layers
-    ]
     records = document.get("records", [])
-    digests = [record.get("digest", "") for record in records]
-
-    inputs_of = [record.get("inputs", ()) for record in records]
-    inputs = list(chain.from_iterable(inputs_of))
+    if type(layers) is not list or type(records) is not list:
+        return None
+    blobs, parents = _Field(layers, "blob", ""), _Field(layers, "parent", 0)
+    digests = _Field(records, "digest", "")
+    inputs_of, results_of = _Field(records, "inputs", ()), _Field(records, "layers", ())
+    inputs = list(chain.from_iterable(inputs_of.values))
     link_objects = list(chain.from_iterable(inputs))
-    links = [link.get("link", 0) for link in link_objects]
-    selectors = [link.get("selector", "") for link in link_objects]
-    unknown = _others("", document, "layers", "records")
-    unknown |= _others("records[].", chain.from_iterable(records), "layers", "chains", "digest", "inputs")
-    unknown |= _others("records[].inputs[][].", chain.from_iterable(link_objects), "selector", "link")
-    del link_objects
-
-    results_of = [record.get("layers", ()) for record in records]
-    result_objects = list(chain.from_iterable(results_of))
-    results = [result.get("layer", 0) for result in result_objects]
-    result_created = [result.get("createdAt") for result in result_objects]
-    unknown |= _others("records[].layers[].", chain.from_iterable(result_objects), "layer", "createdAt")
-    del result_objects
-
-    chains_of = [(index, record["chains"]) for index, record in enumerate(records) if "chains" in record]
+    links, selectors = _Field(link_objects, "link", 0), _Field(link_objects, "selector", "")
+    result_objects = list(chain.from_iterable(results_of.values))
+    results, created = _Field(result_objects, "layer", 0), _Field(result_objects, "createdAt", None)
+    others = digests.present + inputs_of.present + results_of.present != sum(map(len, records))
+    chains_of = [(index, one["chains"]) for index, one in enumerate(records) if "chains" in one] if others else []
+    chain_objects = [item for _, items in chains_of for item in items]
     chains = [(index, item.get("layers", []), item.get("createdAt")) for index, items in chains_of for item in items]
 
-    chain_fields = (name for _, items in chains_of for item in items for name in item)
-    unknown |= _others("records[].chains[].", chain_fields, "layers", "createdAt")
+    unknown = _others("", document, {"layers", "records"})
+    if others:
+        unknown |= _others("records[].", chain.from_iterable(records), {"layers", "chains", "digest", "inputs"})
+    if links.present + selectors.present != sum(map(len, link_objects)):
+        unknown |= _others("records[].inputs[][].", chain.from_iterable(link_objects), {"selector", "link"})
+    if results.present + created.present != sum(map(len, result_objects)):
+        unknown |= _others("records[].layers[].", chain.from_iterable(result_objects), {"layer", "createdAt"})
+    unknown |= _others("records[].chains[].", chain.from_iterable(chain_objects), {"layers", "createdAt"})
 
-    lists = (layers, records, *(item for _, item in chains_of), *(item[1] for item in chains))
     ok = (
-        all(type(item) is list for item in lists)
-        and _all_of(list, inputs_of)
-        and _all_of(list, inputs)
-        and _all_of(list, results_of)
-        and _all_of(int, parents)
-        and _all_of(int, links)
-        and _all_of(int, results)
-        and all(_all_of(int, item[1]) for item in chains)
-        and all(_all_of(str, column) for column in (blobs, digests, selectors))
-        and all(created is None or _is_time(created) for created in result_created)
-        and all(created is None or _is_time(created) for _, _, created in chains)
-        and _in_int64(parents, links, results, *(item[1] for item in chains))
+        all(type(item) is list for item in (*(items for _, items in chains_of), *(listed for _, listed, _ in chains)))
+        and all(_all_of(list, lists) for lists in (inputs_of.values, inputs, results_of.values))
+        and all(_all_of(int, numbers.values) for numbers in (parents, links, results))
+        and all(_all_of(int, listed) for _, listed, _ in chains)
+        and all(_all_of(str, texts.values) for texts in (blobs, digests, selectors))
+        and _are_times(created.values)
+        and _are_times([time for _, _, time in chains])
+        and _in_int64(parents.values, links.values, results.values, *(listed for _, listed, _ in chains))
     )
     if not ok:
         return None
     return CacheConfig(
-        blobs=blobs,
-        parents=parents,
-        digests=digests,
-        input_start=[0, *accumulate(map(len, inputs_of))],
-        link_start=[0, *accumulate(map(len, inputs))],
-        links=links,
-        selectors=selectors,
-        result_start=[0, *accumulate(map(len, results_of))],
-        results=results,
-        result_created=[created or "" for created in result_created],
-        chains=[(index, listed, created or "") for index, listed, created in chains],
-        layer_fields=layer_fields,
+        blobs=blobs.values,
+        parents=parents.values,
+        digests=digests.values,
+        input_start=_offsets(inputs_of.values),
+        link_start=_offsets(inputs),
+        links=links.values,
+        selectors=selectors.values,
+        result_start=_offsets(results_of.values),
+        results=results.values,
+        result_created=[time or "" for time in created.values],
+        chains=[(index, listed, time or "") for index, listed, time in chains],
+        layer_fields=_layer_fields(layers, blobs.present + parents.present),
         unknown_fields=tuple(sorted(unknown)),
     )
 
 
-def _others(place: str, names: Iterable[str], *known: str) -> set[str]:
+class _Field:
+    """One field of many objects. Raises `TypeError` or `AttributeError` where one is no object."""
+
+    def __init__(self, objects: Sequence[Any], name: str, default: object) -> None:
+        self.values: list[Any]
+        self.present: int
+        """How many objects surely have it: as many as all fields together are, where there are no others."""
+        try:
+            self.values = list(map(itemgetter(name), objects))
+            self.present = len(self.values)
+        except KeyError:
+            self.values = [one.get(name, default) for one in objects]
+            self.present = len(self.values) - self.values.count(default)
+
+
+def _layer_fields(layers: Sequence[dict[str, Any]], known: int) -> list[dict[str, Any] | None]:
+    if known == sum(map(len, layers)):
+        return [None] * len(layers)
+    return [
+        None if layer.keys() <= _LAYER else {name: layer[name] for name in layer if name not in _LAYER}
+        for layer in layers
+    ]
+
+
+def _others(place: str, names: Iterable[str], known: set[str]) -> set[str]:
     return {f"{place}{name}" for name in set(names).difference(known)}
+
+
+def _offsets(lists: Sequence[Sequence[object]]) -> list[int]:
+    return [0, *accumulate(map(len, lists))]
 
 
 def _all_of(kind: type, values: Sequence[object]) -> bool:
     """Whether every value is exactly of `kind` (a bool is no int); the empty tuple stands for an absent list."""
     return set(map(type, values)) <= ({kind, tuple} if kind is list else {kind})
+
+
+def _are_times(values: Sequence[object]) -> bool:
+    """Whether each is a time or absent. Most are of days that every month has, which one match tells of all."""
+    texts = [value for value in values if isinstance(value, str)]
+    if not set(map(type, values)) <= {str, type(None)}:
+        return False
+    lines = "\n".join([*texts, ""])
+    return (lines.count("\n") == len(texts) and _TIMES.fullmatch(lines) is not None) or all(map(_is_time, texts))
 
 
 def _is_time(text: object) -> bool:

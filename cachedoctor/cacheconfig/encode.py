@@ -19,9 +19,7 @@ def encode(config: CacheConfig) -> bytes:
     document: dict[str, Any] = {}
     if config.blobs:
         columns = (config.blobs, config.parents, config.layer_fields)
-        document["layers"] = [
-            _present(blob=blob, parent=parent) | (fields or {}) for blob, parent, fields in zip(*columns, strict=True)
-        ]
+        document["layers"] = list(map(_layer, *columns))
     if config.digests:
         document["records"] = _records(config)
     data = orjson.dumps(document)
@@ -36,6 +34,13 @@ _ESCAPED = tuple((letter.encode(), f"\\u{ord(letter):04x}".encode()) for letter 
 
 def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
+
+
+def _layer(blob: str, parent: int, fields: dict[str, Any] | None) -> dict[str, Any]:
+    known: dict[str, Any] = {"blob": blob} if blob else {}
+    if parent:
+        known["parent"] = parent
+    return known | fields if fields else known
 
 
 def _records(config: CacheConfig) -> list[dict[str, Any]]:

@@ -48,6 +48,8 @@ class LoopCheckCost:
     """Whether it is proved that no order gives another result."""
     typical: Acyclic
     """The graph of the order in the middle, loops cut."""
+    log_paths: Sequence[float]
+    """For each item of `typical` the binary logarithm of the paths to it."""
     records: list[int]
     """The smallest record of each item of `typical`."""
     item: list[int]
@@ -77,7 +79,10 @@ def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: Me
         same = merged if item == merge.item else quotient(graph, order, item)
         acyclic = loops.cut(same)
         if not acyclic.removed:
-            return LoopCheckCost([_order(same, acyclic)], True, acyclic, same.records, item)
+            calls, log_paths = paths.calls_and_log_paths(acyclic)
+            return LoopCheckCost(
+                [Order(same.size, same.links, calls, links_removed=0)], True, acyclic, log_paths, same.records, item
+            )
     exporter = Exporter(graph, order)
     count = max(1, min(MOST_ORDERS, ORDER_BUDGET // (graph.size + len(graph.links) + 1)))
     replays = [_replay(exporter, graph, order, seed) for seed in range(count)]
@@ -85,16 +90,14 @@ def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: Me
     middle = seeds[(count - 1) // 2]
     item = exporter.replay(middle)
     typical = quotient(graph, order, item)
-    orders = [replays[seed] for seed in seeds]
-    return LoopCheckCost(orders, False, loops.cut(typical, middle), typical.records, item)
+    acyclic = loops.cut(typical, middle)
+    _, log_paths = paths.calls_and_log_paths(acyclic)
+    return LoopCheckCost([replays[seed] for seed in seeds], False, acyclic, log_paths, typical.records, item)
 
 
 def _replay(exporter: Exporter, graph: Graph, order: Sequence[int], seed: int) -> Order:
     merged = quotient(graph, order, exporter.replay(seed))
-    return _order(merged, loops.cut(merged, seed))
-
-
-def _order(merged: MergedGraph, acyclic: Acyclic) -> Order:
+    acyclic = loops.cut(merged, seed)
     return Order(merged.size, merged.links, paths.calls(acyclic), acyclic.removed)
 
 

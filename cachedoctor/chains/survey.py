@@ -97,12 +97,17 @@ class Survey:
     @cached_property
     def hotspots(self) -> list[Hotspot]:
         """Items of `loop_check.typical`, most calls first."""
-        return paths.hotspots(self.loop_check.typical, MOST_HOTSPOTS)
+        return paths.hotspots(self.loop_check.typical, MOST_HOTSPOTS, self.loop_check.log_paths)
 
     @cached_property
     def hotspot_inputs(self) -> list[list[HotspotInput]]:
         """The inputs of each hotspot."""
         return _hotspot_inputs(self.graph, self.order, self.loop_check, self.hotspots)
+
+    @cached_property
+    def fixpoint_calls(self) -> int:
+        """Loop-check calls of `merged`, loops cut."""
+        return paths.calls(self.acyclic)
 
     @cached_property
     def walk(self) -> WalkSteps:

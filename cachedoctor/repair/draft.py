@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig
 from cachedoctor.chains import layers
@@ -13,6 +13,8 @@ from cachedoctor.chains.adjacency import Adjacency
 from cachedoctor.chains.loops import Acyclic
 from cachedoctor.chains.survey import Survey
 from cachedoctor.repair.loops import Inputs
+
+Key = TypeVar("Key")
 
 
 @dataclass(slots=True)
@@ -159,15 +161,15 @@ def draft(survey: Survey, blobs: Sequence[frozenset[str] | None]) -> Draft:
     item_of = _items(survey, removed)
     made = _Layers(survey, blobs)
     count = len(survey.merged.records)
-    results: list[dict[int, str]] = [{} for _ in range(count)]
-    chains: list[dict[tuple[int, ...], str]] = [{} for _ in range(count)]
+    results: dict[tuple[int, int], str] = {}
+    chains: dict[tuple[int, tuple[int, ...]], str] = {}
     _gather_results(survey, item_of, made, results, chains, removed)
     inputs, rank = _gather_inputs(survey, item_of, removed)
     return Draft(
         digests=[survey.graph.digests[record] for record in survey.merged.records],
         inputs=inputs,
-        results=[_oldest_first(own) for own in results],
-        chains=[_oldest_first(own) for own in chains],
+        results=_oldest_first(results, count),
+        chains=_oldest_first(chains, count),
         blobs=made.blobs,
         parents=made.parents,
         layer_fields=made.fields,
@@ -195,34 +197,42 @@ def _items(survey: Survey, removed: Removed) -> list[int]:
 
 def _gather_inputs(survey: Survey, item_of: Sequence[int], removed: Removed) -> tuple[list[Inputs], list[int]]:
     """The joined alternatives of each item, each once, in the order of the documents; and the rank of each item."""
-    graph = survey.graph
-    joined: list[list[dict[tuple[int, str], None]]] = [[] for _ in survey.merged.records]
+    graph, merged = survey.graph, survey.merged
     removed.dangling_links = sum(len(config.links) for config in survey.configs) - len(graph.links)
     links = list(zip(map(item_of.__getitem__, graph.links), graph.selectors, strict=True))
-    slots = list(pairwise(graph.link_start))
-    for item, low_slot, high_slot in zip(item_of, graph.input_start, graph.input_start[1:], strict=False):
-        if item < 0:
-            continue
-        own = joined[item]
-        for number, (low, high) in enumerate(slots[low_slot:high_slot]):
-            alive = [link for link in links[low:high] if link[0] >= 0]
-            removed.dangling_links += high - low - len(alive)
-            if number == len(own):
-                own.append({})
-            own[number].update(dict.fromkeys(alive))
-    rank = [-1] * len(joined)
+    slots = [links[low:high] for low, high in pairwise(graph.link_start)]
+    inputs = [slots[low:high] for low, high in pairwise(graph.input_start)]
+    if merged.size < graph.size or merged.links < len(graph.links):
+        inputs = _joined(inputs, item_of, merged.size, removed)
+    rank = [-1] * merged.size
     for place, record in enumerate(survey.order):
         if rank[item_of[record]] < 0:
             rank[item_of[record]] = place
-    return [[list(one) for one in own] for own in joined], rank
+    return inputs, rank
+
+
+def _joined(inputs: Sequence[Inputs], item_of: Sequence[int], count: int, removed: Removed) -> list[Inputs]:
+    """The inputs of so many items from those of all records, whose sources are items already, or -1."""
+    joined: list[list[dict[tuple[int, str], None]]] = [[] for _ in range(count)]
+    for item, slots in zip(item_of, inputs, strict=True):
+        if item < 0:
+            continue
+        own = joined[item]
+        for number, one in enumerate(slots):
+            alive = [link for link in one if link[0] >= 0]
+            removed.dangling_links += len(one) - len(alive)
+            if number == len(own):
+                own.append({})
+            own[number].update(dict.fromkeys(alive))
+    return [[list(one) for one in own] for own in joined]
 
 
 def _gather_results(
     survey: Survey,
     item_of: Sequence[int],
     made: _Layers,
-    results: list[dict[int, str]],
-    chains: list[dict[tuple[int, ...], str]],
+    results: dict[tuple[int, int], str],
+    chains: dict[tuple[int, tuple[int, ...]], str],
     removed: Removed,
 ) -> None:
     """Put the results and chains of all records to their items; of equal ones the newest date stays."""
@@ -231,11 +241,11 @@ def _gather_results(
         for (record, layer), created in zip(layers.results(config), config.result_created, strict=True):
             item = item_of[base + record]
             if item >= 0 and (number := _usable([made.number(document, layer)], removed)):
-                _newest(results[item], number[0], created, removed)
+                _newest(results, (item, number[0]), created, removed)
         for record, listed, created in config.chains:
             item = item_of[base + record]
             if item >= 0 and (number := _usable([made.number(document, layer) for layer in listed], removed)):
-                _newest(chains[item], number, created, removed)
+                _newest(chains, (item, number), created, removed)
         base += len(config.digests)
 
 
@@ -258,6 +268,12 @@ def _newest(own: dict[Any, str], key: Any, created: str, removed: Removed) -> No
         own[key] = created
 
 
-def _oldest_first(own: dict[Any, str]) -> list[tuple[str, Any]]:
-    dated = [(created, key) for key, created in own.items()]
-    return sorted(dated, key=lambda one: layers.instant(one[0])) if len(dated) > 1 else dated
+def _oldest_first(newest: Mapping[tuple[int, Key], str], count: int) -> list[list[tuple[str, Key]]]:
+    """What each of so many items has."""
+    own: list[list[tuple[str, Key]]] = [[] for _ in range(count)]
+    for (item, key), created in newest.items():
+        own[item].append((created, key))
+    for dated in own:
+        if len(dated) > 1:
+            dated.sort(key=lambda one: layers.instant(one[0]))
+    return own

@@ -38,8 +38,7 @@ def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) 
 
 def _missing(had: Sequence[Hashable], has: Sequence[Hashable]) -> int:
     """How many of the first are not among the second, each as often as it occurs."""
-    first, second = Counter(had), Counter(has)
-    return 0 if dict(first) == dict(second) else (first - second).total()
+    return 0 if had == has else (Counter(had) - Counter(has)).total()
 
 
 def _digests(survey: Survey) -> list[str]:
@@ -53,7 +52,7 @@ def _results(
     item_of = [-1] * survey.graph.size
     for record in survey.order:
         item_of[record] = survey.merge.item[record]
-    found: set[tuple[int, int | tuple[int, ...]]] = set()
+    found: dict[tuple[int, int | tuple[int, ...]], None] = {}
     base = 0
     for config, tree, own, listed in zip(survey.configs, survey.trees, numbers, blobs, strict=True):
         count = len(own)
@@ -61,10 +60,10 @@ def _results(
         usable = [depth > 0 and not lacks for depth, lacks in zip(tree.depth, lacking, strict=True)]
         for record, layer in layers.results(config):
             if 0 <= layer < count and usable[layer]:
-                found.add((item_of[base + record], own[layer]))
+                found[item_of[base + record], own[layer]] = None
         for record, chain, _ in config.chains:
             if chain and all(0 <= layer < count and usable[layer] for layer in chain):
-                found.add((item_of[base + record], tuple(own[layer] for layer in chain)))
+                found[item_of[base + record], tuple(own[layer] for layer in chain)] = None
         base += len(config.digests)
     return [(survey.graph.digests[item], key) for item, key in found if item >= 0]
 

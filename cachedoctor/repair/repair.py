@@ -127,21 +127,24 @@ def _hold_limits(size: Size, options: Options) -> None:
 def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> tuple[Survey, Lost]:
     """Read a repaired document as any other, and hold it against those that it was made from.
 
-    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. Raises
-    `proof.ProofError`.
+    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. What is the
+    same again holds the same. Raises `proof.ProofError`.
     """
     try:
         config = decode(orjson.loads(data), "the repaired cache")
     except (InputError, orjson.JSONDecodeError) as error:
         raise proof.ProofError(f"the repaired cache cannot be read: {error}") from error
-    found = Survey([config])
+    found = before if [config] == before.configs else Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
-    refused = findings(Context([document], found, Limits(), None), only=proof.REFUSED)
-    proof.check(found, [finding.rule for finding in refused])
+    proof.check(found, _refusals(document, found))
     missing = proof.lost(before, [one.blobs for one in documents], found)
     if not removed.dropped_records and (missing.records or missing.results):
         raise proof.ProofError(f"{missing.records} records and {missing.results} results would be lost")
     return found, missing
+
+
+def _refusals(document: CacheDocument, found: Survey) -> list[str]:
+    return [finding.rule for finding in findings(Context([document], found, Limits(), None), only=proof.REFUSED)]
 
 
 def _cut(made: Draft, before: Survey, options: Options) -> None:
@@ -182,7 +185,7 @@ def _size(found: Survey, size: int) -> Size:
         layers=sum(len(config.blobs) for config in found.configs),
         results=sum(len(config.results) + len(config.chains) for config in found.configs),
         bytes=size,
-        calls=paths.calls(found.acyclic),
+        calls=found.fixpoint_calls,
         loops=len(found.loops) or len(found.record_cycles),
     )
 

@@ -33,7 +33,7 @@ def cost_of(made: list[Document]) -> LoopCheckCost:
 
 def of_orders(orders: list[Order], *, proved: bool = False) -> LoopCheckCost:
     empty = loops.cut(MergedGraph([], Adjacency([]), 0))
-    return LoopCheckCost(orders, proved, empty, [], [])
+    return LoopCheckCost(orders, proved, empty, [], [], [])
 
 
 @settings(max_examples=300, deadline=None)
