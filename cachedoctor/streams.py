@@ -157,7 +157,7 @@ def read_fully(stream: Readable, size: int) -> bytes:
     while size and (part := stream.read(min(size, 16 << 20))):
         parts.append(part)
         size -= len(part)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def read_all(stream: Readable, limit: int, source: str) -> bytes:

@@ -23,7 +23,7 @@ def encode(config: CacheConfig) -> bytes:
     if config.digests:
         document["records"] = _records(config)
     data = orjson.dumps(document)
-    for letter, escape in _ESCAPED:
+    for letter, escape in _ESCAPED if not data.isascii() else _ESCAPED[:3]:
         if letter in data:
             data = data.replace(letter, escape)
     return data

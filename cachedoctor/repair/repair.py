@@ -77,20 +77,22 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     Raises `LimitError` where a limit cannot be reached, `InputError` where the paths are too many to be counted, and
     `proof.ProofError` where the outcome is not what it should be.
     """
-    configs = [document.config for document in documents]
-    blobs = [document.blobs for document in documents]
     try:
-        before = Survey(configs)
-        progress("merging records")
-        if not before.order:
-            raise LimitError("no record of it can be derived, so that nothing would be left")
-        made = draft(before, blobs)
-        progress("cutting loops")
-        _cut(made, before, options)
-        progress("removing alternatives")
-        _limit(made, options)
+        return _repair(documents, options, progress)
     except paths.CountTooLarge as error:
         raise InputError(documents[0].source, "", f"cannot count its paths: {error}") from error
+
+
+def _repair(documents: Sequence[CacheDocument], options: Options, progress: Progress) -> Repaired:
+    progress("merging records")
+    before = Survey([document.config for document in documents])
+    if not before.order:
+        raise LimitError("no record of it can be derived, so that nothing would be left")
+    made = draft(before, [document.blobs for document in documents])
+    progress("cutting loops")
+    _cut(made, before, options)
+    progress("removing alternatives")
+    _limit(made, options)
     config = made.config()
     distinct = set().union(*before.chain_numbers.of_layers)
     made.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
@@ -127,17 +129,18 @@ def _hold_limits(size: Size, options: Options) -> None:
 def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> tuple[Survey, Lost]:
     """Read a repaired document as any other, and hold it against those that it was made from.
 
-    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. What is the
-    same again holds the same. Raises `proof.ProofError`.
+    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. What did
+    not change has lost nothing. Raises `proof.ProofError`.
     """
     try:
         config = decode(orjson.loads(data), "the repaired cache")
     except (InputError, orjson.JSONDecodeError) as error:
         raise proof.ProofError(f"the repaired cache cannot be read: {error}") from error
-    found = before if [config] == before.configs else Survey([config])
+    unchanged = [config] == before.configs
+    found = before if unchanged else Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
     proof.check(found, _refusals(document, found))
-    missing = proof.lost(before, [one.blobs for one in documents], found)
+    missing = Lost(0, 0) if unchanged else proof.lost(before, [one.blobs for one in documents], found)
     if not removed.dropped_records and (missing.records or missing.results):
         raise proof.ProofError(f"{missing.records} records and {missing.results} results would be lost")
     return found, missing

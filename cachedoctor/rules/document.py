@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.chains import layers
@@ -105,7 +105,7 @@ def bad_index(context: Context) -> Iterator[Found]:
         config = document.config
         links = _owners_outside(config)
         count = len(config.blobs)
-        results = [record for record, layer in layers.pointed_at(config) if not 0 <= layer < count]
+        results = _pointing_outside(config)
         if links or results or tree.dangling:
             needed = layers.used_layers(config)
             parts = [
@@ -121,9 +121,20 @@ def bad_index(context: Context) -> Iterator[Found]:
             )
 
 
+def _pointing_outside(config: CacheConfig) -> list[int]:
+    """The record of each result and chain that names a layer outside the document."""
+    count = len(config.blobs)
+    pointed = layers.pointed_at(config) if config.chains or not _all_within(config.results, count) else ()
+    return [record for record, layer in pointed if not 0 <= layer < count]
+
+
+def _all_within(numbers: Sequence[int], count: int) -> bool:
+    return not numbers or (min(numbers) >= 0 and max(numbers) < count)
+
+
 def _owners_outside(config: CacheConfig) -> list[int]:
     count = len(config.digests)
-    if not config.links or (min(config.links) >= 0 and max(config.links) < count):
+    if _all_within(config.links, count):
         return []
     starts = [config.link_start[start] for start in config.input_start]
     return [
