@@ -1,3 +1,32 @@
-"""Diagnose BuildKit build caches whose export hangs or that are never used again."""
+"""Diagnose BuildKit build caches whose export hangs or that are never used again.
+
+Scripts `load` a cache, `analyze` it, `repair` it and `write` what came out; the names in `__all__` stay as they are.
+"""
+
+# All at once: were it loaded later, the subpackage `repair` would take the place of the function.
+from cachedoctor.analysis import Analysis
+from cachedoctor.errors import InputError
+from cachedoctor.library import analyze, load, repair, write
+from cachedoctor.repair.proof import ProofError
+from cachedoctor.repair.repair import LimitError, Repaired
+from cachedoctor.rules import Finding, Limits, Severity
+from cachedoctor.sources import Access, CacheDocument
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Access",
+    "Analysis",
+    "CacheDocument",
+    "Finding",
+    "InputError",
+    "LimitError",
+    "Limits",
+    "ProofError",
+    "Repaired",
+    "Severity",
+    "analyze",
+    "load",
+    "repair",
+    "write",
+]

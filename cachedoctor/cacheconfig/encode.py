@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -17,12 +18,12 @@ def encode(config: CacheConfig) -> bytes:
     """
     document: dict[str, Any] = {}
     if config.blobs:
-        document["layers"] = [_layer(config, layer) for layer in range(len(config.blobs))]
+        columns = (config.blobs, config.parents, config.layer_fields)
+        document["layers"] = [
+            _present(blob=blob, parent=parent) | (fields or {}) for blob, parent, fields in zip(*columns, strict=True)
+        ]
     if config.digests:
-        chains: dict[int, list[dict[str, Any]]] = {}
-        for record, layers, created in config.chains:
-            chains.setdefault(record, []).append(_present(layers=layers) | _created(created))
-        document["records"] = [_record(config, record, chains.get(record, [])) for record in range(len(config.digests))]
+        document["records"] = _records(config)
     data = orjson.dumps(document)
     for letter, escape in _ESCAPED:
         if letter in data:
@@ -37,25 +38,26 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _created(text: str) -> dict[str, str]:
-    return {"createdAt": text} if text else {}
-
-
-def _layer(config: CacheConfig, layer: int) -> dict[str, Any]:
-    known = _present(blob=config.blobs[layer], parent=config.parents[layer])
-    return known | (config.layer_fields[layer] or {})
-
-
-def _record(config: CacheConfig, record: int, chains: list[dict[str, Any]]) -> dict[str, Any]:
-    results = [
-        {"layer": config.results[index]} | _created(config.result_created[index])
-        for index in range(config.result_start[record], config.result_start[record + 1])
+def _records(config: CacheConfig) -> list[dict[str, Any]]:
+    links = [
+        {"selector": selector, "link": link} if selector else {"link": link}
+        for selector, link in zip(config.selectors, config.links, strict=True)
     ]
-    inputs = [
-        [
-            _present(selector=config.selectors[index]) | {"link": config.links[index]}
-            for index in range(config.link_start[slot], config.link_start[slot + 1])
-        ]
-        for slot in range(config.input_start[record], config.input_start[record + 1])
-    ]
-    return _present(layers=results, chains=chains, digest=config.digests[record], inputs=inputs)
+    results = list(map(_result, config.results, config.result_created))
+    inputs = [links[low:high] for low, high in pairwise(config.link_start)]
+    records: list[dict[str, Any]] = [{} for _ in config.digests]
+    for record, (low, high) in zip(records, pairwise(config.result_start), strict=True):
+        if low < high:
+            record["layers"] = results[low:high]
+    for owner, layers, created in config.chains:
+        records[owner].setdefault("chains", []).append(_present(layers=layers, createdAt=created))
+    for record, digest, (low, high) in zip(records, config.digests, pairwise(config.input_start), strict=True):
+        if digest:
+            record["digest"] = digest
+        if low < high:
+            record["inputs"] = inputs[low:high]
+    return records
+
+
+def _result(layer: int, created: str) -> dict[str, Any]:
+    return {"layer": layer, "createdAt": created} if created else {"layer": layer}

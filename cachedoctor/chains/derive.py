@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cachedoctor.chains.adjacency import Adjacency
 from cachedoctor.chains.graph import Graph
 
 
@@ -26,7 +26,7 @@ def derive(graph: Graph) -> Derivation:
     v0.9 to v0.24 drop in `v1.(*item).validate`. O(records + links).
     """
     if not graph.has_empty_input:
-        order, cyclic = topological_order([graph.links[graph.span(record)] for record in range(graph.size)])
+        order, cyclic = graph.adjacency.topological
         if not cyclic:
             return Derivation(order, acyclic=True)
     reached = _chain_forward(graph)
@@ -34,37 +34,8 @@ def derive(graph: Graph) -> Derivation:
     for index, record in enumerate(reached):
         number[record] = index
     sources = [[number[link] for link in graph.links[graph.span(record)] if number[link] >= 0] for record in reached]
-    order, cyclic = topological_order(sources)
+    order, cyclic = Adjacency(sources).topological
     return Derivation([reached[index] for index in (*order, *cyclic)], acyclic=False)
-
-
-def topological_order(
-    sources: Sequence[Sequence[int]], children: Sequence[Sequence[int]] | None = None
-) -> tuple[list[int], list[int]]:
-    """Order 0 to n - 1 so that each comes after all its sources, and as soon as they allow; links may be repeated.
-
-    `children` is the same graph the other way round, made here where it is not given. Returns the order, and in
-    ascending order those that a cycle holds back: they are in one or below one. O(n + links).
-    """
-    if children is None:
-        children = reverse(sources)
-    waiting = list(map(len, sources))
-    order = [item for item, count in enumerate(waiting) if not count]
-    for item in order:
-        for child in children[item]:
-            waiting[child] -= 1
-            if not waiting[child]:
-                order.append(child)
-    return order, [item for item, count in enumerate(waiting) if count]
-
-
-def reverse(sources: Sequence[Sequence[int]]) -> list[list[int]]:
-    """From the sources of each item to the children of each item, one entry a link."""
-    children: list[list[int]] = [[] for _ in sources]
-    for item, own in enumerate(sources):
-        for source in own:
-            children[source].append(item)
-    return children
 
 
 def _chain_forward(graph: Graph) -> list[int]:

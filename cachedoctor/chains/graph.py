@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, pairwise, repeat
 
 from cachedoctor.cacheconfig import CacheConfig
+from cachedoctor.chains.adjacency import Adjacency
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graph:
     """Records of all documents, one document after the other, as an importer of several caches would list them.
 
@@ -34,6 +36,15 @@ class Graph:
         """Whether some input of some record has no link."""
         return any(map(int.__eq__, self.link_start, self.link_start[1:]))
 
+    @cached_property
+    def adjacency(self) -> Adjacency:
+        """The records, with all alternatives of all inputs as their sources, as written."""
+        return Adjacency([self.links[low:high] for low, high in pairwise(self._starts())])
+
+    def _starts(self) -> list[int]:
+        """Offset of each record's first link; one entry more than there are records."""
+        return list(map(self.link_start.__getitem__, self.input_start))
+
     def arity(self, record: int) -> int:
         """Number of inputs of a record; 0 for a root."""
         return self.input_start[record + 1] - self.input_start[record]
@@ -54,7 +65,7 @@ class Graph:
 
     def owners(self) -> Iterator[int]:
         """The record that each link belongs to."""
-        starts = [self.link_start[start] for start in self.input_start]
+        starts = self._starts()
         counts = map(int.__sub__, starts[1:], starts)
         return chain.from_iterable(map(repeat, range(self.size), counts))
 

@@ -84,7 +84,7 @@ def incomplete_layers(config: CacheConfig, tree: LayerTree, blobs: frozenset[str
     BuildKit drops a result that points to such a layer without a word (v0.8 to v0.32: `v1.getRemoteChain`).
     """
     incomplete = bytearray(blob not in blobs for blob in config.blobs)
-    for layer in sorted(range(len(tree.depth)), key=tree.depth.__getitem__):
+    for layer in parents_first(config, tree):
         parent = config.parents[layer]
         if tree.depth[layer] > 1 and incomplete[parent]:
             incomplete[layer] = 1
@@ -101,7 +101,9 @@ def result_layers(config: CacheConfig, tree: LayerTree) -> list[int]:
     for record in range(len(config.digests)):
         start, stop = config.result_start[record], config.result_start[record + 1]
         if start < stop:
-            newest = max(range(start, stop), key=lambda index: (instant(config.result_created[index]), index))
+            newest = start
+            if start + 1 < stop:
+                newest = max(range(start, stop), key=lambda index: (instant(config.result_created[index]), index))
             layer = config.results[newest]
             lengths[record] = tree.depth[layer] if 0 <= layer < count else 0
     for record, layers, _ in config.chains:
@@ -125,17 +127,30 @@ def instant(created: str) -> tuple[str, str]:
     return utc.replace(tzinfo=None).isoformat(), fraction
 
 
-def chain_numbers(configs: Sequence[CacheConfig], trees: Sequence[LayerTree]) -> list[list[int]]:
-    """For each layer of each document a number that is equal where blob and all parents are equal."""
-    seen: dict[tuple[str, int], int] = {}
-    numbers = []
-    for config, tree in zip(configs, trees, strict=True):
-        own = [-1] * len(config.blobs)
-        for layer in sorted(range(len(own)), key=tree.depth.__getitem__):
-            above = own[config.parents[layer]] if tree.depth[layer] > 1 else -1
+class ChainNumbers:
+    """Numbers of layers, equal where blob and all parents are equal, whatever documents they are in."""
+
+    def __init__(self, configs: Sequence[CacheConfig], trees: Sequence[LayerTree]) -> None:
+        self._seen: dict[tuple[str, int], int] = {}
+        self.of_layers = [self.add(config, tree) for config, tree in zip(configs, trees, strict=True)]
+        """The number of each layer of each document."""
+
+    def add(self, config: CacheConfig, tree: LayerTree) -> list[int]:
+        """The number of each layer of one document more."""
+        own = [NO_PARENT] * len(config.blobs)
+        seen = self._seen
+        for layer in parents_first(config, tree):
+            above = own[config.parents[layer]] if tree.depth[layer] > 1 else NO_PARENT
             own[layer] = seen.setdefault((config.blobs[layer], above), len(seen))
-        numbers.append(own)
-    return numbers
+        return own
+
+
+def parents_first(config: CacheConfig, tree: LayerTree) -> Sequence[int]:
+    """All layers, each after its parent where it has one that is no ancestor of itself."""
+    everything = range(len(config.blobs))
+    if all(map(int.__lt__, config.parents, everything)):
+        return everything
+    return sorted(everything, key=tree.depth.__getitem__)
 
 
 def marshal_steps(layers: int) -> int:

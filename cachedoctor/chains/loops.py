@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cachedoctor.chains.derive import reverse, topological_order
+from cachedoctor.chains.adjacency import Adjacency
 from cachedoctor.chains.merged import MergedGraph
 
 
@@ -45,7 +45,7 @@ def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:
     the second on its own path. They walk every path, this pass walks each link once, so which link goes can differ.
     O(items + links).
     """
-    order, cyclic = topological_order(merged.sources, merged.children)
+    order, cyclic = merged.adjacency.topological
     if not cyclic:
         return Acyclic(merged.sources, merged.children, order, merged.roots(), removed=0)
     gone = _back_links(merged, seed)
@@ -54,9 +54,9 @@ def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:
         [source for source in own if (source, item) not in gone] if item in cut_at else own
         for item, own in enumerate(merged.sources)
     ]
-    order, _ = topological_order(sources)
+    left = Adjacency(sources)
     removed = merged.links - sum(map(len, sources))
-    return Acyclic(sources, reverse(sources), order, merged.roots(), removed)
+    return Acyclic(sources, left.children, left.topological[0], merged.roots(), removed)
 
 
 def _back_links(merged: MergedGraph, seed: int) -> set[tuple[int, int]]:
@@ -96,7 +96,7 @@ def _shuffled(items: Sequence[int], random_order: random.Random) -> list[int]:
 
 def find(merged: MergedGraph) -> list[Loop]:
     """All loops, by their smallest item. O(items + links)."""
-    _, cyclic = topological_order(merged.sources, merged.children)
+    _, cyclic = merged.adjacency.topological
     if not cyclic:
         return []
     return sorted(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-from cachedoctor.chains.derive import reverse
+from cachedoctor.chains.adjacency import Adjacency
 from cachedoctor.chains.graph import Graph
 
 
@@ -19,12 +20,19 @@ class MergedGraph:
 
     records: list[int]
     """A record of each item: the smallest."""
-    sources: list[list[int]]
-    """The sources of each item, with one entry a link."""
-    children: list[list[int]]
-    """The children of each item, with one entry a link."""
+    adjacency: Adjacency
     links: int
     """Number of links."""
+
+    @property
+    def sources(self) -> list[list[int]]:
+        """The sources of each item, with one entry a link."""
+        return self.adjacency.sources
+
+    @property
+    def children(self) -> list[list[int]]:
+        """The children of each item, with one entry a link."""
+        return self.adjacency.children
 
     @property
     def size(self) -> int:
@@ -60,21 +68,21 @@ def quotient(graph: Graph, order: Sequence[int], item: Sequence[int]) -> MergedG
     sources: list[list[int]] = [[] for _ in records]
     for owner, _, source, _ in sorted(links):
         sources[owner].append(source)
-    return MergedGraph(records, sources, reverse(sources), len(links))
+    return MergedGraph(records, Adjacency(sources), len(links))
 
 
 def unmerged(graph: Graph) -> MergedGraph:
     """Each record an item of its own, and each link as it is written."""
-    sources = [graph.links[graph.span(record)] for record in range(graph.size)]
-    return MergedGraph(list(range(graph.size)), sources, reverse(sources), len(graph.links))
+    return MergedGraph(list(range(graph.size)), graph.adjacency, len(graph.links))
 
 
 def _each_link_once(graph: Graph) -> bool:
-    """Whether no input has an alternative twice; told from sources alone where that is enough."""
+    """Whether no input has an alternative twice; selectors are looked at only where sources are the same."""
     sizes = list(map(int.__sub__, graph.link_start[1:], graph.link_start))
     firsts = range(0, graph.size * len(sizes), graph.size or 1)
-    keys = chain.from_iterable(map(repeat, firsts, sizes))
-    if len(set(map(int.__add__, keys, graph.links))) == len(graph.links):
+    keys = list(map(int.__add__, chain.from_iterable(map(repeat, firsts, sizes)), graph.links))
+    if len(set(keys)) == len(keys):
         return True
-    slots = chain.from_iterable(map(repeat, range(len(sizes)), sizes))
-    return len(set(zip(slots, graph.links, graph.selectors, strict=True))) == len(graph.links)
+    twice = {key for key, times in Counter(keys).items() if times > 1}
+    links = [link for link in zip(keys, graph.selectors, strict=True) if link[0] in twice]
+    return len(set(links)) == len(links)

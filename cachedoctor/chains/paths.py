@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from cachedoctor.chains.derive import topological_order
+from cachedoctor.chains.adjacency import topological_order
 from cachedoctor.chains.loops import Acyclic
 
 MOST_BITS_HELD = 8 << 30
 """Bits of counts that may be in memory at once: 1 GiB."""
 MOST_BITS_ADDED = 1 << 41
 """Bits that one pass may add up: some 20 seconds of additions."""
+SMALL_BITS = 1_024
+"""Counts of fewer bits than these are all kept."""
 
 
 class CountTooLarge(Exception):
@@ -54,12 +56,17 @@ def hotspots(graph: Acyclic, most: int) -> list[Hotspot]:
     for item, paths in _paths_from_roots(graph):
         log_paths[item] = math.log2(paths)
     heap: list[tuple[float, int, int]] = []
+    least = 0.0
     for item, walk in _calls_below(graph):
-        entry = (round(log_paths[item] + math.log2(walk), 6), -item, walk)
+        score = log_paths[item] + math.log2(walk)
+        if score < least:
+            continue
+        entry = (round(score, 6), -item, walk)
         if len(heap) < most:
             heapq.heappush(heap, entry)
         elif entry > heap[0]:
             heapq.heapreplace(heap, entry)
+            least = heap[0][0] - 1e-6
     walks = {-negative: walk for _, negative, walk in heap}
     found = [
         Hotspot(item, len(graph.children[item]), paths * walks[item], paths, _shares(graph, item, log_paths))
@@ -88,24 +95,48 @@ def max_depth(graph: Acyclic) -> int:
     """Number of links on the longest path."""
     depth = [0] * len(graph.order)
     for item in graph.order:
-        if graph.sources[item]:
-            depth[item] = 1 + max(map(depth.__getitem__, graph.sources[item]))
+        longest = 0
+        for source in graph.sources[item]:
+            if depth[source] >= longest:
+                longest = depth[source] + 1
+        depth[item] = longest
     return max(depth, default=0)
 
 
-def _paths_from_roots(graph: Acyclic) -> Iterator[tuple[int, int]]:
-    """Each item with the number of paths from a root to it, sources first."""
+def _paths_from_roots(graph: Acyclic) -> Iterable[tuple[int, int]]:
+    """Each item with the number of paths from a root to it."""
     own = bytearray(len(graph.order))
     for root in graph.roots:
         own[root] = 1
-    return _sums(graph.order, graph.sources, graph.children, own)
+    kept = _kept_sums(graph.order, graph.sources, own)
+    return _sums(graph.order, graph.sources, graph.children, own) if kept is None else enumerate(kept)
 
 
-def _calls_below(graph: Acyclic) -> Iterator[tuple[int, int]]:
-    """Each item with the calls of a walk that starts at it, children first."""
-    return _sums(
-        topological_order(graph.children, graph.sources)[0], graph.children, graph.sources, b"\1" * len(graph.order)
-    )
+def _calls_below(graph: Acyclic) -> Iterable[tuple[int, int]]:
+    """Each item with the calls of a walk that starts at it."""
+    own = b"\1" * len(graph.order)
+    kept = _kept_sums(graph.order[::-1], graph.children, own)
+    if kept is not None:
+        return enumerate(kept)
+    # From the leaves as soon as they allow: then the fewest sums are needed at once.
+    order, _ = topological_order(graph.children, graph.sources)
+    return _sums(order, graph.children, graph.sources, own)
+
+
+def _kept_sums(order: Sequence[int], before: Sequence[Sequence[int]], own: Sequence[int]) -> list[int] | None:
+    """What `_sums` gives, by item, at the speed of small numbers; `None` where not all are surely small."""
+    if len(order) * SMALL_BITS > MOST_BITS_HELD or sum(map(len, before)) * SMALL_BITS > MOST_BITS_ADDED:
+        return None
+    small = 1 << SMALL_BITS
+    sums = [0] * len(order)
+    for item in order:
+        total = own[item]
+        for other in before[item]:
+            total += sums[other]
+        if total >= small:
+            return None
+        sums[item] = total
+    return sums
 
 
 def _sums(

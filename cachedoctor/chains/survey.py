@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.chains import layers, loops, paths
 from cachedoctor.chains.cost import LoopCheckCost, loop_check_cost
-from cachedoctor.chains.derive import derive
+from cachedoctor.chains.derive import Derivation, derive
 from cachedoctor.chains.graph import Graph, build
-from cachedoctor.chains.layers import LayerTree
+from cachedoctor.chains.layers import ChainNumbers, LayerTree
 from cachedoctor.chains.loops import Acyclic, Loop
 from cachedoctor.chains.merge import Merge, fixpoint
 from cachedoctor.chains.merged import MergedGraph, quotient, unmerged
@@ -34,37 +35,108 @@ class HotspotInput:
     """The fraction of the hotspot's paths that come in here; several large ones mean that paths meet, and multiply."""
 
 
-@dataclass(frozen=True, slots=True)
 class Survey:
-    """The graph of several cache configs, as written and merged, with what it costs to export."""
+    """The graph of several cache configs, as written and merged, with what it costs to export.
 
-    configs: Sequence[CacheConfig]
-    graph: Graph
-    order: list[int]
-    """The records that can be reached, sources first (`derive.derive`)."""
-    record_cycles: list[Loop]
-    """Cycles of the documents themselves, before anything is merged; items are records."""
-    merge: Merge
-    merged: MergedGraph
-    """The fixpoint, loops still in it."""
-    acyclic: Acyclic
-    """`merged` with its loops cut."""
-    loops: list[Loop]
-    """Loops of `merged`."""
-    max_depth: int
-    """Links on the longest path of `merged`, loops cut."""
-    results: int
-    """Distinct results of the items of `merged`: another item, blob or parent makes another result."""
-    loop_check: LoopCheckCost
-    hotspots: list[Hotspot]
-    """Items of `loop_check.typical`, most calls first."""
-    hotspot_inputs: list[list[HotspotInput]]
-    """The inputs of each hotspot."""
-    walk: WalkSteps
-    trees: list[LayerTree]
-    marshal_steps: int
-    longest_chain: int
-    """Layers of the result with the most of them."""
+    Each part is found once, when it is asked for. Counts raise `paths.CountTooLarge` where they would not fit into the
+    memory that they may take.
+    """
+
+    def __init__(self, configs: Sequence[CacheConfig]) -> None:
+        self.configs = configs
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The records of all configs, as written."""
+        return build(self.configs)
+
+    @cached_property
+    def _derivation(self) -> Derivation:
+        return derive(self.graph)
+
+    @property
+    def order(self) -> list[int]:
+        """The records that can be reached, sources first (`derive.derive`)."""
+        return self._derivation.order
+
+    @cached_property
+    def record_cycles(self) -> list[Loop]:
+        """Cycles of the documents themselves, before anything is merged; items are records."""
+        return [] if self._derivation.acyclic else loops.find(unmerged(self.graph))
+
+    @cached_property
+    def merge(self) -> Merge:
+        """Which records are one."""
+        return fixpoint(self.graph, self.order)
+
+    @cached_property
+    def merged(self) -> MergedGraph:
+        """The fixpoint, loops still in it."""
+        return quotient(self.graph, self.order, self.merge.item)
+
+    @cached_property
+    def acyclic(self) -> Acyclic:
+        """`merged` with its loops cut."""
+        return loops.cut(self.merged)
+
+    @cached_property
+    def loops(self) -> list[Loop]:
+        """Loops of `merged`."""
+        return loops.find(self.merged)
+
+    @cached_property
+    def max_depth(self) -> int:
+        """Links on the longest path of `merged`, loops cut."""
+        return paths.max_depth(self.acyclic)
+
+    @cached_property
+    def loop_check(self) -> LoopCheckCost:
+        """What the loop check of v0.9 to v0.24 costs."""
+        return loop_check_cost(self.graph, self.order, self.merge, self.merged)
+
+    @cached_property
+    def hotspots(self) -> list[Hotspot]:
+        """Items of `loop_check.typical`, most calls first."""
+        return paths.hotspots(self.loop_check.typical, MOST_HOTSPOTS)
+
+    @cached_property
+    def hotspot_inputs(self) -> list[list[HotspotInput]]:
+        """The inputs of each hotspot."""
+        return _hotspot_inputs(self.graph, self.order, self.loop_check, self.hotspots)
+
+    @cached_property
+    def walk(self) -> WalkSteps:
+        """What re-adding costs in v0.25 and later."""
+        return walk_steps(self.acyclic)
+
+    @cached_property
+    def trees(self) -> list[LayerTree]:
+        """The layers of each config."""
+        return [layers.layer_tree(config.parents) for config in self.configs]
+
+    @cached_property
+    def chain_numbers(self) -> ChainNumbers:
+        """Which layers are one, blob and parents alike."""
+        return ChainNumbers(self.configs, self.trees)
+
+    @cached_property
+    def results(self) -> int:
+        """Distinct results of the items of `merged`: another item, blob or parent makes another result."""
+        return _distinct_results(self.configs, self.chain_numbers.of_layers, self.merge.item, self.order)
+
+    @cached_property
+    def _result_lengths(self) -> list[int]:
+        return _result_lengths(self.configs, self.trees, self.merge.item, self.order)
+
+    @cached_property
+    def marshal_steps(self) -> int:
+        """Questions for blobs while results are marshalled, by a formula."""
+        return sum(map(layers.marshal_steps, self._result_lengths))
+
+    @property
+    def longest_chain(self) -> int:
+        """Layers of the result with the most of them."""
+        return max(self._result_lengths, default=0)
 
     @property
     def dead_records(self) -> int:
@@ -86,47 +158,26 @@ class Survey:
         return f"record {index}{source} ({short(self.graph.digests[record])})"
 
 
-def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None, *, hotspots: bool = True) -> Survey:
-    """Build the graph of several cache configs, merge it and count what it costs.
+STEPS = {
+    "reading the graph": ("order", "record_cycles"),
+    "merging records": ("merged", "acyclic", "loops", "max_depth"),
+    "counting loop-check calls": ("loop_check", "hotspots", "hotspot_inputs"),
+    "counting descendants": ("walk",),
+    "measuring layer chains": ("results", "marshal_steps"),
+}
 
-    Without `hotspots` none are looked for. Raises `paths.CountTooLarge` where the counts would not fit into the memory
-    that they may take.
+
+def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None) -> Survey:
+    """Build the graph of several cache configs, merge it and count what it costs, all at once.
+
+    Raises `paths.CountTooLarge`; what comes back does not any more.
     """
-    progress("reading the graph")
-    graph = build(configs)
-    derivation = derive(graph)
-    order = derivation.order
-    progress("merging records")
-    merge = fixpoint(graph, order)
-    merged = quotient(graph, order, merge.item)
-    acyclic = loops.cut(merged)
-    progress("counting loop-check calls")
-    loop_check = loop_check_cost(graph, order, merge, merged)
-    spots = paths.hotspots(loop_check.typical, MOST_HOTSPOTS) if hotspots else []
-    progress("counting descendants")
-    walk = walk_steps(acyclic)
-    progress("measuring layer chains")
-    trees = [layers.layer_tree(config.parents) for config in configs]
-    lengths = _result_lengths(configs, trees, merge.item, order)
-    return Survey(
-        configs=configs,
-        graph=graph,
-        order=order,
-        record_cycles=[] if derivation.acyclic else loops.find(unmerged(graph)),
-        merge=merge,
-        merged=merged,
-        acyclic=acyclic,
-        loops=loops.find(merged),
-        max_depth=paths.max_depth(acyclic),
-        results=_distinct_results(configs, trees, merge.item, order),
-        loop_check=loop_check,
-        hotspots=spots,
-        hotspot_inputs=_hotspot_inputs(graph, order, loop_check, spots) if spots else [],
-        walk=walk,
-        trees=trees,
-        marshal_steps=sum(map(layers.marshal_steps, lengths)),
-        longest_chain=max(lengths, default=0),
-    )
+    found = Survey(configs)
+    for step, parts in STEPS.items():
+        progress(step)
+        for part in parts:
+            getattr(found, part)
+    return found
 
 
 def _hotspot_inputs(
@@ -134,7 +185,7 @@ def _hotspot_inputs(
 ) -> list[list[HotspotInput]]:
     """Join the inputs of all records of each hotspot, and share its paths out among them."""
     item = loop_check.item
-    alive = set(order) if hotspots else set()
+    alive = set(order)
     links: dict[int, list[set[tuple[int, str]]]] = {loop_check.records[spot.item]: [] for spot in hotspots}
     for record in order:
         joined = links.get(item[record])
@@ -170,14 +221,14 @@ def _result_lengths(
 
 
 def _distinct_results(
-    configs: Sequence[CacheConfig], trees: Sequence[LayerTree], item: Sequence[int], order: Sequence[int]
+    configs: Sequence[CacheConfig], numbers_of: Sequence[Sequence[int]], item: Sequence[int], order: Sequence[int]
 ) -> int:
     alive = bytearray(len(item))
     for record in order:
         alive[record] = 1
     found: set[tuple[int, object]] = set()
     base = 0
-    for config, numbers in zip(configs, layers.chain_numbers(configs, trees), strict=True):
+    for config, numbers in zip(configs, numbers_of, strict=True):
         count = len(numbers)
         results = ((record, numbers[layer]) for record, layer in layers.results(config) if 0 <= layer < count)
         chains = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig
 from cachedoctor.chains import layers
-from cachedoctor.chains.derive import reverse, topological_order
+from cachedoctor.chains.adjacency import Adjacency
 from cachedoctor.chains.loops import Acyclic
 from cachedoctor.chains.survey import Survey
 from cachedoctor.repair.loops import Inputs
@@ -63,11 +63,11 @@ class Draft:
     def acyclic(self) -> Acyclic:
         """The graph of the draft, whose loops are cut already."""
         sources = [[source for one in inputs for source, _ in one] for inputs in self.inputs]
-        children = reverse(sources)
-        order, cyclic = topological_order(sources, children)
+        links = Adjacency(sources)
+        order, cyclic = links.topological
         assert not cyclic
         roots = [item for item, own in enumerate(sources) if not own]
-        return Acyclic(sources, children, order, roots, removed=0)
+        return Acyclic(sources, links.children, order, roots, removed=0)
 
     def config(self) -> CacheConfig:
         """The document, with the layers that results need and no others."""
@@ -117,7 +117,7 @@ class _Layers:
         self.fields: list[dict[str, Any] | None] = []
         self.of_document: list[list[int]] = []
         """For each layer of each document its number here, `_OUTSIDE` or `_MISSING` where no result may need it."""
-        numbers = layers.chain_numbers(survey.configs, survey.trees)
+        numbers = survey.chain_numbers.of_layers
         first: dict[int, int] = {}
         parent_number: list[int] = []
         for config, tree, own in zip(survey.configs, survey.trees, numbers, strict=True):
@@ -198,15 +198,18 @@ def _gather_inputs(survey: Survey, item_of: Sequence[int], removed: Removed) -> 
     graph = survey.graph
     joined: list[list[dict[tuple[int, str], None]]] = [[] for _ in survey.merged.records]
     removed.dangling_links = sum(len(config.links) for config in survey.configs) - len(graph.links)
-    for record, item in enumerate(item_of):
+    links = list(zip(map(item_of.__getitem__, graph.links), graph.selectors, strict=True))
+    slots = list(pairwise(graph.link_start))
+    for item, low_slot, high_slot in zip(item_of, graph.input_start, graph.input_start[1:], strict=False):
         if item < 0:
             continue
-        for number, one in enumerate(graph.inputs(record)):
-            if number == len(joined[item]):
-                joined[item].append({})
-            alive = [(item_of[source], selector) for source, selector in one if item_of[source] >= 0]
-            removed.dangling_links += len(one) - len(alive)
-            joined[item][number].update(dict.fromkeys(alive))
+        own = joined[item]
+        for number, (low, high) in enumerate(slots[low_slot:high_slot]):
+            alive = [link for link in links[low:high] if link[0] >= 0]
+            removed.dangling_links += high - low - len(alive)
+            if number == len(own):
+                own.append({})
+            own[number].update(dict.fromkeys(alive))
     rank = [-1] * len(joined)
     for place, record in enumerate(survey.order):
         if rank[item_of[record]] < 0:
@@ -256,4 +259,5 @@ def _newest(own: dict[Any, str], key: Any, created: str, removed: Removed) -> No
 
 
 def _oldest_first(own: dict[Any, str]) -> list[tuple[str, Any]]:
-    return sorted(((created, key) for key, created in own.items()), key=lambda one: layers.instant(one[0]))
+    dated = [(created, key) for key, created in own.items()]
+    return sorted(dated, key=lambda one: layers.instant(one[0])) if len(dated) > 1 else dated

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from cachedoctor.chains import layers
 from cachedoctor.chains.survey import Survey
 
-_REFUSED = frozenset({"CD102", "CD103", "CD104", "CD105"})
+REFUSED = frozenset({"CD102", "CD103", "CD104", "CD105"})
+"""Rules for whose findings BuildKit refuses a whole cache; its size alone is up to the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +29,50 @@ class ProofError(Exception):
 
 def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) -> Lost:
     """Compare what can be derived, and its results. `blobs` are what the manifest of each document before lists."""
-    configs = [*before.configs, *after.configs]
-    trees = [*before.trees, *after.trees]
-    numbers = layers.chain_numbers(configs, trees)
-    count = len(before.configs)
-    had = Counter(_results(before, numbers[:count], blobs))
-    has = Counter(_results(after, numbers[count:], [None] * len(after.configs)))
-    return Lost(records=(Counter(_digests(before)) - Counter(_digests(after))).total(), results=(had - has).total())
+    number = before.chain_numbers
+    now = [number.add(config, tree) for config, tree in zip(after.configs, after.trees, strict=True)]
+    had = _results(before, number.of_layers, blobs)
+    has = _results(after, now, [None] * len(after.configs))
+    return Lost(records=_missing(_digests(before), _digests(after)), results=_missing(had, has))
 
 
-def _digests(survey: Survey) -> Iterator[str]:
-    return (survey.graph.digests[record] for record in survey.merged.records)
+def _missing(had: Sequence[Hashable], has: Sequence[Hashable]) -> int:
+    """How many of the first are not among the second, each as often as it occurs."""
+    first, second = Counter(had), Counter(has)
+    return 0 if dict(first) == dict(second) else (first - second).total()
+
+
+def _digests(survey: Survey) -> list[str]:
+    return list(map(survey.graph.digests.__getitem__, survey.merged.records))
 
 
 def _results(
     survey: Survey, numbers: Sequence[Sequence[int]], blobs: Sequence[frozenset[str] | None]
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Each distinct result and chain of each item, as the item's digest and its layers."""
-    alive = bytearray(survey.graph.size)
+) -> list[tuple[str, Hashable]]:
+    """Each distinct result and chain of each item: the item's digest, and the number of its layer or those of all."""
+    item_of = [-1] * survey.graph.size
     for record in survey.order:
-        alive[record] = 1
-    found: set[tuple[int, tuple[int, ...]]] = set()
+        item_of[record] = survey.merge.item[record]
+    found: set[tuple[int, int | tuple[int, ...]]] = set()
     base = 0
     for config, tree, own, listed in zip(survey.configs, survey.trees, numbers, blobs, strict=True):
-        lacking = bytes(len(own)) if listed is None else layers.incomplete_layers(config, tree, listed)
+        count = len(own)
+        lacking = bytes(count) if listed is None else layers.incomplete_layers(config, tree, listed)
         usable = [depth > 0 and not lacks for depth, lacks in zip(tree.depth, lacking, strict=True)]
-        pointed = [(record, [layer]) for record, layer in layers.results(config)]
-        for kind, entries in enumerate((pointed, [(record, listed) for record, listed, _ in config.chains])):
-            for record, listed_layers in entries:
-                inside = all(0 <= layer < len(own) and usable[layer] for layer in listed_layers)
-                if alive[base + record] and inside and listed_layers:
-                    key = (kind, *(own[layer] for layer in listed_layers))
-                    found.add((survey.merge.item[base + record], key))
+        for record, layer in layers.results(config):
+            if 0 <= layer < count and usable[layer]:
+                found.add((item_of[base + record], own[layer]))
+        for record, chain, _ in config.chains:
+            if chain and all(0 <= layer < count and usable[layer] for layer in chain):
+                found.add((item_of[base + record], tuple(own[layer] for layer in chain)))
         base += len(config.digests)
-    return ((survey.graph.digests[item], key) for item, key in found)
+    return [(survey.graph.digests[item], key) for item, key in found if item >= 0]
 
 
 def check(after: Survey, errors: Sequence[str]) -> None:
-    """Raise `ProofError` where a repaired cache has a loop, a dead record, or is refused by a rule in `errors`."""
-    refused = sorted(_REFUSED.intersection(errors))
-    if refused:
-        raise ProofError(f"the repaired cache fails {', '.join(refused)}")
+    """Raise `ProofError` where a repaired cache has a loop, a dead record, or fails the rules in `errors`."""
+    if errors:
+        raise ProofError(f"the repaired cache fails {', '.join(sorted(set(errors)))}")
     if after.loops or after.record_cycles:
         raise ProofError("the repaired cache has a loop")
     if after.dead_records or after.merged.size != after.graph.size:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import orjson
 
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
-from cachedoctor.chains import layers, paths
-from cachedoctor.chains.survey import Progress, Survey, survey
+from cachedoctor.chains import paths
+from cachedoctor.chains.survey import Progress, Survey
 from cachedoctor.errors import InputError
 from cachedoctor.repair import loops, proof, prune
 from cachedoctor.repair.draft import Draft, Removed, draft
@@ -51,6 +51,8 @@ class Size:
 class Repaired:
     """A repaired cache, not yet written."""
 
+    documents: Sequence[CacheDocument]
+    """What it was made from."""
     config: CacheConfig
     data: bytes
     before: Size
@@ -78,7 +80,8 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     configs = [document.config for document in documents]
     blobs = [document.blobs for document in documents]
     try:
-        before = survey(configs, progress, hotspots=False)
+        before = Survey(configs)
+        progress("merging records")
         if not before.order:
             raise LimitError("no record of it can be derived, so that nothing would be left")
         made = draft(before, blobs)
@@ -89,7 +92,7 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     except paths.CountTooLarge as error:
         raise InputError(documents[0].source, "", f"cannot count its paths: {error}") from error
     config = made.config()
-    distinct = {number for own in layers.chain_numbers(configs, before.trees) for number in own}
+    distinct = set().union(*before.chain_numbers.of_layers)
     made.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
     data = encode(config)
     progress("proving that nothing is lost")
@@ -97,6 +100,7 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
     size = _size(after, len(data))
     _hold_limits(size, options)
     return Repaired(
+        documents=documents,
         config=config,
         data=data,
         before=_size(before, sum(document.size for document in documents)),
@@ -128,11 +132,12 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, remov
     """
     try:
         config = decode(orjson.loads(data), "the repaired cache")
-        found = survey([config], hotspots=False)
-    except (InputError, paths.CountTooLarge, orjson.JSONDecodeError) as error:
+    except (InputError, orjson.JSONDecodeError) as error:
         raise proof.ProofError(f"the repaired cache cannot be read: {error}") from error
+    found = Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
-    proof.check(found, [finding.rule for finding in findings(Context([document], found, Limits(), None))])
+    refused = findings(Context([document], found, Limits(), None), only=proof.REFUSED)
+    proof.check(found, [finding.rule for finding in refused])
     missing = proof.lost(before, [one.blobs for one in documents], found)
     if not removed.dropped_records and (missing.records or missing.results):
         raise proof.ProofError(f"{missing.records} records and {missing.results} results would be lost")

@@ -64,7 +64,7 @@ def empty_input(context: Context) -> Iterator[Found]:
 
 def _empty_inputs(config: CacheConfig) -> list[int]:
     start = config.link_start
-    empty = [slot for slot in range(len(start) - 1) if start[slot] == start[slot + 1]]
+    empty = [slot for slot, is_empty in enumerate(map(int.__eq__, start, start[1:])) if is_empty]
     found: list[int] = []
     record = 0
     for slot in empty:
@@ -106,8 +106,8 @@ def bad_index(context: Context) -> Iterator[Found]:
         links = _owners_outside(config)
         count = len(config.blobs)
         results = [record for record, layer in layers.pointed_at(config) if not 0 <= layer < count]
-        needed = layers.used_layers(config)
         if links or results or tree.dangling:
+            needed = layers.used_layers(config)
             parts = [
                 plural(len(found), noun) for found, noun in ((links, "link"), (results, "result layer")) if found
             ] + ([plural(len(tree.dangling), "layer parent")] if tree.dangling else [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from cachedoctor.rules import document, export, waste
 from cachedoctor.rules.interface import MOST_RECORDS, Context, Finding, Measure, Rule, Severity
@@ -154,9 +154,10 @@ OF_SOURCES = OF_DOCUMENTS | {"CD301"}
 """Rules that all sources together never break where each keeps them: sharing records is what several are there for."""
 
 
-def findings(context: Context) -> list[Finding]:
-    """What all rules find, worst first, then by id."""
-    found = [finding for rule in RULES for finding in _of_rule(rule, context)]
+def findings(context: Context, only: Container[str] | None = None) -> list[Finding]:
+    """What the rules find, all or `only` those with these ids, worst first, then by id."""
+    asked = [rule for rule in RULES if only is None or rule.id in only]
+    found = [finding for rule in asked for finding in _of_rule(rule, context)]
     return sorted(found, key=lambda finding: (-finding.severity, finding.rule))
 
 

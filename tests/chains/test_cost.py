@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from cachedoctor.chains import cost, loops, paths
+from cachedoctor.chains.adjacency import Adjacency
 from cachedoctor.chains.cost import LoopCheckCost, Order, loop_check_cost, seconds
 from cachedoctor.chains.derive import derive
 from cachedoctor.chains.layers import marshal_steps
@@ -31,7 +32,7 @@ def cost_of(made: list[Document]) -> LoopCheckCost:
 
 
 def of_orders(orders: list[Order], *, proved: bool = False) -> LoopCheckCost:
-    empty = loops.cut(MergedGraph([], [], [], 0))
+    empty = loops.cut(MergedGraph([], Adjacency([]), 0))
     return LoopCheckCost(orders, proved, empty, [], [])
 
 

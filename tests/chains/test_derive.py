@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from cachedoctor.chains.derive import derive, reverse, topological_order
+from cachedoctor.chains.derive import derive
 from tests.chains import reference
 from tests.chains.reference import Document
 from tests.chains.strategies import documents, graph_of
-
-SOURCES = st.integers(1, 9).flatmap(
-    lambda count: st.lists(st.lists(st.integers(0, count - 1), max_size=3), min_size=count, max_size=count)
-)
 
 
 @settings(max_examples=1500, deadline=None)
@@ -59,28 +54,6 @@ def test_acyclic_is_always_said_where_nothing_is_wrong(made: list[Document]) -> 
 def test_without_cycles_the_exporter_drops_the_same_records(made: list[Document]) -> None:
     """Its worklist starts from inputs without alternatives, forward chaining from roots: they meet."""
     assert set(derive(graph_of(made)).order) == set(reference.Export(reference.join(made)).run().added)
-
-
-@settings(max_examples=500, deadline=None)
-@given(SOURCES)
-def test_topological_order(sources: list[list[int]]) -> None:
-    order, cyclic = topological_order(sources)
-    assert sorted([*order, *cyclic]) == list(range(len(sources)))
-    assert cyclic == sorted(cyclic)
-    pairs = {(source, item) for item, own in enumerate(sources) for source in own}
-    below = reference.reach(range(len(sources)), pairs)
-    on_cycles = {item for item in below if item in below[item]}
-    assert set(cyclic) == on_cycles.union(*(below[item] for item in on_cycles))
-    position = {item: index for index, item in enumerate(order)}
-    assert all(position[source] < position[item] for item in order for source in sources[item])
-
-
-@settings(max_examples=200, deadline=None)
-@given(SOURCES)
-def test_reverse_keeps_each_link(sources: list[list[int]]) -> None:
-    children = reverse(sources)
-    forward = sorted((source, item) for source, own in enumerate(children) for item in own)
-    assert forward == sorted((source, item) for item, own in enumerate(sources) for source in own)
 
 
 def test_a_cycle_with_another_way_in_can_be_reached_and_one_without_is_dead() -> None:

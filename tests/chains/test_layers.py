@@ -64,7 +64,9 @@ def test_a_missing_blob_takes_all_below_it() -> None:
 
 def test_equal_chains_have_equal_numbers() -> None:
     first, second = document([], listed(-1, 0, 1)).config, document([], [*listed(-1, 0), *listed(-1)]).config
-    numbers = layers.chain_numbers([first, second], [layers.layer_tree(one.parents) for one in (first, second)])
+    numbers = layers.ChainNumbers(
+        [first, second], [layers.layer_tree(one.parents) for one in (first, second)]
+    ).of_layers
     assert numbers == [[0, 1, 2], [0, 1, 0]]
 
 
@@ -127,7 +129,7 @@ def test_incomplete_are_the_layers_with_a_missing_blob_at_or_above_them(parents:
 @given(st.lists(st.tuples(PARENTS, BLOBS), min_size=1, max_size=2))
 def test_numbers_are_equal_where_blobs_and_all_parents_are(made: list[tuple[list[int], list[str]]]) -> None:
     listed = [with_layers(parents, blobs, []) for parents, blobs in made]
-    numbers = layers.chain_numbers(listed, [layers.layer_tree(parents) for parents, _ in made])
+    numbers = layers.ChainNumbers(listed, [layers.layer_tree(parents) for parents, _ in made]).of_layers
     seen = [
         (numbers[document][layer], tuple(blobs[step] for step in path))
         for document, (parents, blobs) in enumerate(made)
