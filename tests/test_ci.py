@@ -278,24 +278,6 @@ def _steps(value: Any) -> Iterator[dict[str, Any]]:
             yield from _steps(below)
 
 
-def test_every_option_that_is_named_exists() -> None:
-    found = list(commands())
-    assert len(found) > 10
-    helps = {name: run(name, "--help").stdout.decode() for name in {command[0] for command in found}}
-    for command in found:
-        for option in command[1:]:
-            if option.startswith("--"):
-                assert f"{option} " in helps[command[0]]
-
-
-def test_commands_on_the_fixtures_exit_as_is_said() -> None:
-    (block,) = blocks("bash")
-    lines = re.findall(r"^cachedoctor (.*?)  # (\d)$", block, re.MULTILINE)
-    assert len(lines) == len(block.splitlines())
-    for command, code in lines:
-        assert run(*shlex.split(command), cwd=ROOT).returncode == int(code), command
-
-
 def test_every_setting_is_explained() -> None:
     section = RECIPES.split("## Limits and settings")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)

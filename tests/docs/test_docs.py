@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from cachedoctor.analysis import analyze
-from cachedoctor.baseline import Baseline
-from cachedoctor.check import Policy, check
 from cachedoctor.report.json import document
 from cachedoctor.rules import RULES
-from cachedoctor.sources import CacheDocument, load
+from cachedoctor.sources import load
+from tests.docs.pages import CODE, DOCS, HEADING, LINK, PAGES, ROOT, SHELL, Block, blocks, prose
+from tests.docs.test_schemas import STRICT
 from tests.support import FIXTURES
-
-ROOT = Path(__file__).parent.parent.parent
-DOCS = ROOT / "docs"
-PAGES = sorted(path for path in (*DOCS.glob("*.md"), ROOT / "README.md") if path.exists())
-
-FENCE = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"`([^`\n]+)`")
-HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
-LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-
-
-def prose(page: Path) -> str:
-    """A page without its blocks of code."""
-    return FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def anchors(page: Path) -> set[str]:
@@ -47,38 +36,6 @@ def anchors(page: Path) -> set[str]:
 def relative_links(page: Path) -> list[str]:
     """The links of a page that stay in this repository."""
     return [link for link in LINK.findall(CODE.sub("", prose(page))) if not re.match(r"[a-z][a-z0-9+.-]*:", link)]
-
-
-def keys(value: Any, path: str = "") -> Iterator[str]:
-    """The path of every key of a document: `loops[].records`."""
-    if isinstance(value, dict):
-        for key, below in value.items():
-            inner = f"{path}.{key}" if path else key
-            yield inner
-            yield from keys(below, inner)
-    elif isinstance(value, list):
-        for below in value:
-            yield from keys(below, f"{path}[]")
-
-
-@pytest.fixture(scope="module")
-def tags() -> list[CacheDocument]:
-    """Two tags that have loops, hotspots and findings."""
-    return [config for name in ("tag-a", "tag-b") for config in load(str(FIXTURES / f"manifests/{name}.json"))]
-
-
-@pytest.fixture(scope="module")
-def analyzed(tags: list[CacheDocument]) -> set[str]:
-    """Every key that an analysis emits."""
-    return set(keys(document(analyze(tags))))
-
-
-@pytest.fixture(scope="module")
-def emitted(tags: list[CacheDocument], analyzed: set[str]) -> set[str]:
-    """Every key that an analysis or a check emits."""
-    checked = set(keys(document(check(tags, Policy(baseline=Baseline("base.json", {}))))))
-    assert analyzed < checked
-    return checked
 
 
 def test_each_rule_has_a_section_and_each_section_a_rule() -> None:
@@ -120,34 +77,50 @@ def test_there_are_pages_and_links_to_look_at() -> None:
     assert sum(len(relative_links(page)) for page in PAGES) > 20
 
 
-def test_every_key_of_the_json_is_explained(emitted: set[str]) -> None:
-    named = set(CODE.findall(prose(DOCS / "json.md")))
-    assert sorted(emitted - named) == []
+def test_every_page_is_found_from_the_first() -> None:
+    listed = set(relative_links(DOCS / "index.md"))
+    assert {page.name for page in PAGES if page.parent == DOCS} - {"index.md"} <= listed
 
 
-def test_no_key_is_explained_that_is_not_there(emitted: set[str]) -> None:
-    rows = re.findall(r"^\| `([^`]+)` \|", prose(DOCS / "json.md"), re.MULTILINE)
-    assert len(rows) == len(set(rows))
-    assert sorted(set(rows) - emitted) == []
+def test_pictures_are_told_in_words_and_fetch_nothing() -> None:
+    shown = {link for page in PAGES for words, link in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", prose(page)) if words}
+    assert {path.name for path in DOCS.glob("*.svg")} == shown
+    for path in DOCS.glob("*.svg"):
+        tree = ElementTree.parse(path)
+        assert tree.findtext("{http://www.w3.org/2000/svg}title")
+        assert not re.search(r"href|<script|@import|url\((?!#)", path.read_text(encoding="utf-8"))
 
 
-def test_the_example_has_every_key_but_those_of_loops(analyzed: set[str]) -> None:
-    blocks = re.findall(
-        r"^```json\n(.*?)^```$", (DOCS / "json.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    assert len(blocks) == 1
-    shown = set(keys(json.loads(blocks[0])))
-    assert shown == {key for key in analyzed if not key.startswith("loops[]")}
+PARSERS: dict[str, Callable[[str], object]] = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
+OTHER_LANGUAGES = SHELL | {"dockerfile", "groovy", "python", "text"}
+DATA = [block for page in PAGES for block in blocks(page) if block.language not in OTHER_LANGUAGES]
+
+
+@pytest.mark.parametrize("block", DATA, ids=str)
+def test_data_can_be_parsed(block: Block) -> None:
+    assert PARSERS[block.language](block.text)
+
+
+def test_both_commands_of_the_readme_are_marked() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("run", "test"):
+        assert re.search(rf"<!-- {name} command -->\n```\npython3 -m venv .*\n```\n", readme)
+
+
+def example() -> Any:
+    (block,) = [block for block in blocks(DOCS / "json.md") if block.language == "json"]
+    return json.loads(block.text)
 
 
 def test_the_example_is_what_is_reported() -> None:
-    (block,) = re.findall(
-        r"^```json\n(.*?)^```$", (DOCS / "json.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    shown = json.loads(block)
+    shown = example()
     real = document(analyze(load(str(FIXTURES / "manifests/diamond-20.json"))))
     assert shown["graph"] == real["graph"]
     assert shown["cost"] == real["cost"]
     assert shown["hotspots"] == real["hotspots"][:1]
     assert {**shown["inputs"][0], "source": ""} == {**real["inputs"][0], "source": ""}
     assert shown["verdict"] == real["verdict"]
+
+
+def test_the_example_is_held_by_the_schema() -> None:
+    STRICT["analysis"].validate(example())

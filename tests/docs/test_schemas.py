@@ -1,0 +1,215 @@
+"""The JSON Schemas hold all that is written, the tables of the pages say the same, and none has a key too many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from cachedoctor.cli.main import cli
+from tests.docs.pages import DOCS, ROW, prose
+from tests.support import FIXTURES
+
+PAGES = {"analysis": "json.md", "repair": "json-repair.md", "profile": "json-profile.md", "baseline": "ci.md"}
+"""The page of each schema that has its table of keys."""
+SCHEMAS = {name: json.loads((DOCS / f"schema/{name}.json").read_text(encoding="utf-8")) for name in PAGES}
+
+GOLDENS = FIXTURES.parent / "tests/report"
+CACHES = [
+    *sorted((FIXTURES / "manifests").iterdir()),
+    *sorted((FIXTURES / "exporter-state").iterdir()),
+    *(path for path in sorted((FIXTURES / "layouts").iterdir()) if path.name != "plain-image"),
+]
+PROFILES = sorted((FIXTURES / "profiles").iterdir())
+TAGS = [FIXTURES / "manifests/tag-a.json", FIXTURES / "manifests/tag-b.json"]
+DIAMONDS = FIXTURES / "manifests/diamond-28.json"
+WAITING = """\
+goroutine 7 [IO wait, 12 minutes]:
+net/http.(*persistConn).roundTrip(0xc000001000)
+\t/usr/local/go/src/net/http/transport.go:2790 +0x100
+github.com/moby/buildkit/util/push.Push(0xc000002000)
+\t/src/util/push/push.go:40 +0x100
+"""
+"""A goroutine of a build that is no export."""
+
+
+def closed(schema: Any) -> Any:
+    """A schema that allows no key which it does not name: readers ignore such keys, and the tests must not."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    stricter = {key: closed(one) for key, one in schema.items()}
+    # Conditions name only the keys that they are about.
+    for condition in ("if", "then"):
+        if condition in schema:
+            stricter[condition] = schema[condition]
+    return stricter | ({"additionalProperties": False} if "object" in schema.get("type", ()) else {})
+
+
+STRICT = {name: jsonschema.Draft202012Validator(closed(schema)) for name, schema in SCHEMAS.items()}
+
+
+def nodes(schema: dict[str, Any], at: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The path of every key that a schema names, and what is there: `loops[].records`."""
+    at = resolved(schema, at)
+    for key, below in at.get("properties", {}).items():
+        inner = f"{path}.{key}" if path else key
+        yield inner, below
+        yield from nodes(schema, below, inner)
+    if "items" in at:
+        yield from nodes(schema, at["items"], f"{path}[]")
+
+
+def resolved(schema: dict[str, Any], at: dict[str, Any]) -> dict[str, Any]:
+    """What a reference within a schema is to."""
+    found: dict[str, Any] = schema["$defs"][at["$ref"].removeprefix("#/$defs/")] if "$ref" in at else at
+    return found
+
+
+def keys(value: Any, path: str = "") -> Iterator[str]:
+    """The path of every key of a document."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            inner = f"{path}.{key}" if path else key
+            yield inner
+            yield from keys(below, inner)
+    elif isinstance(value, list):
+        for below in value:
+            yield from keys(below, f"{path}[]")
+
+
+def printed(*arguments: str | Path, stdin: str = "") -> Any:
+    """The JSON that the command prints; in this process, since there are so many."""
+    got = CliRunner().invoke(cli, [*map(str, arguments), "--format", "json"], input=stdin)
+    assert got.exit_code in (0, 1), got.stderr
+    return json.loads(got.stdout)
+
+
+def analyses() -> Iterator[Any]:
+    yield from (printed("analyze", cache) for cache in CACHES)
+    yield printed("analyze", *TAGS, "--names", FIXTURES / "debug/cache-all.json")
+    yield printed("analyze", DIAMONDS, "--buildkit", "v0.21.1")
+    yield from goldens("goldens", "check-*.json")
+
+
+def checks(folder: Path) -> Iterator[Any]:
+    baseline = folder / "baseline.json"
+    yield printed("check", *TAGS, "--fail-on", "warning", "--write-baseline", baseline)
+    yield printed("check", *TAGS, DIAMONDS, "--baseline", baseline, "--max-calls", "100", "--buildkit", "v0.21.1")
+    yield printed("check", DIAMONDS, "--select", "CD2")
+    yield printed("check", folder / "none.json", "--missing-ok")
+    yield printed("check", folder / "none.json", DIAMONDS, "--missing-ok")
+
+
+def repairs(folder: Path) -> Iterator[Any]:
+    yield from (printed("repair", cache, "--dry-run") for cache in CACHES)
+    yield printed("repair", *TAGS, "-o", folder / "joined.json")
+    yield printed("repair", DIAMONDS, "-o", folder / "smaller.json", "--prune", "minimal")
+    small = ("--max-bytes", "2000", "--drop-oldest", "--dry-run")
+    yield printed("repair", FIXTURES / "manifests/service.json", *small)
+
+
+def diagnoses() -> Iterator[Any]:
+    yield from (printed("profile", profile) for profile in PROFILES)
+    yield from (printed("profile", profile, "--cache", DIAMONDS, "--running-for", "1m") for profile in PROFILES)
+    yield printed("profile", "-", stdin=WAITING)
+    yield from goldens("profiled/goldens", "*.json")
+
+
+def goldens(folder: str, names: str) -> Iterator[Any]:
+    yield from (json.loads(path.read_text(encoding="utf-8")) for path in sorted((GOLDENS / folder).glob(names)))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """Documents of each schema."""
+    folder = tmp_path_factory.mktemp("written")
+    found = {
+        "analysis": list(chain(analyses(), checks(folder))),
+        "repair": list(repairs(folder)),
+        "profile": list(diagnoses()),
+    }
+    return found | {"baseline": [json.loads((folder / "baseline.json").read_text(encoding="utf-8"))]}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_all_that_is_written_is_held_by_its_schema(name: str, written: dict[str, list[Any]]) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+    for document in written[name]:
+        STRICT[name].validate(document)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_key_of_a_schema_is_written_somewhere(name: str, written: dict[str, list[Any]]) -> None:
+    named = {path for path, _ in nodes(SCHEMAS[name], SCHEMAS[name])}
+    assert named == set(chain.from_iterable(map(keys, written[name])))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_key_is_required_but_those_of_a_check(name: str) -> None:
+    schema = SCHEMAS[name]
+    condition = schema.get("then", {"required": []})
+    of_checks = {*condition["required"], "known"}
+    for at in (schema, *(below for _, below in nodes(schema, schema))):
+        for one in (resolved(schema, at), resolved(schema, at.get("items", {}))):
+            assert set(one.get("properties", ())) - set(one.get("required", ())) <= of_checks
+
+
+def test_a_check_without_its_keys_is_noticed(written: dict[str, list[Any]]) -> None:
+    for document in (one for one in written["analysis"] if one["command"] == "check"):
+        for key in ("limits", "failed", "judged", "missing", "baseline"):
+            short = {name: value for name, value in document.items() if name != key}
+            assert not STRICT["analysis"].is_valid(short)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_readers_may_meet_new_keys(name: str, written: dict[str, list[Any]]) -> None:
+    def grown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: grown(below) for key, below in value.items()} | {"of_tomorrow": 1}
+        return [grown(below) for below in value] if isinstance(value, list) else value
+
+    document = grown(written[name][-1])
+    assert jsonschema.Draft202012Validator(SCHEMAS[name]).is_valid(document)
+    assert not STRICT[name].is_valid(document)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_table_of_a_page_says_the_same(name: str) -> None:
+    schema = SCHEMAS[name]
+    rows = [(key, kind.split(", ")[0]) for key, kind in ROW.findall(_section(name))]
+    assert len(rows) == len({key for key, _ in rows})
+    assert dict(rows) == {path: _kind(schema, at) for path, at in nodes(schema, schema)}
+
+
+def _section(name: str) -> str:
+    """The text that has the table; that of a baseline is on a page of other tables."""
+    page = prose(DOCS / PAGES[name])
+    return page.split("## A baseline\n")[1].split("\n## ")[0] if name == "baseline" else page
+
+
+def _kind(schema: dict[str, Any], at: dict[str, Any]) -> str:
+    """A type in the words of the tables."""
+    if "$ref" in at:
+        return {"digits": "string of digits", "count": "count"}.get(at["$ref"].rpartition("/")[2], "object")
+    if "oneOf" in at:
+        return " or ".join(_kind(schema, one) for one in at["oneOf"])
+    values = [at["const"]] if "const" in at else at.get("enum")
+    if values:
+        return "integer" if isinstance(values[0], int) else "string"
+    kinds = [at["type"]] if isinstance(at["type"], str) else at["type"]
+    if kinds == ["array"]:
+        items = resolved(schema, at["items"])
+        return "array" if items["type"] == "object" else f"array of {_plural(items['type'])}"
+    return " or ".join("float" if kind == "number" else kind for kind in kinds)
+
+
+def _plural(kind: str | list[str]) -> str:
+    return " or ".join(f"{one}s" for one in ([kind] if isinstance(kind, str) else kind))
