@@ -1,7 +1,8 @@
-"""`python -m benchmarks`: how long an analysis takes, against `orjson.loads` of the same file.
+"""`python -m benchmarks`: how long analysis and repair take, against `orjson.loads` of the same file.
 
-For each shape and size one config is written, then timed: a bare process that only loads it with orjson, the real
-command, and an analysis step by step with its peak memory. The best of several runs counts.
+For each shape and size one config is written, then timed: a bare process that only loads it with orjson, and the real
+commands, whose peak memory is measured as well. The best of several runs counts. Where an analysis spends its time:
+`python -m benchmarks.steps FILE`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import time
 from pathlib import Path
 
 import click
-import orjson
 from rich.console import Console
 from rich.table import Table
 
@@ -23,12 +23,6 @@ from benchmarks.registry import serve
 
 LOADS = "import sys, orjson; orjson.loads(open(sys.argv[1], 'rb').read())"
 SERVICE = Path(__file__).parent.parent / "fixtures/manifests/service.json"
-STEPS = {
-    "loading": ("loading",),
-    "merging": ("reading the graph", "merging records"),
-    "cost": ("counting loop-check calls", "counting descendants", "measuring layer chains"),
-    "report": ("report", "judging"),
-}
 
 
 def best(command: list[str], runs: int) -> float:
@@ -39,6 +33,13 @@ def best(command: list[str], runs: int) -> float:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def peak(arguments: list[str]) -> str:
+    """MiB of memory that a command takes at most."""
+    command = [sys.executable, "-m", "benchmarks.peak", *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return f"{int(done.stderr):,}"
 
 
 @click.command()
@@ -52,27 +53,23 @@ def main(sizes: str, shapes: str) -> None:
         console.print(_starts(file))
         console.print(_registry())
         console.print(_profiles(Path(folder, "cpu.pprof")))
-        table = Table(title="cachedoctor analyze, seconds")
-        for head in ("shape", "records", "MB", "orjson.loads", "analyze", "ratio", *STEPS, "peak MiB"):
+        table = Table(title="cachedoctor analyze and repair, seconds as processes")
+        for head in ("shape", "records", "MB", "orjson.loads", "analyze", "ratio", "MiB", "repair", "ratio", "MiB"):
             table.add_column(head, justify="left" if head == "shape" else "right")
         for shape in shapes.split(","):
             for size in map(int, sizes.split(",")):
                 file.write_bytes(SHAPES[shape](size))
-                table.add_row(shape, f"{size:,}", *_row(file, runs=1 if size > 200_000 else 3))
+                table.add_row(shape, f"{size:,}", *_row(file, runs=1 if size > 200_000 else 5))
         console.print(table)
 
 
 def _row(file: Path, runs: int) -> list[str]:
     loads = best([sys.executable, "-c", LOADS, str(file)], runs)
-    whole = best([sys.executable, "-m", "cachedoctor", "analyze", str(file)], runs)
-    output = subprocess.run(
-        [sys.executable, "-m", "benchmarks.steps", str(file)], check=True, stdout=subprocess.PIPE
-    ).stdout
-    measured = orjson.loads(output)
-    seconds = [sum(measured["seconds"].get(name, 0.0) for name in names) for names in STEPS.values()]
-    size = f"{file.stat().st_size / 1e6:.1f}"
-    times = [f"{loads:.2f}", f"{whole:.2f}", f"{whole / loads:.1f}", *(f"{second:.2f}" for second in seconds)]
-    return [size, *times, f"{measured['peak']:,.0f}"]
+    row = [f"{file.stat().st_size / 1e6:.1f}", f"{loads:.2f}"]
+    for arguments in (["analyze", str(file)], ["repair", str(file), "-o", f"{file}.repaired", "--force"]):
+        whole = best([sys.executable, "-m", "cachedoctor", *arguments], runs)
+        row += [f"{whole:.2f}", f"{whole / loads:.1f}", peak(arguments)]
+    return row
 
 
 def _profiles(file: Path) -> Table:

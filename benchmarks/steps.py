@@ -1,13 +1,10 @@
-"""One analysis in a process of its own, step by step: `python -m benchmarks.steps FILE` prints JSON."""
+"""One analysis in a process of its own, step by step: `python -m benchmarks.steps FILE` prints seconds."""
 
 from __future__ import annotations
 
 import gc
 import sys
 import time
-from pathlib import Path
-
-import orjson
 
 from cachedoctor.analysis import analyze
 from cachedoctor.report import Style, report
@@ -15,7 +12,7 @@ from cachedoctor.sources import load
 
 
 def main(path: str) -> None:
-    """Print the seconds of each step and the peak memory in MiB."""
+    """Print the seconds of each step."""
     gc.disable()
     seconds: dict[str, float] = {}
     step, since = "loading", time.perf_counter()
@@ -30,10 +27,8 @@ def main(path: str) -> None:
     told("report")
     report("json").render(analysis, Style())
     told("end")
-    # The peak that getrusage tells is that of the parent where that was larger when it forked.
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
-    sys.stdout.buffer.write(orjson.dumps({"seconds": seconds, "peak": peak}))
+    for name, took in seconds.items():
+        print(f"{took:8.3f}  {name}")
 
 
 if __name__ == "__main__":
