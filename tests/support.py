@@ -67,6 +67,10 @@ def document(
     )
 
 
+MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+"""What a process has to be told for its coverage to be measured; empty where it is not."""
+
+
 def run(
     *arguments: str | Path, stdin: bytes | None = None, env: dict[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import FIXTURES, run
+from tests.support import FIXTURES, MEASURING, run
 
 SERVICE = str(FIXTURES / "manifests/service.json")
 
@@ -25,7 +25,11 @@ cachedoctor.sources.load = load
 main()
 """
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, check=False, timeout=60, env={"PATH": "", **env}
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={"PATH": "", **MEASURING, **env},
     )
 
 
