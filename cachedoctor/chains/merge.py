@@ -152,12 +152,13 @@ class _Closure:
     def could_merge(self) -> bool:
         """Whether BuildKit v0.9 to v0.24 could, in some order, join two of these items.
 
+        Records of one digest have to have the same number of inputs; then no candidate is a root, since equal roots are
+        one item already.
+
         Its rule (`v1.normalizeItem`): the other is a child of at least one alternative at input 0 and of each at
         every later input. As long as no two items that are not identical satisfy it, no order can start to differ.
         """
         for record, inputs in self.inputs.items():
-            if not inputs:
-                continue
             each = [found for number in range(1, len(inputs)) for found in self._matches(record, number)]
             either = self._matches(record, 0)
             smallest = min(each, key=len) if each else set().union(*either)
@@ -180,7 +181,7 @@ class _Closure:
             if not fresh or self.parent[record] != record:
                 continue
             for other in self._candidates(record, fresh):
-                record = self._unite(self.find(record), self.find(other))
+                record = self._unite(record, other)
         return not self.fresh
 
     def _candidates(self, record: int, fresh: set[_Place]) -> list[int]:
@@ -206,8 +207,6 @@ class _Closure:
         return len(first) == len(second) and not any(map(set.isdisjoint, first, second))
 
     def _unite(self, kept: int, gone: int) -> int:
-        if kept == gone:
-            return kept
         if self._weight(gone) > self._weight(kept):
             kept, gone = gone, kept
         self.parent[gone] = kept

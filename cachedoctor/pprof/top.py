@@ -269,7 +269,4 @@ def _heading(profile: Profile, table: Top, nodes: int, focus: str | None) -> lis
 
 
 def _time(nanos: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(nanos // 10**9, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
-    except (OverflowError, OSError, ValueError):
-        return f"{nanos} ns since 1970"
+    return f"{datetime.fromtimestamp(nanos // 10**9, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"

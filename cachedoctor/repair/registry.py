@@ -119,9 +119,7 @@ class RegistryDestination:
         ]
 
     def _is_home(self, document: CacheDocument) -> bool:
-        """Whether a document is of the repository that is written to."""
-        if not document.source.startswith(SCHEME):
-            return False
+        """Whether a document of a registry is of the repository that is written to."""
         source = parse(document.source)
         return source.is_beside(self.reference) and source.repository == self.reference.repository
 

@@ -102,6 +102,16 @@ def test_the_time_zone_is_the_reader_s(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Time: 2026-11-24 09:17:10 CET" in ours(file, "cum", 0, None)
 
 
+@pytest.mark.parametrize(
+    ("nanos", "told"), [(2**63 - 1, "Time: 2262-04-11 23:47:16 UTC"), (-(2**63), "Time: 1677-09-21 00:12:43 UTC")]
+)
+def test_the_earliest_and_the_latest_time_can_be_told(nanos: int, told: str) -> None:
+    builder = Builder()
+    builder.sample(["main.main"], 1, 1)
+    builder.proto.time_nanos = nanos
+    assert told in top(builder.profile(), "cum").lines()
+
+
 def test_go_is_there() -> None:
     from tests.pprof.gotool import GO
 
