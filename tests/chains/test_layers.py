@@ -180,6 +180,12 @@ def test_the_length_is_that_of_the_newest_result(results: list[tuple[tuple[str, 
     assert layers.result_layers(config, layers.layer_tree(parents)) == [0, expected]
 
 
+@pytest.mark.parametrize("created", ["0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00+01:00"])
+def test_a_time_before_the_first_year_is_none(created: str) -> None:
+    """Go reads it, Python has no such time; neither has a build."""
+    assert layers.instant(created) == layers.instant("") < layers.instant("0001-01-01T00:00:00Z")
+
+
 def test_a_result_without_a_time_is_older_than_any() -> None:
     own = [{"layer": 1}, {"layer": 0, "createdAt": "1970-01-01T00:00:00Z"}, {"layer": 1}]
     config = with_layers([-1, 0], "xy", [{"layers": own}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -129,6 +130,7 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
     [
         (_answer(404), "the daemon answers 404; is it buildkitd's debug address"),
         (_answer(500, b"cpu profiling already in use\nx"), "the daemon answers 500: cpu profiling already in use"),
+        (_answer(500, b"no size\r\n", **{"transfer-encoding": "chunked"}), "the daemon answers 500\n"),
         (_answer(302, location="http://127.0.0.1:1/"), "the daemon answers 302"),
         (_answer(200, b"<html>\x1b[31m</html>"), "HTML"),
         (_answer(200, b"x", **{"content-length": "10"}), "9 bytes are missing"),
@@ -184,6 +186,22 @@ def test_a_daemon_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.4)
     with serving(drip) as url, pytest.raises(InputError, match="no whole answer within 0 seconds"):
         list(module.fetch(url, 1))
+
+
+def test_a_daemon_that_takes_no_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cachedoctor.errors import InputError
+    from cachedoctor.pprof import daemon as module
+
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.2)
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        with pytest.raises(InputError, match="no answer within 0 seconds"):
+            list(module.fetch(f"http://127.0.0.1:{full.getsockname()[1]}", 1))
 
 
 def test_standard_input_is_read() -> None:

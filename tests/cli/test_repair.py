@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests import independent
-from tests.support import FIXTURES, run
+from tests.support import FIXTURES, MEASURING, run
 
 TOO_LARGE = FIXTURES / "manifests/too-large.json"
 SERVICE = FIXTURES / "manifests/service.json"
@@ -231,6 +232,40 @@ def test_a_layout_that_lacks_a_layer_is_not_copied(tmp_path: Path) -> None:
     assert not (tmp_path / "new/index.json").exists()
 
 
+def test_a_layer_may_not_be_a_link_out_of_the_layout(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    shutil.copytree(LISTED, source)
+    config = json.loads((source / "blobs/sha256" / CONFIG).read_text())
+    layer = source / "blobs" / config["layers"][0]["blob"].replace(":", "/")
+    layer.rename(tmp_path / "elsewhere")
+    layer.symlink_to(tmp_path / "elsewhere")
+    assert "a link that leads out of the layout" in refused(source, "-o", f"oci:{target}:t")
+    assert not (target / "index.json").exists()
+
+
+@pytest.mark.parametrize("index", ["[]", "{}", '{"manifests":[1]}'])
+def test_an_index_that_is_none_stays(index: str, tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text(index)
+    assert "expected an OCI index" in refused(LISTED, "-o", f"oci:{tmp_path}:t", "--force")
+    assert tree(tmp_path) == {"index.json": index.encode()}
+
+
+def test_layers_are_copied_where_they_cannot_be_linked(tmp_path: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system here")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        shutil.copytree(LISTED, f"{folder}/source")
+        report(Path(folder, "source"), "-o", f"oci:{tmp_path / 'new'}:t")
+        before = tree(Path(folder, "source"))
+    written = tree(tmp_path / "new")
+    layers = json.loads(before[f"blobs/sha256/{CONFIG}"])["layers"]
+    names = {one["blob"].replace(":", "/") for one in layers}
+    assert names
+    assert all(written[f"blobs/{name}"] == before[f"blobs/{name}"] for name in names)
+    assert not [name for name in written if "/." in name]
+
+
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     assert "cannot write it" in refused(SERVICE, "-o", tmp_path / "no" / "out.json")
     (tmp_path / "file").write_text("")
@@ -251,6 +286,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         capture_output=True,
         check=False,
         preexec_fn=limited,
+        # What measures coverage writes files as well, and would complain of the limit.
+        env={name: value for name, value in os.environ.items() if name not in MEASURING},
     )
     assert got.returncode == 2
     assert got.stderr.count(b"\n") == 1

@@ -64,6 +64,21 @@ def test_names_that_are_not_utf_8_are_told_escaped() -> None:
     assert "in\\xff\\xfer" in decode(data, "x").names
 
 
+@pytest.mark.parametrize("name", ["C.operator()(int)", "C.(anonymous namespace)::f(int)", ".C.f(int)"])
+def test_names_are_held_against_drop_frames_without_their_arguments(name: str) -> None:
+    """`()` of an operator and of an anonymous namespace are no arguments (google/pprof, profile/prune.go)."""
+    builder = Builder()
+    builder.sample([name, "main.main"], 1, 10)
+    # A name that differs from its system name has been demangled, and stays as it is.
+    function = pb.Function.FromString(builder.proto.function[0])
+    function.system_name = builder.string("mangled")
+    builder.proto.function[0] = function.SerializeToString()
+    assert len(builder.profile().frames) == 2
+    builder.proto.drop_frames = builder.string(r"C\.operator\(\)|C\.\(anonymous namespace\)::f|C\.f")
+    profile = builder.profile()
+    assert [profile.names[node] for node in profile.frames] == ["main.main"]
+
+
 def breaking(change: Callable[[Builder], None]) -> bytes:
     builder = small()
     change(builder)

@@ -3,6 +3,7 @@
 import pytest
 
 from cachedoctor.pprof import exports, hints, phases
+from cachedoctor.pprof.evidence import read
 from cachedoctor.pprof.goroutines import Goroutine
 from cachedoctor.pprof.load import load
 from cachedoctor.pprof.phases import Phase, phase_of
@@ -124,6 +125,16 @@ def test_phases_of_a_table_are_near_those_of_its_profile(name: str) -> None:
     assert max(exact, key=exact.__getitem__) is max(estimated, key=estimated.__getitem__)
     assert sum(estimated.values()) == pytest.approx(1.0, abs=1e-9)
     assert all(estimated.get(phase, 0.0) == pytest.approx(share, abs=0.04) for phase, share in exact.items())
+
+
+def test_shares_of_a_table_that_sum_up_to_more_than_there_is() -> None:
+    """Merging and marshalling call each other and the loop check: the outer ones have less, merging first."""
+    rows = {f"{V1}.(*normalizeState).checkLoops": 60, f"{V1}.marshalRemote": 50, f"{V1}.normalizeItem": 30}
+    text = "Showing nodes accounting for 100, 100% of 100 total\nflat flat% sum% cum cum%\n"
+    table = read((text + "".join(f"0 0% 0% {cum} {cum}% {name}\n" for name, cum in rows.items())).encode(), "x").table
+    assert table
+    shares = phases.shares_of_table(table.top)
+    assert shares == pytest.approx({Phase.LOOP_CHECK: 0.6, Phase.MARSHALLING: 0.4})
 
 
 def goroutine(*stack: str, **more: object) -> Goroutine:

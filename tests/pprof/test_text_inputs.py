@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachedoctor.errors import InputError
-from cachedoctor.pprof import goroutines, table
+from cachedoctor.pprof import evidence, goroutines, table
 from cachedoctor.pprof.evidence import read
 from cachedoctor.pprof.load import load
 from cachedoctor.pprof.top import top
@@ -95,6 +95,19 @@ def test_a_number_that_no_daemon_has_is_not_cut_to_one() -> None:
     text = f"goroutine profile: total 5\n{'9' * 40} @ 0x1\n#\t0x1\tx.f+0x1\t/x.go:1\n"
     with pytest.raises(InputError, match="without any stack"):
         read(text.encode(), "x")
+
+
+def test_a_line_whose_parentheses_do_not_match_is_no_function() -> None:
+    text = "goroutine 1 [running]:\na.b)\nc.d((1)\ne.f(func(2))\n\t/e.go:1\n"
+    (found,) = goroutines.listed(text.splitlines(), "x")
+    assert found.stack == ("c.d(", "e.f")
+
+
+def test_the_bytes_of_a_text_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "MOST_TEXT_BYTES", len(LISTED))
+    assert len(read(LISTED.encode(), "x").goroutines) == 2
+    with pytest.raises(InputError, match="bytes of text, which is refused"):
+        read(LISTED.encode() + b"\n", "x")
 
 
 def test_the_number_of_goroutines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +264,14 @@ def test_other_text_is_refused_in_a_line(text: str, problem: str, tmp_path: Path
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode().count("\n") == 1
     assert problem in done.stderr.decode()
+
+
+def test_a_share_that_is_no_number_is_not_counted_from() -> None:
+    """The total is guessed from the largest cum with a share: 4s are 40 %."""
+    text = "flat flat% sum% cum cum%\n1s 1% 1% 9s NaN% a.b\n1s 1% 1% 4s 40% c.d\n"
+    found = load_text(text)
+    assert ([row.cum for row in found.top.rows], found.skipped) == ([9 * 10**9, 4 * 10**9], 0)
+    assert found.top.total == 10 * 10**9
 
 
 def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import pytest
 from cachedoctor.cacheconfig import MEDIA_TYPE
 from cachedoctor.repair.registry import _is_cache
 from cachedoctor.sources import load
-from tests.registries import Client, ask, push, push_blob, push_manifest
+from tests.registries import Client, ask, push, push_blob, push_manifest, serve
 from tests.servers import Exchange, Respond, Server, forward
 from tests.sources.layouts import IMAGE_MANIFEST, INDEX, INLINE, MANIFEST, MANIFEST_LIST, PLATFORMS
 from tests.sources.tiny_registry import digest
@@ -227,6 +228,92 @@ def test_a_manifest_that_is_changed_is_told(app: str, client: Client) -> None:
         line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
     assert "is not what was written" in line
     assert "'new' has been moved, and was not there before" in line
+
+
+def answering(address: str, where: Callable[[Exchange], bool], answer: Respond) -> Respond:
+    """A registry that answers otherwise where this is so, once something has been put."""
+    put: list[str] = []
+
+    def respond(exchange: Exchange) -> None:
+        put.extend([exchange.path] if exchange.method == "PUT" else [])
+        (answer if put and where(exchange) else forward(address))(exchange)
+
+    return respond
+
+
+@pytest.mark.parametrize("what", ["blobs", "manifests"])
+def test_what_cannot_be_read_back_is_never_tagged(app: str, client: Client, what: str) -> None:
+    host, _, repository = app.partition("/")
+    lost = answering(
+        host, lambda one: one.method == "GET" and f"/{what}/sha256:" in one.path, lambda one: one.answer(404, b"{}")
+    )
+    with Server(lost) as front:
+        url = f"docker://{front.address}/{repository}"
+        line = client.refused("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
+        assert "back" in line
+        assert "404" in line
+    assert manifest(f"{app}:new") is None
+
+
+def test_a_tag_that_cannot_be_looked_at_is_not_put(client: Client, tmp_path: Path) -> None:
+    """On one kind of registry alone, since it is waited for."""
+    (tmp_path / "registry").mkdir()
+    with ExitStack() as both:
+        host = both.enter_context(serve("tiny-registry", tmp_path / "registry"))
+        push(host, IMAGE_MANIFEST, "app", "main")
+        silent = answering(host, lambda one: one.path.endswith("/manifests/new"), lambda one: one.drop())
+        front = both.enter_context(Server(silent))
+        url = f"docker://{front.address}/app"
+        line = client.refused("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
+        assert "may have been moved" not in line
+        assert not any(path.startswith("PUT ") and path.endswith("/new") for path in front.paths)
+
+
+def of_blobs(address: str, answer: Respond) -> Respond:
+    """A registry that answers otherwise where it is asked for a blob."""
+    return lambda exchange: (answer if exchange.method == "HEAD" else forward(address))(exchange)
+
+
+def test_a_repository_that_lost_a_layer_of_its_own(app: str, client: Client) -> None:
+    host, _, repository = app.partition("/")
+    with Server(of_blobs(host, lambda one: one.answer(404))) as front:
+        url = f"docker://{front.address}/{repository}"
+        line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
+    assert f"is not in {repository}; layers are not uploaded" in line
+
+
+def test_a_layer_of_another_size_is_another_layer(app: str, client: Client) -> None:
+    host, _, repository = app.partition("/")
+    with Server(of_blobs(host, lambda one: one.answer(200, b"x"))) as front:
+        url = f"docker://{front.address}/{repository}"
+        line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
+    assert "has 1 bytes there, expected " in line
+
+
+def test_a_layer_whose_size_nobody_tells(app: str, client: Client, tmp_path: Path) -> None:
+    """The manifest of a source may tell it; a config alone does not."""
+    host, _, repository = app.partition("/")
+    client.json("repair", f"docker://{app}:main", "-o", tmp_path / "cache.json")
+    with Server(of_blobs(host, lambda one: one.begin(200, {"connection": "close"}))) as front:
+        url = f"docker://{front.address}/{repository}"
+        line = client.refused("repair", tmp_path / "cache.json", "-o", f"{url}:new")
+        assert "the registry does not tell the size of layer" in line
+        client.json("repair", f"{url}:main", "-o", f"{url}:new")
+    assert manifest(f"{app}:new") is not None
+
+
+def test_a_blob_that_is_several_layers_is_asked_for_and_listed_once(app: str, client: Client, tmp_path: Path) -> None:
+    (source,) = load(f"docker://{app}:main")
+    blob = source.config.blobs[0]
+    config = {
+        "layers": [{"blob": blob, "parent": -1}, {"blob": blob}],
+        "records": [{"layers": [{"layer": 0}, {"layer": 1}], "digest": blob}],
+    }
+    (tmp_path / "cache.json").write_text(json.dumps(config))
+    client.json("repair", tmp_path / "cache.json", "-o", f"docker://{app}:twice")
+    written = json.loads(manifest(f"{app}:twice") or b"")
+    assert [one["digest"] for one in written["layers"]] == [blob]
+    assert load(f"docker://{app}:twice")[0].config.parents == [-1, 0]
 
 
 def test_an_upload_goes_nowhere_else_by_plain_http(app: str, client: Client) -> None:

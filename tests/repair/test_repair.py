@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachedoctor.cacheconfig import decode, encode
+from cachedoctor.chains import paths
+from cachedoctor.errors import InputError
 from cachedoctor.repair import proof
 from cachedoctor.repair.repair import LimitError, Options, Repaired, repair
 from cachedoctor.sources import CacheDocument, load
@@ -235,6 +237,65 @@ def test_the_proof_refuses_what_lost_something(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(module, "encode", forgetful(change))
         with pytest.raises(proof.ProofError):
             repair(origin, Options())
+
+
+def test_the_proof_refuses_what_is_no_cache_or_only_seems_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written is not what was drafted: nothing gets past the proof."""
+    from cachedoctor.repair import repair as module
+
+    root, one = record("root"), record("one", [0], [0])
+    origin = [document([root, one])]
+    looping = [root, one, record("up", [1]), record("one", [0, 2], [0])]
+    for written, limits, problem in (
+        (b"{", Options(), "cannot be read"),
+        (b'{"records":[{"inputs":3}]}', Options(), "cannot be read"),
+        (json.dumps({"records": [root, one, one]}).encode(), Options(), "dead or duplicate records"),
+        (json.dumps({"records": looping}).encode(), Options(), "has a loop"),
+        (
+            json.dumps({"records": [root, record("one", [0, (0, "s")], [0])]}).encode(),
+            Options(max_calls=3),
+            "over --max-",
+        ),
+    ):
+        monkeypatch.setattr(module, "encode", lambda config, written=written: written)
+        with pytest.raises(proof.ProofError, match=problem):
+            repair(origin, limits)
+    grown: list[bytes] = []
+
+    def growing(config: Any) -> bytes:
+        grown.append(b" ")
+        return encode(config) + b"".join(grown)
+
+    monkeypatch.setattr(module, "encode", growing)
+    with pytest.raises(proof.ProofError, match="over --max-bytes"):
+        repair(origin, Options(max_bytes=len(encode(origin[0].config)) + 1))
+
+
+def test_paths_that_cannot_be_counted_are_an_error_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "MOST_BITS_ADDED", 10)
+    with pytest.raises(InputError, match="cannot count its paths"):
+        repair(documents(CASES["diamond-20"]), Options())
+
+
+def test_a_limit_that_holds_already_changes_nothing() -> None:
+    origin = documents(CASES["service"])
+    whole = repair(origin, Options())
+    for options in (Options(max_bytes=len(whole.data)), Options(max_calls=whole.after.calls)):
+        assert repair(origin, options).data == whole.data
+
+
+def test_not_every_record_may_be_dropped() -> None:
+    with pytest.raises(LimitError, match="no record at all would be left"):
+        repair(documents(CASES["service"]), Options(max_bytes=20, drop_oldest=True))
+
+
+def test_chains_that_nothing_can_use_go() -> None:
+    root, dead = record("root"), record("dead", [])
+    root["chains"] = [{"layers": [0]}, {"layers": [9]}, {"layers": [0]}]
+    dead["chains"] = [{"layers": [0]}]
+    made = repair([document([root, dead], layers(-1))], Options())
+    assert independent.parse(made.data)["records"] == [{"chains": [{"layers": [0]}], "digest": digest("root")}]
+    assert (made.removed.dangling_results, made.removed.duplicate_results) == (1, 1)
 
 
 @st.composite
