@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
+from cachedoctor.analysis import analyze as judge
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, Place, fail, progress
-
-if TYPE_CHECKING:
-    from cachedoctor.rules.versions import Version
+from cachedoctor.errors import InputError
+from cachedoctor.report import report
+from cachedoctor.rules.versions import Version
+from cachedoctor.sources import Access
 
 
 @click.command()
@@ -33,9 +34,7 @@ def analyze(
     buildkit: Version | None,
     tag: str | None,
     platform: str | None,
-    plain_http: bool | None,
-    ca_file: str | None,
-    timeout: float,
+    access: Access,
     names: str | None,
     quiet: bool,
     verbose: bool,
@@ -55,26 +54,16 @@ def analyze(
       cachedoctor analyze docker://registry.example.com/app:buildcache
       cachedoctor analyze tag-a.json tag-b.json --format markdown
     """
-    from cachedoctor import analysis
-    from cachedoctor.errors import InputError
-    from cachedoctor.report import report
-
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    reads = ((names, "file of names"), (ca_file, "file of certificates"))
+    reads = ((names, "file of names"), (access.ca_file, "file of certificates"))
     out.spare(
         *(Place(source, "cache") for source in sources),
         *(Place(path, what) for path, what in reads if path),
     )
-    access = options.access(plain_http, ca_file, timeout)
     try:
         with progress(quiet) as told:
             documents = options.documents(sources, tag, platform, access, told)
-            result = analysis.analyze(
-                documents,
-                buildkit=buildkit,
-                labels=options.labels(names),
-                progress=told,
-            )
+            result = judge(documents, buildkit=buildkit, labels=options.labels(names), progress=told)
             told("writing the report")
             text = report(format).render(result, out.style)
         out.write(text, commands=format == "github")

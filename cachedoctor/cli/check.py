@@ -7,11 +7,16 @@ import os
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from cachedoctor import baseline as baselines
+from cachedoctor.analysis import Analysis
+from cachedoctor.baseline import Baseline
+from cachedoctor.check import Policy, accepted
+from cachedoctor.check import check as judge
 from cachedoctor.cli import options
 from cachedoctor.cli.output import (
     Elsewhere,
@@ -25,11 +30,13 @@ from cachedoctor.cli.output import (
     progress,
     warn,
 )
-
-if TYPE_CHECKING:
-    from cachedoctor.analysis import Analysis
-    from cachedoctor.baseline import Baseline
-    from cachedoctor.rules.versions import Version
+from cachedoctor.errors import InputError
+from cachedoctor.report import Style, report
+from cachedoctor.rules import Limits, Severity
+from cachedoctor.rules.selection import chosen
+from cachedoctor.rules.versions import Version
+from cachedoctor.sources import Access
+from cachedoctor.sources.registry.reference import parse
 
 SEVERITIES = ("error", "warning", "note")
 SETTINGS = "cachedoctor.settings"
@@ -58,11 +65,10 @@ class _Calls(click.IntRange):
 
 def _settings(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
     """Make what a file sets the defaults of all options: those that are given win."""
+    from cachedoctor import settings
+
     if context.resilient_parsing:
         return path
-    from cachedoctor import settings
-    from cachedoctor.errors import InputError
-
     try:
         found = settings.read(Path(path)) if path else settings.find(Path())
     except InputError as error:
@@ -89,8 +95,6 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 
 def _rules(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
     """The words of a list with commas. A word that names no rule is refused here, where the option is known."""
-    from cachedoctor.rules.selection import chosen
-
     words = tuple(word.strip() for word in text.split(",")) if text else ()
     try:
         chosen(words, ())
@@ -178,9 +182,7 @@ def check(
     output: str | None,
     tag: str | None,
     platform: str | None,
-    plain_http: bool | None,
-    ca_file: str | None,
-    timeout: float,
+    access: Access,
     names: str | None,
     quiet: bool,
     verbose: bool,
@@ -198,13 +200,6 @@ def check(
       cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning
       cachedoctor check oci:cache:main --buildkit v0.21.1 --format junit -o cache.xml
     """
-    from cachedoctor.check import Policy, accepted
-    from cachedoctor.check import check as judge
-    from cachedoctor.errors import InputError
-    from cachedoctor.report import report
-    from cachedoctor.rules import Limits, Severity
-    from cachedoctor.rules.selection import chosen
-
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
     elsewhere.set(Elsewhere(annotation=format == "github", summary=step_summary))
     _keep_apart(context, out)
@@ -222,7 +217,6 @@ def check(
             baseline=_baseline(context, baseline, write_baseline),
         )
         with progress(quiet) as told:
-            access = options.access(plain_http, ca_file, timeout)
             documents = [
                 document
                 for source in sources
@@ -280,39 +274,31 @@ def _tag(context: click.Context, source: str, tag: str | None) -> str | None:
     """
     if not (tag and source.startswith("docker://") and _is_setting(context, "tag")):
         return tag
-    from cachedoctor.sources.registry.reference import parse
-
     named = parse(source)
     return None if named.tag or named.digest else tag
 
 
 def _baseline(context: click.Context, path: str | None, new: str | None) -> Baseline | None:
     """The old baseline. Where one is written, that of the settings need not be there yet. Raises `InputError`."""
-    from cachedoctor.baseline import load
-
     if not path or (new and _is_setting(context, "baseline") and not os.path.lexists(path)):
         return None
-    return load(path)
+    return baselines.load(path)
 
 
 def _save(path: str, result: Analysis) -> None:
     """Write a baseline, but never over the one that the check fails by: the next run would forgive everything."""
-    from cachedoctor.baseline import save
-
     assert result.check
     if result.failing and result.check.baseline and one_file(path, result.check.baseline):
         warn(f"{path}: stays as it is, since the check fails by it")
         return
     try:
-        save(path, result)
+        baselines.save(path, result)
     except OSError as error:
         fail(f"{path}: cannot write the baseline: {error.strerror or error}")
 
 
 def _summarize(context: click.Context, result: Analysis) -> None:
     """Append the report; only where the option was given it is worth a word that nobody reads summaries here."""
-    from cachedoctor.report import Style, report
-
     if os.environ.get("GITHUB_STEP_SUMMARY"):
         append_summary(f"{report('markdown').render(result, Style())}\n")
     elif not _is_setting(context, "step_summary"):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import click
 
+from cachedoctor.errors import InputError
 from cachedoctor.report import FORMATS
-
-if TYPE_CHECKING:
-    from cachedoctor.errors import InputError
-    from cachedoctor.rules.versions import Version
-    from cachedoctor.sources import Access, CacheDocument
+from cachedoctor.rules.versions import Version
+from cachedoctor.sources import Access, CacheDocument, load
+from cachedoctor.sources.names import load_names
 
 _UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
 
@@ -27,8 +27,6 @@ def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, 
 
 
 def _version(context: click.Context, parameter: click.Parameter, text: str | None) -> Version | None:
-    from cachedoctor.rules.versions import Version
-
     if text is None or text == "all":
         return None
     try:
@@ -68,8 +66,13 @@ def verbosity(command: click.decorators.FC) -> click.decorators.FC:
     return quiet(verbose(command))
 
 
-def registry(command: click.decorators.FC) -> click.decorators.FC:
-    """The options that say how a registry is reached."""
+def registry(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how a registry is reached; the command gets them as one `access`."""
+
+    @functools.wraps(command)
+    def with_access(*, plain_http: bool | None, ca_file: str | None, timeout: float, **given: object) -> None:
+        command(access=Access(plain_http, ca_file or None, timeout), **given)
+
     plain = click.option(
         "--plain-http/--no-plain-http",
         default=None,
@@ -85,14 +88,7 @@ def registry(command: click.decorators.FC) -> click.decorators.FC:
         metavar="SECONDS",
         help="How long one request to a registry may take.",
     )
-    return plain(ca_file(timeout(command)))
-
-
-def access(plain_http: bool | None, ca_file: str | None, timeout: float) -> Access:
-    """What the options of `registry` say."""
-    from cachedoctor.sources import Access
-
-    return Access(plain_http, ca_file or None, timeout)
+    return plain(ca_file(timeout(with_access)))
 
 
 def size(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
@@ -125,9 +121,6 @@ def documents(
 
     Raises `InputError`.
     """
-    from cachedoctor.errors import InputError
-    from cachedoctor.sources import load
-
     found = []
     for source in sources:
         told(f"reading {source}")
@@ -144,6 +137,4 @@ def labels(path: str | None) -> Mapping[str, str]:
     """What records are called, by digest. Raises `InputError`."""
     if not path:
         return {}
-    from cachedoctor.sources.names import load_names
-
     return load_names(path)

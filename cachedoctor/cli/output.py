@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    from cachedoctor.report import Style
+from cachedoctor.files import write_atomically
+from cachedoctor.report import Style
+from cachedoctor.text import inert, printable
 
 NARROWEST = 40
 PROGRESS_AFTER = 1.0
@@ -55,8 +56,6 @@ class Output:
     @property
     def style(self) -> Style:
         """The width of the terminal (`COLUMNS` wins), and colours only on one that shows them."""
-        from cachedoctor.report import Style
-
         terminal = self.path is None and sys.stdout is not None and sys.stdout.isatty()
         color = terminal and not self.no_color and os.environ.get("TERM") != "dumb"
         width = max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
@@ -76,8 +75,6 @@ class Output:
             if sys.stdout is None:  # closed: nobody wants to read it
                 return
             if on_github() and not commands:
-                from cachedoctor.text import inert
-
                 text = inert(text)
             encoding = sys.stdout.encoding or "utf-8"
             try:
@@ -88,8 +85,6 @@ class Output:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 fail(f"cannot write the report: {error.strerror or error}")
             return
-        from cachedoctor.files import write_atomically
-
         try:
             write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
@@ -146,8 +141,6 @@ def on_github() -> bool:
 
 def complain(text: str) -> None:
     """Lines on standard error, as far as there is one; nothing in them is a command to a runner."""
-    from cachedoctor.text import inert, printable
-
     lines = "".join(f"{printable(line)}\n" for line in text.split("\n"))
     if sys.stderr is None:
         return
@@ -159,8 +152,6 @@ def complain(text: str) -> None:
 
 def warn(message: str) -> None:
     """One line on standard error."""
-    from cachedoctor.text import printable
-
     complain(f"cachedoctor: {printable(message)}")
 
 
@@ -221,8 +212,6 @@ class _Ticker:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def told(self, step: str) -> None:
-        from cachedoctor.text import printable
-
         self._step, self._since = printable(step)[:60], time.monotonic()
 
     def _run(self) -> None:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from cachedoctor.analysis import analyze
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, Place, fail, progress, warn
+from cachedoctor.errors import InputError
+from cachedoctor.files import write_atomically
 from cachedoctor.report.profiled.interface import FORMATS
 
 if TYPE_CHECKING:
@@ -77,9 +80,7 @@ def profile(
     save: str | None,
     format: str,
     output: str | None,
-    plain_http: bool | None,
-    ca_file: str | None,
-    timeout: float,
+    access: Access,
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -98,18 +99,20 @@ def profile(
       cachedoctor profile cpu.pprof --format svg -o flame.svg
     """
     from cachedoctor.diagnosis import diagnose
-    from cachedoctor.errors import InputError
     from cachedoctor.pprof.top import FocusError
     from cachedoctor.report.profiled import report
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    reads = (*((cache, "cache") for cache in caches), *([(ca_file, "file of certificates")] if ca_file else []))
+    reads = (
+        *((cache, "cache") for cache in caches),
+        *([(access.ca_file, "file of certificates")] if access.ca_file else []),
+    )
     out.spare(Place(source, "profile"), *(Place(path, what) for path, what in reads))
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
     try:
         with progress(quiet) as told:
             evidence = _evidence(source, sample_type, seconds, save, told)
-            survey = _survey(caches, options.access(plain_http, ca_file, timeout), told)
+            survey = _survey(caches, access, told)
             told("looking for the cause")
             found = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
             told("writing the report")
@@ -130,7 +133,6 @@ def profile(
 def _evidence(
     source: str, sample_type: str | None, seconds: int, save: str | None, told: Callable[[str], None]
 ) -> Sequence[Evidence]:
-    from cachedoctor.errors import InputError
     from cachedoctor.pprof import daemon, load
 
     if not daemon.is_url(source):
@@ -156,8 +158,6 @@ def _evidence(
 
 
 def _save(answer: Answer, folder: str) -> None:
-    from cachedoctor.files import write_atomically
-
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         write_atomically(Path(folder, answer.name), answer.data)
@@ -168,6 +168,4 @@ def _save(answer: Answer, folder: str) -> None:
 def _survey(caches: Sequence[str], access: Access, told: Callable[[str], None]) -> Survey | None:
     if not caches:
         return None
-    from cachedoctor.analysis import analyze
-
     return analyze(options.documents(caches, None, None, access, told), progress=told).survey

@@ -6,6 +6,11 @@ import click
 
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, fail, progress, warn
+from cachedoctor.errors import InputError
+from cachedoctor.repair import destination, proof
+from cachedoctor.repair.repair import LimitError, Options
+from cachedoctor.repair.repair import repair as mend
+from cachedoctor.sources import Access
 
 
 @click.command()
@@ -63,9 +68,7 @@ def repair(
     format: str,
     tag: str | None,
     platform: str | None,
-    plain_http: bool | None,
-    ca_file: str | None,
-    timeout: float,
+    access: Access,
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -82,10 +85,6 @@ def repair(
       cachedoctor repair oci:cache:main -o oci:cache:repaired
       cachedoctor repair docker://registry.example.com/app:cache -o docker://registry.example.com/app:repaired
     """
-    from cachedoctor.errors import InputError
-    from cachedoctor.repair import destination, proof
-    from cachedoctor.repair.repair import LimitError, Options
-    from cachedoctor.repair.repair import repair as mend
     from cachedoctor.report import repaired as reports
 
     if in_place and (output or len(sources) > 1):
@@ -100,7 +99,6 @@ def repair(
         raise click.UsageError("say where to write: -o DEST, --in-place, or --dry-run")
     out = Output(None, no_color=no_color, verbosity=int(verbose) - int(quiet))
     chosen = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest)
-    access = options.access(plain_http, ca_file, timeout)
     try:
         with progress(quiet) as told:
             documents = options.documents(sources, None if in_place else tag, platform, access, told)

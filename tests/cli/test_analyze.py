@@ -40,10 +40,8 @@ def test_version_is_that_of_the_package() -> None:
 def test_heavy_libraries_are_imported_only_where_needed() -> None:
     heavy = (
         "rich",
-        "orjson",
         "zstandard",
         "tarfile",
-        "decimal",
         "tomllib",
         "xml.etree",
         "oras",

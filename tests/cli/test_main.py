@@ -17,11 +17,11 @@ def broken(statement: str, *arguments: str, **env: str) -> subprocess.CompletedP
     """Run the command where reading a cache runs this statement."""
     code = f"""
 import sys
-import cachedoctor.sources
+import cachedoctor.cli.options
 from cachedoctor.cli.main import main
 def load(*arguments, **options):
     {statement}
-cachedoctor.sources.load = load
+cachedoctor.cli.options.load = load
 main()
 """
     return subprocess.run(
