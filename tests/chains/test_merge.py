@@ -142,6 +142,25 @@ def test_something_is_proved_and_something_is_not() -> None:
     assert fixpoint(other, derive(other).order).every_order is None
 
 
+def two_that_differ_at_the_second_input() -> Document:
+    roots = [{"digest": name} for name in "abc"]
+    records = [{"digest": "x", "inputs": [[{"link": 0}], [{"link": source}]]} for source in (1, 2)]
+    return {"records": [*roots, *records]}
+
+
+def test_an_alternative_that_differs_at_a_later_input_is_enough_of_a_proof() -> None:
+    graph = graph_of([two_that_differ_at_the_second_input()])
+    found = fixpoint(graph, derive(graph).order)
+    assert found.every_order == found.item == [0, 1, 2, 3, 4]
+
+
+def test_out_of_work_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "WORK_FLOOR", 0)
+    monkeypatch.setattr(merge, "WORK_PER_LINK", 0)
+    graph = graph_of([two_that_differ_at_the_second_input()])
+    assert fixpoint(graph, derive(graph).order).every_order is None
+
+
 @settings(max_examples=1000, deadline=None)
 @given(documents(cyclic=True, empty=True))
 def test_items_and_links_of_the_merged_graph(made: list[Document]) -> None:

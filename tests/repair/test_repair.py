@@ -284,6 +284,28 @@ def test_a_limit_that_holds_already_changes_nothing() -> None:
         assert repair(origin, options).data == whole.data
 
 
+@pytest.mark.parametrize(
+    ("prefer", "links", "gone"),
+    [("definition", [(0, "s"), (0, "t"), (0, "")], (0, "")), ("content", [(0, ""), (0, "s"), (1, "")], (0, "s"))],
+)
+def test_of_links_that_cost_the_same_the_less_liked_goes(prefer: str, links: list[Any], gone: tuple[int, str]) -> None:
+    origin = document([record("a"), record("b"), record("c", links)])
+    whole = repair([origin], Options())
+    made = repair([origin], Options(max_calls=whole.after.calls - 1, prefer=prefer))
+    left = independent.parse(made.data)["records"][2]["inputs"][0]
+    assert [(link["link"], link.get("selector", "")) for link in left] == [link for link in links if link != gone]
+
+
+def test_of_links_of_nearly_one_size_the_one_that_costs_most_goes() -> None:
+    records = [record("a"), record("b", [0], [0]), record("c", [1], [1]), record("costly", [2, 0])]
+    records += [*(record(f"{index}") for index in range(8)), record("cheap", [10, 11])]
+    origin = document(records)
+    made = repair([origin], Options(max_bytes=len(repair([origin], Options()).data) - 1))
+    left = independent.parse(made.data)["records"]
+    assert left[3]["inputs"] == [[{"link": 0}]]
+    assert left[12]["inputs"] == [[{"link": 10}, {"link": 11}]]
+
+
 def test_not_every_record_may_be_dropped() -> None:
     with pytest.raises(LimitError, match="no record at all would be left"):
         repair(documents(CASES["service"]), Options(max_bytes=20, drop_oldest=True))
