@@ -182,6 +182,21 @@ def test_items_and_links_of_the_merged_graph(made: list[Document]) -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "links"),
+    [
+        ([[("", 0), ("", 0)]], 1),
+        ([[("s", 0), ("", 1), ("s", 0)]], 2),
+        ([[("s", 0), ("", 0)]], 2),
+        ([[("", 0)], [("", 0)]], 2),
+    ],
+)
+def test_a_link_that_is_written_twice_is_one(inputs: list[list[tuple[str, int]]], links: int) -> None:
+    made = [[{"selector": selector, "link": source} for selector, source in one] for one in inputs]
+    graph = graph_of([{"records": [{"digest": "a"}, {"digest": "b"}, {"digest": "c", "inputs": made}]}])
+    assert quotient(graph, [0, 1, 2], [0, 1, 2]).links == links
+
+
 @settings(max_examples=200, deadline=None)
 @given(documents(cyclic=True, empty=True))
 def test_unmerged_keeps_dead_records_and_links_as_written(made: list[Document]) -> None:

@@ -204,12 +204,18 @@ def test_hotspot_inputs_share_out_the_paths(made: list[Document]) -> None:
 def test_records_are_named_so_that_they_are_found_again() -> None:
     first: Document = {"records": [{"digest": digest("a")}, {"digest": digest("b")}]}
     empty: Document = {"records": []}
-    last: Document = {"records": [{"digest": digest("c")}]}
+    last: Document = {"records": [{"digest": digest("c")}, {"digest": digest("d")}]}
     found = survey(configs([first, empty, last]))
-    assert [found.place(record) for record in range(3)] == [(0, 0), (0, 1), (2, 0)]
+    assert [found.place(record) for record in range(4)] == [(0, 0), (0, 1), (2, 0), (2, 1)]
     twelve = digest("c").removeprefix("sha256:")[:12]
     assert found.name(2) == f"record 0 of source 3 ({twelve})"
     assert survey(configs([last])).name(0) == f"record 0 ({twelve})"
+
+
+def test_chains_are_one_result_where_all_their_layers_are() -> None:
+    listed = [{"blob": "a", "parent": -1}, {"blob": "b", "parent": 0}, {"blob": "a", "parent": -1}]
+    chains = [{"layers": layers} for layers in ([0, 1], [1], [2, 1])]
+    assert survey(configs([{"layers": listed, "records": [{"digest": "x", "chains": chains}]}])).results == 2
 
 
 def test_each_step_is_told_before_it_starts() -> None:

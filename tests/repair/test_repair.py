@@ -260,6 +260,10 @@ def test_the_proof_refuses_what_is_no_cache_or_only_seems_one(monkeypatch: pytes
         monkeypatch.setattr(module, "encode", lambda config, written=written: written)
         with pytest.raises(proof.ProofError, match=problem):
             repair(origin, limits)
+    chained = document([{**root, "chains": [{"layers": [0]}]}], layers(-1))
+    monkeypatch.setattr(module, "encode", lambda config: json.dumps({"records": [root]}).encode())
+    with pytest.raises(proof.ProofError, match="0 records and 1 results would be lost"):
+        repair([chained], Options())
     grown: list[bytes] = []
 
     def growing(config: Any) -> bytes:
@@ -313,11 +317,18 @@ def test_not_every_record_may_be_dropped() -> None:
 
 def test_chains_that_nothing_can_use_go() -> None:
     root, dead = record("root"), record("dead", [])
-    root["chains"] = [{"layers": [0]}, {"layers": [9]}, {"layers": [0]}]
+    root["chains"] = [{"layers": [0]}, {"layers": [9]}, {"layers": [0]}, {"layers": [0, -1]}]
     dead["chains"] = [{"layers": [0]}]
     made = repair([document([root, dead], layers(-1))], Options())
     assert independent.parse(made.data)["records"] == [{"chains": [{"layers": [0]}], "digest": digest("root")}]
-    assert (made.removed.dangling_results, made.removed.duplicate_results) == (1, 1)
+    assert (made.removed.dangling_results, made.removed.duplicate_results) == (2, 1)
+
+
+def test_what_is_read_back_has_to_be_what_was_proved() -> None:
+    made = repair(documents(CASES["service"]), Options())
+    made.check(made.data)
+    with pytest.raises(proof.ProofError, match="not what was written"):
+        made.check(made.data + b" ")
 
 
 @st.composite
