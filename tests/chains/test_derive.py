@@ -64,3 +64,14 @@ def test_a_cycle_with_another_way_in_can_be_reached_and_one_without_is_dead() ->
         "records": [root, {"digest": "a", "inputs": [[{"link": 2}]]}, {"digest": "b", "inputs": [[{"link": 1}]]}]
     }
     assert derive(graph_of([closed])).order == [0]
+
+
+def test_dead_alternatives_hold_nothing_back() -> None:
+    """The last record comes before the one made from it, though an alternative of its own is dead."""
+    records = [
+        {"digest": "root"},
+        {"digest": "dead", "inputs": [[]]},
+        {"digest": "x", "inputs": [[{"link": 0}, {"link": 3}]]},
+        {"digest": "y", "inputs": [[{"link": 0}, {"link": 1}]]},
+    ]
+    assert derive(graph_of([{"records": records}])).order == [0, 3, 2]

@@ -152,3 +152,16 @@ def test_the_transcription_does_what_buildkit_was_seen_to_do(case: str) -> None:
             assert min(one["calls"] for one in seen) / 1.2 <= run.calls <= max(one["calls"] for one in seen) * 1.2
         else:
             assert (run.calls, run.removed) in [(one["calls"], 0) for one in seen]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_source_whose_visit_has_not_ended_has_no_say(seed: int) -> None:
+    """The fourth is met while the third, which is made from it, is visited, and still joins the second."""
+    records: list[Document] = [
+        {"digest": "root"},
+        {"digest": "x", "inputs": [[{"link": 0}], [{"link": 0}]]},
+        {"digest": "z", "inputs": [[{"link": 3}, {"link": 0}]]},
+        {"digest": "x", "inputs": [[{"link": 0}], [{"link": 0}, {"link": 2}]]},
+    ]
+    graph = graph_of([{"records": records}])
+    assert Exporter(graph, derive(graph).order).replay(seed) == [0, 1, 2, 1]
