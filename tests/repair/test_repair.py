@@ -162,6 +162,16 @@ def test_the_oldest_leaf_goes_first() -> None:
     assert made.removed.dropped_records == [digest("old")]
 
 
+@pytest.mark.parametrize("stay", range(1, 8))
+def test_no_more_records_go_than_must(stay: int) -> None:
+    records = [record("root"), *(record(f"{age}", [0], layer=0) for age in range(7))]
+    for age, one in enumerate(records[1:]):
+        one["layers"][0]["createdAt"] = f"2026-11-24T08:00:0{7 - age}Z"
+    limit = len(repair([document(records[: stay + 1], layers(-1))], Options()).data)
+    made = repair([document(records, layers(-1))], Options(max_bytes=limit, drop_oldest=True))
+    assert made.removed.dropped_records == [digest(f"{age}") for age in range(6, stay - 1, -1)]
+
+
 def test_dates_decide_between_results() -> None:
     """Oldest first: BuildKit up to v0.24 keeps the last, later ones the newest."""
     one = record("root", layer=0)
@@ -301,12 +311,12 @@ def test_of_links_that_cost_the_same_the_less_liked_goes(prefer: str, links: lis
 
 
 def test_of_links_of_nearly_one_size_the_one_that_costs_most_goes() -> None:
-    records = [record("a"), record("b", [0], [0]), record("c", [1], [1]), record("costly", [2, 0])]
-    records += [*(record(f"{index}") for index in range(8)), record("cheap", [10, 11])]
+    records = [record("a"), record("b", [0], [0]), record("c", [1], [1]), *(record(f"{index}") for index in range(9))]
+    records += [record("cheap", [10, 11]), record("costly", [2, 0])]
     origin = document(records)
     made = repair([origin], Options(max_bytes=len(repair([origin], Options()).data) - 1))
     left = independent.parse(made.data)["records"]
-    assert left[3]["inputs"] == [[{"link": 0}]]
+    assert left[13]["inputs"] == [[{"link": 0}]]
     assert left[12]["inputs"] == [[{"link": 10}, {"link": 11}]]
 
 
