@@ -212,10 +212,11 @@ def test_records_are_named_so_that_they_are_found_again() -> None:
     assert survey(configs([last])).name(0) == f"record 0 ({twelve})"
 
 
-def test_chains_are_one_result_where_all_their_layers_are() -> None:
+@pytest.mark.parametrize(("first", "second", "results"), [([0, 1], [2, 1], 1), ([0, 1], [1], 2), ([0, 1], [1, 0], 2)])
+def test_chains_are_one_result_where_all_their_layers_are(first: list[int], second: list[int], results: int) -> None:
     listed = [{"blob": "a", "parent": -1}, {"blob": "b", "parent": 0}, {"blob": "a", "parent": -1}]
-    chains = [{"layers": layers} for layers in ([0, 1], [1], [2, 1])]
-    assert survey(configs([{"layers": listed, "records": [{"digest": "x", "chains": chains}]}])).results == 2
+    chains = [{"layers": first}, {"layers": second}]
+    assert survey(configs([{"layers": listed, "records": [{"digest": "x", "chains": chains}]}])).results == results
 
 
 def test_each_step_is_told_before_it_starts() -> None:
