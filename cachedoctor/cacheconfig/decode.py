@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nsmallest
 from itertools import accumulate, chain
 from typing import Any
 
@@ -19,6 +20,8 @@ _TIME = re.compile(
     re.ASCII,
 )
 _INT64 = 1 << 63
+MOST_UNKNOWN = 100
+"""Unknown fields that are told of one place."""
 _LAYER = {"blob", "parent"}
 
 
@@ -135,7 +138,9 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
 
 
 def _others(place: str, names: Iterable[str], *known: str) -> set[str]:
-    return {f"{place}{name}" for name in set(names).difference(known)}
+    found = set(names)
+    found.difference_update(known)
+    return {f"{place}{name}" for name in nsmallest(MOST_UNKNOWN, found)}
 
 
 def _all_of(kind: type, values: Sequence[object]) -> bool:

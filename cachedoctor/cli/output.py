@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cachedoctor.report import Style
 
 NARROWEST = 40
+LONGEST_LINE = 4096
+"""Letters of a warning or a reason: foreign words in it may be as long as the whole input."""
 PROGRESS_AFTER = 1.0
 """Seconds before progress is shown."""
 
@@ -146,9 +148,9 @@ def on_github() -> bool:
 
 def complain(text: str) -> None:
     """Lines on standard error, as far as there is one; nothing in them is a command to a runner."""
-    from cachedoctor.text import inert, printable
+    from cachedoctor.text import cut, inert, printable
 
-    lines = "".join(f"{printable(line)}\n" for line in text.split("\n"))
+    lines = "".join(f"{printable(cut(line, LONGEST_LINE))}\n" for line in text.split("\n"))
     if sys.stderr is None:
         return
     encoding = sys.stderr.encoding or "utf-8"
@@ -159,9 +161,9 @@ def complain(text: str) -> None:
 
 def warn(message: str) -> None:
     """One line on standard error."""
-    from cachedoctor.text import printable
+    from cachedoctor.text import cut, printable
 
-    complain(f"cachedoctor: {printable(message)}")
+    complain(f"cachedoctor: {printable(cut(message, LONGEST_LINE))}")
 
 
 def fail(message: str) -> NoReturn:
@@ -173,7 +175,10 @@ def fail(message: str) -> NoReturn:
 
 def tell_elsewhere(reason: str) -> None:
     """Say where reports would have been looked for why there is none."""
+    from cachedoctor.text import cut
+
     also = elsewhere.get()
+    reason = cut(reason, LONGEST_LINE)
     with suppress(OSError, MemoryError):
         if also.annotation and sys.stdout is not None:
             from cachedoctor.report.github import annotation
