@@ -20,6 +20,19 @@ def available(root: Path = ROOT) -> int | None:
     return max(0, min(known)) if known else None
 
 
+def address_space() -> int | None:
+    """Bytes of addresses that this process can still get (`ulimit -v`), `None` where that is not limited or known."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    pages = _text(ROOT / "proc/self/statm").partition(" ")[0]
+    if most == resource.RLIM_INFINITY or not pages.isdecimal():
+        return None
+    return max(0, most - int(pages) * resource.getpagesize())
+
+
 def _of_machine(root: Path) -> Iterator[int]:
     if match := re.search(r"^MemAvailable: +(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE):
         yield int(match[1]) * 1024

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from cachedoctor.errors import InputError
-from cachedoctor.memory import available
+from cachedoctor.memory import address_space, available
 
 FREE_VALUES = 100_000
 """Objects and arrays that may be in any document."""
@@ -17,6 +17,9 @@ MOST_VALUES = 16_000_000
 """Objects and arrays of one document: a cache config of the most bytes that are read has fewer."""
 FREE_BYTES = 128 << 20
 """Bytes of memory that are taken without asking whether they are there."""
+
+_BUFFER = 12
+"""Bytes of addresses that orjson sets aside for each byte of a document; few of them are touched."""
 
 # Bytes that each of these letters stands for once the document is parsed, read and analysed: objects, arrays, half a
 # string, whatever else is in a list. Measured with CPython 3.11.
@@ -51,9 +54,13 @@ def _weigh(data: bytes, source: str, where: str) -> None:
             source, where, f"{values:,} objects and arrays in {len(data):,} bytes, which no cache has; refused"
         )
     need = len(data) + sum(weight * counts[letter] for letter, weight in _WEIGHTS)
-    if need > FREE_BYTES and (left := available()) is not None and need > left:
-        problem = f"reading it takes about {need >> 20:,} MiB of memory, and {left >> 20:,} MiB are left"
-        raise InputError(source, where, problem)
+    rooms = [(need, "memory", available() if need > FREE_BYTES else None)]
+    # Where orjson gets its buffer and then no memory for an object, it ends the process (3.13, SIGSEGV).
+    rooms += [(need + _BUFFER * len(data), "address space", address_space())]
+    for size, kind, left in rooms:
+        if left is not None and size > left:
+            problem = f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left"
+            raise InputError(source, where, problem)
 
 
 def _place(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
