@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cachedoctor import streams
 from cachedoctor.errors import InputError
-from cachedoctor.sources import archive, interface, load, oci
+from cachedoctor.sources import CacheDocument, archive, inline, interface, load, oci
 from tests.sources.layouts import INDEX, INLINE, MANIFEST, MANIFEST_LIST, Layout, tar
 from tests.support import FIXTURES
 
@@ -204,6 +204,49 @@ def test_too_many_manifests(tmp_path: Path) -> None:
     listed = [made.blob({"schemaVersion": 2, "manifests": [], "n": n}, INDEX) for n in range(oci.MOST_MANIFESTS + 1)]
     made.tag(made.blob({"schemaVersion": 2, "manifests": listed}, INDEX))
     assert "manifests" in refused(made.folder)
+
+
+def test_image_configs_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand small manifests could name one large config, which would be read a thousand times."""
+    made = Layout(tmp_path / "layout")
+    image = made.blob({"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", "os": "linux"}, "")
+    for number in range(3):
+        made.tag(made.blob({"schemaVersion": 2, "config": image, "layers": [], "n": number}, MANIFEST))
+    monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", 3 * image["size"])
+    assert len(load(str(made.folder))) == 3
+    monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", 3 * image["size"] - 1)
+    assert refused(made.folder).endswith(f": more than {3 * image['size'] - 1} bytes of image configs")
+    monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", image["size"] - 1)
+    assert refused(made.folder).endswith(f": more than {image['size'] - 1} bytes")
+
+
+@pytest.mark.parametrize("letters", [inline.LONGEST_PLATFORM, inline.LONGEST_PLATFORM + 1])
+def test_a_platform_is_short(letters: int, tmp_path: Path) -> None:
+    """It is shown in each report."""
+    named = {"os": "linux", "architecture": "a" * (letters - len("linux/"))}
+    image = {"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", **named}
+    made = Layout(tmp_path / "layout")
+    config = made.blob({**image, "architecture": ""}, "")
+    made.tag(made.blob({"schemaVersion": 2, "config": config, "layers": []}, MANIFEST), platform=named)
+    if letters == inline.LONGEST_PLATFORM:
+        assert len(_read(image).platform) == letters
+        assert len(load(str(made.folder))[0].platform) == letters
+    else:
+        assert _stdin(json.dumps(image).encode()) == "-: $: expected a platform of at most 255 letters"
+        assert "$.manifests[0].platform: expected a platform of at most 255 letters" in refused(made.folder)
+
+
+def _read(image: Any) -> CacheDocument:
+    (found,) = load("-", stdin=io.BytesIO(json.dumps(image).encode()))
+    return found
+
+
+def test_small_bombs_end_at_once() -> None:
+    """64 KB of gzip for 64 MiB of empty objects; and 20 MB of them, which are no bomb to gzip."""
+    objects = b'{"records":[' + b",".join([b"{}"] * (21 << 20)) + b"]}"
+    assert "unpacks to more than" in _stdin(gzip.compress(objects))
+    fewer = b'{"records":[' + b",".join([b"{}"] * (5 << 20)) + b"]}"
+    assert "which no cache has" in _stdin(gzip.compress(fewer))
 
 
 def test_an_index_that_lists_itself_over_and_over_is_read_once(tmp_path: Path) -> None:
