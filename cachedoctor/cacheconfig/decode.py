@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nsmallest
 from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any
@@ -18,6 +19,8 @@ _CLOCK = r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d++)?(?:Z|[+-](?:[01]\d|2[0-3
 _TIME = re.compile(rf"(\d{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]){_CLOCK}", re.ASCII)
 _TIMES = re.compile(rf"(?:\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]){_CLOCK}\n)*+", re.ASCII)
 _INT64 = 1 << 63
+MOST_UNKNOWN = 100
+"""Unknown fields that are told of one place."""
 _LAYER = {"blob", "parent"}
 
 
@@ -146,7 +149,7 @@ def _layer_fields(layers: Sequence[dict[str, Any]], known: int) -> list[dict[str
 
 
 def _others(place: str, names: Iterable[str], known: set[str]) -> set[str]:
-    return {f"{place}{name}" for name in set(names).difference(known)}
+    return {f"{place}{name}" for name in nsmallest(MOST_UNKNOWN, set(names).difference(known))}
 
 
 def _offsets(lists: Sequence[Sequence[object]]) -> list[int]:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, decode, decode_inline
+from cachedoctor.cacheconfig.decode import MOST_UNKNOWN
 from cachedoctor.errors import InputError
 
 
@@ -319,3 +320,9 @@ def test_what_is_no_object(wrong: Any) -> None:
 def test_numbers_beyond_floats_are_no_integers() -> None:
     with pytest.raises(InputError, match="expected an integer, found number"):
         decode(orjson.loads(b'{"layers":[{"parent":123456789012345678901234567890}]}'), "f")
+
+
+def test_unknown_fields_are_told_in_part() -> None:
+    names = [f"f{number:03}" for number in range(MOST_UNKNOWN + 1)]
+    one = {"records": [dict.fromkeys(names, 0)]}
+    assert decode(one, "x").unknown_fields == tuple(f"records[].{name}" for name in names[:-1])
