@@ -18,6 +18,8 @@ _TIME = re.compile(
     r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
 )
+MOST_NESTED = 100
+"""Arrays and objects in each other, in what is kept as it was read: no writer of JSON bears any number of them."""
 _INT64 = 1 << 63
 _LAYER = {"blob", "parent"}
 
@@ -114,6 +116,7 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
         and all(created is None or _is_time(created) for created in result_created)
         and all(created is None or _is_time(created) for _, _, created in chains)
         and _in_int64(parents, links, results, *(item[1] for item in chains))
+        and not any(fields and nested_too_deep(fields) for fields in layer_fields)
     )
     if not ok:
         return None
@@ -157,6 +160,22 @@ _LONG_MONTHS = frozenset({1, 3, 5, 7, 8, 10, 12})
 
 def _days_of_february(year: int) -> int:
     return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+
+
+def nested_too_deep(value: object) -> bool:
+    """Whether arrays and objects are nested in each other more than `MOST_NESTED` times."""
+    level = [value]
+    for _ in range(MOST_NESTED):
+        level = [below for one in level for below in _containers(one)]
+        if not level:
+            return False
+    return True
+
+
+def _containers(value: Any) -> list[Any]:
+    """The arrays and objects right in one."""
+    elements = value.values() if type(value) is dict else value if type(value) is list else ()
+    return [one for one in elements if type(one) is dict or type(one) is list]
 
 
 def _in_int64(*columns: Sequence[int]) -> bool:
@@ -234,6 +253,8 @@ class _SlowReader:
         return lambda value, where: self.slice_of(value, where, element)
 
     def layer(self, value: object, where: str) -> dict[str, Any]:
+        if nested_too_deep(value):
+            raise InputError(self.source, where, f"nested more than {MOST_NESTED} deep")
         return self.struct(value, where, {"blob": self.string, "parent": self.integer})
 
     def record(self, value: object, where: str) -> dict[str, Any]:
@@ -255,4 +276,4 @@ class _SlowReader:
         return self.struct(value, where, {"layers": self._each(self.integer), "createdAt": self.time})
 
 
-__all__ = ["MEDIA_TYPE", "NO_PARENT", "decode", "decode_inline"]
+__all__ = ["MEDIA_TYPE", "MOST_NESTED", "NO_PARENT", "decode", "decode_inline", "nested_too_deep"]
