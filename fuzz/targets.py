@@ -1,74 +1,96 @@
-"""What is fuzzed: each takes any bytes, and may raise nothing but what it promises."""
+"""What is fuzzed: each target takes any bytes, and its docstring says what it promises of them."""
 
 from __future__ import annotations
 
+import gzip
+import random
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 
-from cachedoctor.analysis import analyze
-from cachedoctor.diagnosis import diagnose
-from cachedoctor.errors import InputError
-from cachedoctor.pprof import evidence
-from cachedoctor.repair.repair import LimitError, Options, repair
-from cachedoctor.report import Style
-from cachedoctor.report import report as report_of
-from cachedoctor.report.profiled import report as profile_report_of
-from cachedoctor.sources import CacheDocument, load
+from fuzz import caches, containers, profiles
+from fuzz.mutators import json, lines, wire
+from tests.pprof.profiles import Builder
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+LARGEST_CONFIG = 8_000
+"""Bytes: a fuzzer copies what it starts with over and over, and reads it each time."""
+LARGEST_PROFILE = 50_000
+SMALL = (
+    b"{}",
+    b'{"layers":[{"blob":"a"},{"blob":"b","parent":-1,"annotations":{"size":1}}],"records":[{"digest":"r"},{"digest":"x",'
+    b'"layers":[{"layer":0,"createdAt":"2026-11-24T08:14:45.5Z"}],"inputs":[[{"link":0},{"selector":"s","link":2}],[]]},'
+    b'{"digest":"x","chains":[{"layers":[0,1]}],"inputs":[[{"link":1}],null]},{"digest":"y","inputs":[[{"link":2}]]}]}',
+)
+
+Mutate = Callable[[bytes, random.Random], bytes | None]
+Cross = Callable[[bytes, bytes, random.Random], bytes | None]
 
 
-def source(data: bytes) -> None:
-    """A cache in any container, from its bytes to its reports."""
-    documents = _read(data)
-    if documents:
-        with suppress(InputError):
-            found = analyze(documents)
-            for format in ("text", "json", "markdown", "sarif", "junit"):
-                assert report_of(format).render(found, Style())
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that takes bytes, and may raise nothing at all."""
+
+    run: Callable[[bytes], None]
+    seeds: Callable[[], list[bytes]]
+    """What the fuzzer starts with."""
+    mutate: Mutate | None = None
+    """Changes that leave the form in place, `None` where any bytes are in form."""
+    cross: Cross | None = None
 
 
-def mended(data: bytes) -> None:
-    """A cache that is repaired: its own proof holds, and what was written is found as good as it was."""
-    documents = _read(data)
-    if documents:
-        with suppress(InputError, LimitError):
-            made = repair(documents, Options())
-            again = load("-", stdin=BytesIO(made.data))
-            repeated = repair(again, Options())
-            assert (repeated.lost.records, repeated.lost.results) == (0, 0)
-            assert repeated.after.loops == 0
+def _configs() -> list[bytes]:
+    return [*SMALL, *_files(LARGEST_CONFIG, "manifests", "hostile/configs")]
 
 
-def profile(data: bytes) -> None:
-    """A profile, a goroutine dump or a table, from its bytes to its reports."""
-    with suppress(InputError):
-        found = diagnose([evidence.read(data, "fuzz")])
-        for format in ("text", "json", "markdown", "folded", "svg"):
-            with suppress(InputError):
-                assert profile_report_of(format).render(found, Style()) or format == "folded"
+def _several() -> list[bytes]:
+    """Configs alone, and those of two tags together."""
+    tags = [(FIXTURES / "manifests" / f"tag-{name}.json").read_bytes() for name in "ab"]
+    return [*_configs(), b"[" + b",".join(tags) + b"]"]
 
 
-def _read(data: bytes) -> list[CacheDocument]:
-    with suppress(InputError):
-        return load("-", stdin=BytesIO(data))
-    return []
+def _layouts() -> list[bytes]:
+    described = [containers.described(folder) for folder in sorted((FIXTURES / "layouts").iterdir())]
+    read = [containers.read(one) for one in described]
+    tars = [one.tar() for one in read if one]
+    return described + tars + [gzip.compress(tars[0], mtime=0)] + _files(LARGEST_CONFIG, "hostile/containers")
 
 
-TARGETS: Mapping[str, Callable[[bytes], None]] = {"source": source, "mended": mended, "profile": profile}
+def _shapes() -> list[bytes]:
+    choose = random.Random(0)
+    return [choose.randbytes(size) for size in (20, 100, 100, 400, 400, 400)]
 
 
-def corpus(target: str) -> list[bytes]:
-    """What the fuzzer starts with: the fixtures, large ones left out, since it copies them over and over."""
-    folders = ["profiles"] if target == "profile" else ["manifests", "exporter-state", "layouts"]
-    files = (file for folder in folders for file in sorted((FIXTURES / folder).rglob("*")) if file.is_file())
-    return [_unpacked(data) for file in files if len(data := file.read_bytes()) < 60_000]
+def _profiles() -> list[bytes]:
+    small = Builder()
+    small.mapping("/usr/bin/buildkitd", "abc")
+    small.sample([("inner", "outer"), "main.main"], 1, 10)
+    small.sample(["main.main"], 2, 20)
+    real = [gzip.decompress(file.read_bytes()) for file in sorted((FIXTURES / "profiles").glob("*.pprof"))]
+    return [
+        small.bytes(),
+        *(one for one in real if len(one) < LARGEST_PROFILE),
+        *_files(LARGEST_PROFILE, "hostile/profiles"),
+    ]
 
 
-def _unpacked(data: bytes) -> bytes:
-    """A fuzzer learns nothing from what is compressed."""
-    import gzip
+def _texts(pattern: str) -> list[bytes]:
+    files = [*sorted((FIXTURES / "profiles").glob(pattern)), *sorted((FIXTURES / "hostile").glob(f"texts/{pattern}"))]
+    texts = [file.read_bytes() for file in files]
+    return [*texts, *(text[:size] for text in texts for size in (600, 3000))]
 
-    return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+
+def _files(largest: int, *folders: str) -> list[bytes]:
+    files = (file for folder in folders for file in sorted((FIXTURES / folder).glob("*")))
+    return [data for file in files if len(data := file.read_bytes()) < largest]
+
+
+TARGETS: Mapping[str, Target] = {
+    "config": Target(caches.config, _configs, json.mutate, json.cross),
+    "container": Target(caches.container, _layouts, json.mutate, json.cross),
+    "mended": Target(caches.mended, _several, json.mutate, json.cross),
+    "shaped": Target(caches.shaped, _shapes),
+    "decode": Target(profiles.decode, _profiles, wire.mutate),
+    "goroutines": Target(profiles.goroutines, lambda: _texts("goroutine*.txt"), lines.mutate),
+    "table": Target(profiles.table, lambda: _texts("issue*.txt"), lines.mutate),
+}
