@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -21,45 +22,34 @@ ODD: tuple[Any, ...] = (
 
 
 def mutate(data: bytes, choose: random.Random) -> bytes | None:
-    """The document changed in one to four places, `None` where the bytes are no JSON or nothing is in it."""
-    root = _parsed(data)
-    if root is None:
-        return None
-    for _ in range(choose.randrange(1, 5)):
-        places = _places(root)
-        if not places:
-            return None
-        choose.choice(_CHANGES)(choose.choice(places), places, choose)
-    return _written(root[0])
+    """The document changed in one to four places, `None` where the bytes are no JSON."""
+    # What is nested deeper than the interpreter bears is left to changes of bytes.
+    with suppress(ValueError, RecursionError):
+        root = [json.loads(data)]
+        for _ in range(choose.randrange(1, 5)):
+            places = _places(root)
+            choose.choice(_CHANGES)(choose.choice(places), places, choose)
+        return _written(root)
+    return None
 
 
 def cross(data: bytes, other: bytes, choose: random.Random) -> bytes | None:
     """The document with a part of another one in place of one of its own."""
-    root, from_root = _parsed(data), _parsed(other)
-    if root is None or from_root is None:
-        return None
-    into, step = choose.choice(_places(root))
-    source, name = choose.choice(_places(from_root))
-    into[step] = source[name]
-    return _written(root[0])
+    with suppress(ValueError, RecursionError):
+        root = [json.loads(data)]
+        into, step = choose.choice(_places(root))
+        source, name = choose.choice(_places([json.loads(other)]))
+        into[step] = source[name]
+        return _written(root)
+    return None
 
 
-def _parsed(data: bytes) -> list[Any] | None:
-    """The document in a list, so that it stands in a place as well."""
-    try:
-        return [json.loads(data)]
-    except (ValueError, RecursionError):
-        return None
-
-
-def _written(value: Any) -> bytes | None:
-    try:
-        return json.dumps(value, separators=(",", ":")).encode()
-    except RecursionError:
-        return None
+def _written(root: list[Any]) -> bytes:
+    return json.dumps(root[0], separators=(",", ":")).encode()
 
 
 def _places(root: list[Any]) -> list[Place]:
+    """All places in a document, which stands in a list so that it has a place as well."""
     found: list[Place] = []
     pending: list[Any] = [root]
     while pending:
