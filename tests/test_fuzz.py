@@ -1,10 +1,14 @@
 """What is fuzzed holds at least for what the fuzzer starts with: whole, cut short, and changed as the fuzzer does."""
 
 import random
+from pathlib import Path
 
 import pytest
 
 from fuzz.targets import TARGETS
+from tests.support import FIXTURES
+
+FOUND = [file for file in sorted((FIXTURES / "hostile").rglob("*")) if file.is_file()]
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -22,3 +26,10 @@ def test_targets_bear_what_the_fuzzer_starts_with(name: str) -> None:
             changed += made != data
             target.run(made)
     assert changed or not target.mutate
+
+
+@pytest.mark.parametrize("file", FOUND, ids=lambda file: file.name)
+def test_what_was_found_once_is_found_no_more(file: Path) -> None:
+    """Whatever it is, no reader takes it amiss."""
+    for target in TARGETS.values():
+        target.run(file.read_bytes())
