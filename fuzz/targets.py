@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cachedoctor.pprof.decode import decode
 from fuzz import caches, containers, profiles
 from fuzz.mutators import json, lines, wire
 from tests.pprof.profiles import Builder
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-LARGEST_CONFIG = 8_000
+LARGEST = 8_000
 """Bytes: a fuzzer copies what it starts with over and over, and reads it each time."""
-LARGEST_PROFILE = 50_000
+STACKS = 20
+"""Stacks of a profile."""
 SMALL = (
     b"{}",
     b'{"layers":[{"blob":"a"},{"blob":"b","parent":-1,"annotations":{"size":1}}],"records":[{"digest":"r"},{"digest":"x",'
@@ -40,7 +42,7 @@ class Target:
 
 
 def _configs() -> list[bytes]:
-    return [*SMALL, *_files(LARGEST_CONFIG, "manifests", "hostile/configs")]
+    return [*SMALL, *_files("manifests", "hostile/configs")]
 
 
 def _several() -> list[bytes]:
@@ -53,7 +55,7 @@ def _layouts() -> list[bytes]:
     described = [containers.described(folder) for folder in sorted((FIXTURES / "layouts").iterdir())]
     read = [containers.read(one) for one in described]
     tars = [one.tar() for one in read if one]
-    return described + tars + [gzip.compress(tars[0], mtime=0)] + _files(LARGEST_CONFIG, "hostile/containers")
+    return described + tars + [gzip.compress(tars[0], mtime=0)] + _files("hostile/containers")
 
 
 def _shapes() -> list[bytes]:
@@ -61,28 +63,33 @@ def _shapes() -> list[bytes]:
     return [choose.randbytes(size) for size in (20, 100, 100, 400, 400, 400)]
 
 
+def _cut(file: Path) -> bytes:
+    """The first stacks of a profile, by their names alone."""
+    found = decode(gzip.decompress(file.read_bytes()), file.name)
+    cut = Builder((found.sample_type.type, found.sample_type.unit))
+    for begin, end, value in zip(found.starts[:STACKS], found.starts[1:], found.values, strict=False):
+        cut.sample([found.names[node] for node in found.frames[begin:end]], int(value))
+    return cut.bytes()
+
+
 def _profiles() -> list[bytes]:
     small = Builder()
     small.mapping("/usr/bin/buildkitd", "abc")
     small.sample([("inner", "outer"), "main.main"], 1, 10)
     small.sample(["main.main"], 2, 20)
-    real = [gzip.decompress(file.read_bytes()) for file in sorted((FIXTURES / "profiles").glob("*.pprof"))]
-    return [
-        small.bytes(),
-        *(one for one in real if len(one) < LARGEST_PROFILE),
-        *_files(LARGEST_PROFILE, "hostile/profiles"),
-    ]
+    real = map(_cut, sorted((FIXTURES / "profiles").glob("*.pprof")))
+    return [small.bytes(), *real, *_files("hostile/profiles")]
 
 
 def _texts(pattern: str) -> list[bytes]:
     files = [*sorted((FIXTURES / "profiles").glob(pattern)), *sorted((FIXTURES / "hostile").glob(f"texts/{pattern}"))]
     texts = [file.read_bytes() for file in files]
-    return [*texts, *(text[:size] for text in texts for size in (600, 3000))]
+    return [text[:size] for text in texts for size in (600, 3000, LARGEST)]
 
 
-def _files(largest: int, *folders: str) -> list[bytes]:
+def _files(*folders: str) -> list[bytes]:
     files = (file for folder in folders for file in sorted((FIXTURES / folder).glob("*")))
-    return [data for file in files if len(data := file.read_bytes()) < largest]
+    return [data for file in files if len(data := file.read_bytes()) < LARGEST]
 
 
 TARGETS: Mapping[str, Target] = {
