@@ -33,27 +33,36 @@ def decode(data: bytes) -> None:
 
 
 def goroutines(data: bytes) -> None:
-    """A goroutine dump is refused by `InputError`, or counts each goroutine once; reports are sound."""
+    """A goroutine dump is refused by `InputError`, or counts each goroutine once, quoted as well; reports are sound."""
     found = _read(data)
     if found:
         if found.goroutines:
             assert found.total == sum(one.count for one in found.goroutines)
             assert all(one.count > 0 and all(one.stack) for one in found.goroutines)
+            for again in _quoted(data):
+                assert again
+                assert again.goroutines == found.goroutines
         _judge(found, data)
 
 
 def table(data: bytes) -> None:
-    """A table is refused by `InputError`, or has values of 64 bits; with Windows line ends it is the same."""
+    """A table is refused by `InputError`, or has values of 64 bits, the same where it is quoted; reports are sound."""
     found = _read(data)
     if found and found.table:
         read = found.table.top
         assert all(-(1 << 63) <= value < 1 << 63 for row in read.rows for value in (row.flat, row.cum))
-        if b"\r" not in data and data.isascii():
-            ended = _read(data.replace(b"\n", b"\r\n"))
-            assert ended
-            assert ended.table == found.table
+        for again in _quoted(data):
+            assert again
+            assert again.table == found.table
     if found:
         _judge(found, data)
+
+
+def _quoted(data: bytes) -> list[Evidence | None]:
+    """The same text with the ends of lines that Windows has, and as a mail program quotes it."""
+    if b"\r" in data or not data.isascii():
+        return []
+    return [_read(data.replace(b"\n", b"\r\n")), _read(b"> " + data.replace(b"\n", b"\n> "))]
 
 
 def _read(data: bytes) -> Evidence | None:
