@@ -16,6 +16,8 @@ import orjson
 
 from cachedoctor.analysis import analyze
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
+from cachedoctor.chains.derive import derive
+from cachedoctor.chains.merge import fixpoint
 from cachedoctor.errors import InputError
 from cachedoctor.repair.destination import destination
 from cachedoctor.repair.repair import LimitError, Options, Repaired, repair
@@ -26,6 +28,8 @@ from cachedoctor.sources.layout import NowhereStore
 from fuzz import containers
 from fuzz.checks import check_report, one_of
 from tests import independent
+from tests.chains import reference
+from tests.chains.strategies import graph_of
 from tests.chains.strategies import shaped as shaped_documents
 
 OPTIONS = (
@@ -83,8 +87,13 @@ def mended(data: bytes) -> None:
 
 
 def shaped(data: bytes) -> None:
-    """The same for configs that are made of the bytes, so that all of them are read and most of them loop."""
+    """The same for configs that are made of the bytes, so that all of them are read and most of them loop.
+
+    Their records merge as they do where all pairs are compared over and over.
+    """
     made = shaped_documents(data, cyclic=True, empty=True, most_records=10)
+    graph = graph_of(made)
+    assert fixpoint(graph, derive(graph).order).item == reference.fixpoint(reference.join(made))
     _mended([one for document in made for one in _read(orjson.dumps(document))], data)
 
 
