@@ -23,7 +23,7 @@ CREATED = "2026-11-24T08:14:45.5Z"
 
 def configs() -> list[bytes]:
     """Cache configs."""
-    made = [{}, _everything(), _diamonds(60), _deep_chain(120)]
+    made = [{}, _everything(), _odd(), _diamonds(60), _deep_chain(120)]
     return [*map(_json, made), *_files("manifests", "hostile/configs")]
 
 
@@ -92,6 +92,15 @@ def _everything() -> dict[str, Any]:
             {"digest": "y", "layers": [{"layer": 1}], "inputs": [[{"link": 3}, {"link": 9}, {"link": 0}]]},
         ],
     }
+
+
+def _odd() -> dict[str, Any]:
+    """What a terminal, a pipeline or a format would take for its own, wherever there is text."""
+    text = "\x1b[31m\u202e\u2028::error::]]><|`[x](y)"
+    layers = [{"blob": text, "parent": -1, text: text}, {"blob": text, "parent": 1}]
+    inputs = [[{"link": 1, "selector": text, text: 1}, {"link": 0, "selector": text}], []]
+    records = [{"digest": text, "layers": [{"layer": 0}]}, {"digest": text, "inputs": inputs, text: 1}]
+    return {"layers": layers, "records": records, text: text}
 
 
 def _diamonds(count: int) -> dict[str, Any]:

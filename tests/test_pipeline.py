@@ -19,7 +19,7 @@ from cachedoctor.report import FORMATS
 from cachedoctor.sources import CacheDocument, load
 from fuzz.caches import check_repair, check_reports
 from tests.chains.reference import Document
-from tests.strategies import CREATED, HOSTILE, changes, hostile, nearly_valid, places, valid, written
+from tests.strategies import CREATED, HOSTILE, ODD, changes, hostile, nearly_valid, places, valid, written
 from tests.support import digest, layers, record, run
 
 OPTIONS = st.sampled_from([Options(), Options(minimal=True), Options(max_bytes=700, drop_oldest=True)])
@@ -91,6 +91,13 @@ def test_one_thing_wrong(data: bytes, options: Options, format: str) -> None:
 def test_what_is_made_to_do_harm(data: bytes, options: Options) -> None:
     if found := read(data):
         goes_through(found, options)
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_text_stays_text_in_every_report(number: int) -> None:
+    found = read(HOSTILE["odd text"](number))
+    check_reports(found, *FORMATS)
+    check_repair(found, Options())
 
 
 @pytest.mark.parametrize("name", HOSTILE)

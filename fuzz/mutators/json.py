@@ -13,7 +13,7 @@ Step = int | str
 Place = tuple[Any, Step]
 """A list or an object, and the index or name in it."""
 
-NEAR = (-1, 0, 1, 2, 3, 1 << 31, (1 << 63) - 1, 1 << 63, -(1 << 63) - 1, 1 << 64, 10**30)
+EDGES = (0, 1 << 31, (1 << 63) - 1, 1 << 63, -(1 << 63) - 1, 1 << 64, 10**30)
 ODD: tuple[Any, ...] = (
     *(None, True, False, 1.5, 1e300, float("nan"), "", "x", [], {}, [[]], [None], {"link": 0}, {"layer": 0}),
     *("\x00\x1b[31m", "\u202e\u2066\u200b", "\ud800", "::error::x", "<script>&amp;]]>", "|`*_[x](y)", "é" * 300),
@@ -69,10 +69,8 @@ def _count(place: Place, places: list[Place], choose: random.Random) -> None:
     numbers = [one for one in (place, *places) if type(one[0][one[1]]) is int]
     if not numbers:
         return _replace(place, places, choose)
-    parent, step = choose.choice(numbers[:1] if choose.random() < 0.3 else numbers)
-    parent[step] = parent[step] + choose.choice((-1, 1)) if choose.random() < 0.4 else choose.choice(NEAR)
-    if choose.random() < 0.4:
-        parent[step] = choose.randrange(12)
+    parent, step = choose.choice(numbers)
+    parent[step] = choose.choice((parent[step] - 1, parent[step] + 1, -1, choose.randrange(20), choose.choice(EDGES)))
     return None
 
 
