@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from cachedoctor.cacheconfig import MEDIA_TYPE, decode
+from cachedoctor.cacheconfig import MEDIA_TYPE, MOST_NESTED, decode, nested_too_deep
 from cachedoctor.errors import InputError
 from cachedoctor.sources import digests, inline
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, MOST_MANIFEST_BYTES, BlobStore, CacheDocument
@@ -44,6 +44,8 @@ class Descriptor:
 
 def descriptor(value: Any, source: str, where: str) -> Descriptor:
     """Read a descriptor. Raises `InputError` for a wrong type."""
+    if nested_too_deep(value):
+        raise InputError(source, where, f"nested more than {MOST_NESTED} deep")
     size = field(value, "size", int, source, where)
     if size is not None and size < 0:
         raise InputError(source, f"{where}.size", "expected a number of bytes, found a negative one")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, decode, decode_inline
+from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, decode, decode_inline, encode
 from cachedoctor.cacheconfig.decode import MOST_UNKNOWN
 from cachedoctor.errors import InputError
 
@@ -231,6 +231,17 @@ def test_wrong_elements_are_named_by_their_index(path: tuple[Any, ...], wrong: A
         return
     message = problem(**replaced(path, [*copy.deepcopy(whole), wrong]))
     assert message.startswith(f"f: {json_path((*path, len(whole)))}: expected ")
+
+
+def test_annotations_are_nested_no_deeper_than_can_be_written() -> None:
+    def nested(depth: int) -> Any:
+        return orjson.loads("[" * depth + "]" * depth)
+
+    found = decode({"layers": [{"blob": "a", "annotations": nested(99)}]}, "f")
+    assert decode(orjson.loads(encode(found)), "f") == found
+    for depth in (100, 254, 900):
+        with pytest.raises(InputError, match=r"f: \$\.layers\[1\]: nested more than 100 deep"):
+            decode({"layers": [{}, {"annotations": nested(depth)}]}, "f")
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)

@@ -139,6 +139,17 @@ def test_digests_that_are_none(digest: str, layout: Layout) -> None:
     assert "is no digest" in _in_tar(layout.folder)
 
 
+def test_descriptors_nested_too_deep(layout: Layout) -> None:
+    """They are written again as they were read, which no writer of JSON does in any depth."""
+    layout.manifests[0]["platform"] = {"os.features": json.loads("[" * 98 + "]" * 98)}
+    layout.save()
+    assert load(str(layout.folder))
+    layout.manifests[0]["platform"] = {"os.features": json.loads("[" * 99 + "]" * 99)}
+    layout.save()
+    assert "$.manifests[0]: nested more than 100 deep" in refused(layout.folder)
+    assert "$.manifests[0]: nested more than 100 deep" in _in_tar(layout.folder)
+
+
 def _in_tar(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
         load("-", stdin=io.BytesIO(tar(folder)))
