@@ -19,6 +19,7 @@ VERSION = 1
 MOST_BYTES = 16 << 20
 MOST_DIGITS = 1_000_000
 """Of one number: more than any count that a check gets to, and converted within a second."""
+MOST_DIGITS_IN_ALL = 4_000_000
 _SEVERITIES = {str(severity): severity for severity in Severity}
 
 Key = tuple[str, str, str]
@@ -108,8 +109,12 @@ def _entries(path: str, rows: Any) -> dict[Key, tuple[Entry, ...]]:
     if not isinstance(rows, list):
         raise InputError(path, "findings", "expected a list")
     grouped: dict[Key, list[Entry]] = {}
+    left = MOST_DIGITS_IN_ALL
     for index, row in enumerate(rows):
         try:
+            left -= len(row["value"])
+            if left < 0:
+                raise InputError(path, f"findings[{index}]", f"more than {MOST_DIGITS_IN_ALL:,} digits up to here")
             key = (_text(row["source"]), _text(row["rule"]), _text(row["unit"]))
             measure = Measure(key[2], _natural(row["value"]), row["exact"] is True)
             entry = Entry(_SEVERITIES[row["severity"]], measure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from cachedoctor.files import open_regular
 from cachedoctor.text import meant
 
 MOST_BYTES = 1 << 20
+MOST_DOTS = 16
+"""In one key: tomllib takes quadratic time for them."""
+MOST_DIGITS = 4000
+"""Of a whole number: more than Python makes a text of (`sys.set_int_max_str_digits`)."""
 OWN = ".cachedoctor.toml"
 SHARED = "pyproject.toml"
 
@@ -43,6 +48,10 @@ KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "timeout": ("a number of seconds", _is(int, float)),
 }
 """For each key the value that is expected, in words, and whether a value is one."""
+_DOTTED = re.compile(
+    rb"(?:(?<![\w-])[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')(?:[ \t]*\.[ \t]*(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')){%d}"
+    % MOST_DOTS
+)
 _FLAGS_ALONE = frozenset({"ca-file", "plain-http"})
 """What is no setting: a branch brings its own file, and would say by it where and how credentials are sent."""
 _FILES = frozenset({"baseline", "names"})
@@ -104,6 +113,8 @@ def _table(path: Path) -> Any:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise InputError(str(path), "", f"expected settings of at most {MOST_BYTES:,} bytes")
+        if _DOTTED.search(data):
+            raise InputError(str(path), "", f"a key of more than {MOST_DOTS} parts, which is refused")
         parsed = tomllib.loads(data.decode())
     except OSError as error:
         raise InputError(str(path), "", f"cannot read the settings: {error.strerror or error}") from error
@@ -127,6 +138,8 @@ def _checked(path: Path, found: Any) -> Settings:
         expected, fits = KEYS[key]
         if not fits(value):
             raise InputError(str(path), key, f"expected {expected}")
+        if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+            raise InputError(str(path), key, f"expected {expected}, of at most {MOST_DIGITS:,} digits")
         if isinstance(value, list):
             value = ",".join(value)
         if isinstance(value, str) and "\0" in value:

@@ -8,7 +8,7 @@ from cachedoctor.errors import InputError
 
 HEAD = 512
 """Bytes that tell what a stream is: a whole tar header."""
-FREE_BYTES = 64 << 20
+FREE_BYTES = 16 << 20
 """Bytes that may come out of a compressed stream whatever went in."""
 HIGHEST_RATIO = 200
 """Past these, how many bytes may come out for each that went in."""

@@ -13,6 +13,8 @@ _CHUNK_BITS = 4096
 _COMMAND = re.compile(r"^\s*:(?=:)|##(?=\[)", re.MULTILINE)
 _NEAR = 0.5
 """The share of letters in common from which one word may be meant by another."""
+_LONGEST_WORD = 100
+"""Letters of a word that are compared with known ones: that takes quadratic time."""
 _PINNED = re.compile(r"@[a-z0-9+._-]+:[0-9a-fA-F]{32,}\Z")
 
 
@@ -124,8 +126,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was most probably meant; of several that are as near, one with most in one piece."""
     from difflib import SequenceMatcher
 
+    start = word[:_LONGEST_WORD].lower()
+
     def alike(one: str) -> tuple[float, int]:
-        pair = SequenceMatcher(None, word.lower(), one.lower())
+        pair = SequenceMatcher(None, start, one.lower())
         return pair.ratio(), pair.find_longest_match().size
 
     return max(known, key=alike)
@@ -137,7 +141,7 @@ def meant(word: str, known: Iterable[str]) -> str:
 
     words = list(known)
     best = nearest(word, words)
-    if SequenceMatcher(None, word.lower(), best.lower()).ratio() >= _NEAR:
+    if SequenceMatcher(None, word[:_LONGEST_WORD].lower(), best.lower()).ratio() >= _NEAR:
         return f"did you mean {best}?"
     return f"expected one of {', '.join(words)}"
 
@@ -153,6 +157,12 @@ def printable(text: str) -> str:
         f"\\u{{{ord(letter):x}}}" if unicodedata.category(letter)[0] == "C" or letter in "\u2028\u2029" else letter
         for letter in text
     )
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most so many letters: its beginning and its end, where it has more."""
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
 def inert(text: str) -> str:

@@ -9,12 +9,13 @@ PACKAGE = Path(__file__).parent.parent / "cachedoctor"
 
 MAY_KNOW = {
     "errors": set(),
+    "memory": set(),
     "text": set(),
     "files": set(),
     "streams": {"errors"},
     "pprof": {"errors", "files", "streams"},
     "cacheconfig": {"errors"},
-    "sources": {"cacheconfig", "errors", "files", "streams"},
+    "sources": {"cacheconfig", "errors", "files", "memory", "streams"},
     "chains": {"cacheconfig", "text"},
     "rules": {"cacheconfig", "chains", "sources", "text"},
     "analysis": {"cacheconfig", "chains", "errors", "rules", "sources"},

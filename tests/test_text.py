@@ -121,3 +121,16 @@ def test_a_word_that_is_near_none_gets_all_of_them() -> None:
 )
 def test_inert_text_has_no_commands(given: str, expected: str) -> None:
     assert text.inert(given) == expected
+
+
+def test_a_long_word_is_compared_by_its_beginning() -> None:
+    assert text.meant("max-second" + "s" * 1_000_000, ["max-calls", "max-seconds"]).startswith("expected one of")
+    assert text.nearest("max-second" * 100_000, ["tag", "max-seconds"]) == "max-seconds"
+
+
+@pytest.mark.parametrize(
+    ("given", "most", "expected"),
+    [("abcdefghi", 9, "abcdefghi"), ("abcdefghij", 9, "abc...hij"), ("", 9, ""), ("x" * 10**6, 7, "xx...xx")],
+)
+def test_cut(given: str, most: int, expected: str) -> None:
+    assert text.cut(given, most) == expected

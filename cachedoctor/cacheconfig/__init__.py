@@ -1,7 +1,16 @@
 """The BuildKit v0 cache config: what it holds, and how its JSON is read and written. Imports nothing above it."""
 
-from cachedoctor.cacheconfig.decode import MEDIA_TYPE, decode, decode_inline
+from cachedoctor.cacheconfig.decode import MEDIA_TYPE, MOST_NESTED, decode, decode_inline, nested_too_deep
 from cachedoctor.cacheconfig.document import NO_PARENT, CacheConfig
 from cachedoctor.cacheconfig.encode import encode
 
-__all__ = ["MEDIA_TYPE", "NO_PARENT", "CacheConfig", "decode", "decode_inline", "encode"]
+__all__ = [
+    "MEDIA_TYPE",
+    "MOST_NESTED",
+    "NO_PARENT",
+    "CacheConfig",
+    "decode",
+    "decode_inline",
+    "encode",
+    "nested_too_deep",
+]

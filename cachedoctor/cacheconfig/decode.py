@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nsmallest
 from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any
@@ -17,7 +18,11 @@ MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 _CLOCK = r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d++)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 _TIME = re.compile(rf"(\d{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]){_CLOCK}", re.ASCII)
 _TIMES = re.compile(rf"(?:\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]){_CLOCK}\n)*+", re.ASCII)
+MOST_NESTED = 100
+"""Arrays and objects in each other, in what is kept as it was read: no writer of JSON bears any number of them."""
 _INT64 = 1 << 63
+MOST_UNKNOWN = 100
+"""Unknown fields that are told of one place."""
 _LAYER = {"blob", "parent"}
 
 
@@ -83,6 +88,8 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
     chain_objects = [item for _, items in chains_of for item in items]
     chains = [(index, item.get("layers", []), item.get("createdAt")) for index, items in chains_of for item in items]
 
+    layer_fields = _layer_fields(layers, blobs.present + parents.present)
+
     unknown = _others("", document, {"layers", "records"})
     if others:
         unknown |= _others("records[].", chain.from_iterable(records), {"layers", "chains", "digest", "inputs"})
@@ -101,6 +108,7 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
         and _are_times(created.values)
         and _are_times([time for _, _, time in chains])
         and _in_int64(parents.values, links.values, results.values, *(listed for _, listed, _ in chains))
+        and not any(fields and nested_too_deep(fields) for fields in layer_fields)
     )
     if not ok:
         return None
@@ -116,7 +124,7 @@ def _columns(document: dict[str, Any]) -> CacheConfig | None:
         results=results.values,
         result_created=[time or "" for time in created.values],
         chains=[(index, listed, time or "") for index, listed, time in chains],
-        layer_fields=_layer_fields(layers, blobs.present + parents.present),
+        layer_fields=layer_fields,
         unknown_fields=tuple(sorted(unknown)),
     )
 
@@ -146,7 +154,7 @@ def _layer_fields(layers: Sequence[dict[str, Any]], known: int) -> list[dict[str
 
 
 def _others(place: str, names: Iterable[str], known: set[str]) -> set[str]:
-    return {f"{place}{name}" for name in set(names).difference(known)}
+    return {f"{place}{name}" for name in nsmallest(MOST_UNKNOWN, set(names).difference(known))}
 
 
 def _offsets(lists: Sequence[Sequence[object]]) -> list[int]:
@@ -181,6 +189,22 @@ _LONG_MONTHS = frozenset({1, 3, 5, 7, 8, 10, 12})
 
 def _days_of_february(year: int) -> int:
     return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+
+
+def nested_too_deep(value: object) -> bool:
+    """Whether arrays and objects are nested in each other more than `MOST_NESTED` times."""
+    level = [value]
+    for _ in range(MOST_NESTED):
+        level = [below for one in level for below in _containers(one)]
+        if not level:
+            return False
+    return True
+
+
+def _containers(value: Any) -> list[Any]:
+    """The arrays and objects right in one."""
+    elements = value.values() if type(value) is dict else value if type(value) is list else ()
+    return [one for one in elements if type(one) is dict or type(one) is list]
 
 
 def _in_int64(*columns: Sequence[int]) -> bool:
@@ -258,6 +282,8 @@ class _SlowReader:
         return lambda value, where: self.slice_of(value, where, element)
 
     def layer(self, value: object, where: str) -> dict[str, Any]:
+        if nested_too_deep(value):
+            raise InputError(self.source, where, f"nested more than {MOST_NESTED} deep")
         return self.struct(value, where, {"blob": self.string, "parent": self.integer})
 
     def record(self, value: object, where: str) -> dict[str, Any]:
@@ -279,4 +305,4 @@ class _SlowReader:
         return self.struct(value, where, {"layers": self._each(self.integer), "createdAt": self.time})
 
 
-__all__ = ["MEDIA_TYPE", "NO_PARENT", "decode", "decode_inline"]
+__all__ = ["MEDIA_TYPE", "MOST_NESTED", "NO_PARENT", "decode", "decode_inline", "nested_too_deep"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig
 
@@ -98,8 +98,7 @@ def result_layers(config: CacheConfig, tree: LayerTree) -> list[int]:
     """
     count = len(config.parents)
     lengths = [0] * len(config.digests)
-    for record in range(len(config.digests)):
-        start, stop = config.result_start[record], config.result_start[record + 1]
+    for record, (start, stop) in enumerate(pairwise(config.result_start)):
         if start < stop:
             newest = start
             if start + 1 < stop:

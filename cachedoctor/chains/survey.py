@@ -228,18 +228,19 @@ def _result_lengths(
 def _distinct_results(
     configs: Sequence[CacheConfig], numbers_of: Sequence[Sequence[int]], item: Sequence[int], order: Sequence[int]
 ) -> int:
-    alive = bytearray(len(item))
+    item_of = [-1] * len(item)
     for record in order:
-        alive[record] = 1
+        item_of[record] = item[record]
     found: set[tuple[int, object]] = set()
     base = 0
     for config, numbers in zip(configs, numbers_of, strict=True):
-        count = len(numbers)
-        results = ((record, numbers[layer]) for record, layer in layers.results(config) if 0 <= layer < count)
-        chains = (
-            (record, tuple(config.blobs[layer] for layer in chain if 0 <= layer < count))
+        number_of = dict(enumerate(numbers)).get
+        items = item_of[base : base + len(config.digests)]
+        found.update((items[record], number_of(layer)) for record, layer in layers.results(config))
+        blobs = dict(enumerate(config.blobs))
+        found.update(
+            (items[record], tuple(blobs[layer] for layer in chain if layer in blobs))
             for record, chain, _ in config.chains
         )
-        found.update((item[base + record], key) for record, key in (*results, *chains) if alive[base + record])
         base += len(config.digests)
-    return len(found)
+    return sum(owner >= 0 and result is not None for owner, result in found)

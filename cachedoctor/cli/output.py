@@ -15,9 +15,11 @@ from typing import NoReturn
 
 from cachedoctor.files import write_atomically
 from cachedoctor.report import Style
-from cachedoctor.text import inert, printable
+from cachedoctor.text import cut, inert, printable
 
 NARROWEST = 40
+LONGEST_LINE = 4096
+"""Letters of a warning or a reason: foreign words in it may be as long as the whole input."""
 PROGRESS_AFTER = 1.0
 """Seconds before progress is shown."""
 
@@ -141,7 +143,7 @@ def on_github() -> bool:
 
 def complain(text: str) -> None:
     """Lines on standard error, as far as there is one; nothing in them is a command to a runner."""
-    lines = "".join(f"{printable(line)}\n" for line in text.split("\n"))
+    lines = "".join(f"{printable(cut(line, LONGEST_LINE))}\n" for line in text.split("\n"))
     if sys.stderr is None:
         return
     encoding = sys.stderr.encoding or "utf-8"
@@ -152,7 +154,7 @@ def complain(text: str) -> None:
 
 def warn(message: str) -> None:
     """One line on standard error."""
-    complain(f"cachedoctor: {printable(message)}")
+    complain(f"cachedoctor: {printable(cut(message, LONGEST_LINE))}")
 
 
 def fail(message: str) -> NoReturn:
@@ -165,6 +167,7 @@ def fail(message: str) -> NoReturn:
 def tell_elsewhere(reason: str) -> None:
     """Say where reports would have been looked for why there is none."""
     also = elsewhere.get()
+    reason = cut(reason, LONGEST_LINE)
     with suppress(OSError, MemoryError):
         if also.annotation and sys.stdout is not None:
             from cachedoctor.report.github import annotation

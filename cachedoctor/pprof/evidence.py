@@ -85,7 +85,7 @@ def read(data: bytes, source: str, sample_type: str | None = None) -> Evidence:
 def _of_text(data: bytes, source: str) -> Evidence:
     if len(data) > MOST_TEXT_BYTES:
         raise InputError(source, "", f"more than {MOST_TEXT_BYTES:,} bytes of text, which is refused")
-    lines = pasted.lines(data)
+    lines = pasted.lines(data, source)
     if table.is_table(lines):
         found = table.read(lines, source)
         skipped = f"{found.skipped:,} lines of the table could not be read" if found.skipped else ""

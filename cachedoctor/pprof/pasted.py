@@ -5,6 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 
+from cachedoctor.errors import InputError
+
+MOST_LINES = 3_000_000
+"""Of one text: a dump of the most bytes has fewer, since the lines of a goroutine have some fifty bytes."""
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # A quotation, the name of a container, a time: what mail, docker compose and kubectl write before each line.
 _BEFORE = re.compile(
@@ -20,11 +24,17 @@ def is_text(head: bytes) -> bool:
     return not any(byte < 0x20 and byte not in b"\t\n\r\x0c\x1b" for byte in head)
 
 
-def lines(data: bytes) -> list[str]:
-    """The lines of a text, without what programs and people put before each of them, but with its indentation."""
+def lines(data: bytes, source: str) -> list[str]:
+    """The lines of a text, without what programs and people put before each of them, but with its indentation.
+
+    Raises `InputError` where there are too many.
+    """
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     text = data.decode(encoding, "replace" if encoding == "utf-16" else "backslashreplace")
-    return [line[_end(line) :].rstrip() for line in text.splitlines()]
+    found = text.splitlines()
+    if len(found) > MOST_LINES:
+        raise InputError(source, "", f"more than {MOST_LINES:,} lines of text, which is refused")
+    return [line[_end(line) :].rstrip() for line in found]
 
 
 def _end(line: str) -> int:

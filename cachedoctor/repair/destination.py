@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from cachedoctor.cacheconfig import MEDIA_TYPE, CacheConfig
+from cachedoctor.cacheconfig import MEDIA_TYPE, CacheConfig, nested_too_deep
 from cachedoctor.errors import InputError
 from cachedoctor.files import write_atomically
 from cachedoctor.sources import Access, CacheDocument, digests
@@ -119,7 +119,7 @@ class LayoutDestination:
         store = FolderStore(self.folder, self.folder)
         index = parse(store.file("index.json", MOST_MANIFEST_BYTES), self.folder, "index.json")
         listed = index.get("manifests") if isinstance(index, dict) else None
-        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed) or nested_too_deep(index):
             raise InputError(self.folder, "index.json", "expected an OCI index")
         if not self.force and any(_tag(one) == self.tag for one in listed):
             raise InputError(self.folder, "index.json", f"has a tag {self.tag!r} already; --force moves it")

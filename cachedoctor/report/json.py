@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -16,9 +17,12 @@ from cachedoctor.text import digits, log10
 
 SCHEMA_VERSION = 1
 
-# What orjson leaves as it is and a terminal would obey: C1 controls, format characters, line separators.
+# What orjson leaves as it is and a terminal would obey, or nobody would see: C1 controls, format characters, line
+# separators, private ones.
 _UNPRINTABLE = re.compile(
-    "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]"
+    "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ue000-\uf8ff\ufeff\ufff0-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000f0000-\U0010ffff]"
 )
 
 
@@ -110,7 +114,7 @@ def escaped(text: str) -> str:
 
     That takes `##[` for a command; in a JSON document it can only be in a string.
     """
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).replace("##[", "#\\u0023[")
+    return _UNPRINTABLE.sub(lambda match: json.dumps(match[0])[1:-1], text).replace("##[", "#\\u0023[")
 
 
 def clean(text: str) -> str:

@@ -11,6 +11,7 @@ from cachedoctor.rules import Finding
 from cachedoctor.text import printable
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$&])")
+_MARK = re.compile(r"^(\s*\d*)([#+=.)-])")
 _ACTIVE = re.compile(r"(@|#(?=\d)|:(?=//)|\bwww(?=\.))")
 
 
@@ -58,6 +59,11 @@ def _place(finding: Finding, analysis: Analysis) -> str:
 def escape(text: str) -> str:
     """Text as markdown shows it, without markup, HTML, links, mentions and references to issues."""
     return _ACTIVE.sub("\\1\u2060", _SPECIAL.sub(r"\\\1", printable(text)))
+
+
+def line(text: str) -> str:
+    """The same at the beginning of a line, where a mark could begin a heading, a list or a rule."""
+    return _MARK.sub(r"\1\\\2", escape(text))
 
 
 def code(text: str) -> str:

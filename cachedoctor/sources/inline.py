@@ -15,6 +15,8 @@ from cachedoctor.sources.json import expect, field, parse
 KEY = "moby.buildkit.cache.v0"
 """Where in an image config the records are (BuildKit v0.8 to v0.32, `exptypes.ExporterInlineCache`)."""
 
+LONGEST_PLATFORM = 255
+
 
 def document(
     image: Any,
@@ -43,7 +45,6 @@ def document(
         raise InputError(
             source, where, f"BuildKit ignores this cache: {unpacked} layers in rootfs, {len(blobs)} in the manifest"
         )
-    parts = [field(image, name, str, source, where) for name in ("os", "architecture", "variant")]
     return CacheDocument(
         source=source,
         kind="inline",
@@ -52,8 +53,17 @@ def document(
         size=len(data),
         manifest_size=manifest_size,
         blobs=None if manifest_size is None else frozenset(blobs),
-        platform=platform or "/".join(filter(None, parts)),
+        platform=platform or platform_of(image, source, where),
     )
+
+
+def platform_of(value: Any, source: str, where: str) -> str:
+    """The platform of an image config or a descriptor, such as `linux/arm64`. Raises `InputError`."""
+    parts = [field(value, name, str, source, where) for name in ("os", "architecture", "variant")]
+    platform = "/".join(filter(None, parts))
+    if len(platform) > LONGEST_PLATFORM:
+        raise InputError(source, where, f"expected a platform of at most {LONGEST_PLATFORM} letters")
+    return platform
 
 
 def stand_ins(image: Any, source: str, where: str) -> list[str]:

@@ -7,17 +7,60 @@ from typing import Any
 import orjson
 
 from cachedoctor.errors import InputError
+from cachedoctor.memory import address_space, available
+
+FREE_VALUES = 100_000
+"""Objects and arrays that may be in any document."""
+BYTES_PER_VALUE = 6
+"""Past these, how many bytes each must have on average: records whose digests have three letters have more."""
+MOST_VALUES = 16_000_000
+"""Objects and arrays of one document: a cache config of the most bytes that are read has fewer."""
+FREE_BYTES = 128 << 20
+"""Bytes of memory that are taken without asking whether they are there."""
+
+_BUFFER = 12
+"""Bytes of addresses that orjson sets aside for each byte of a document; few of them are touched."""
+
+# Bytes that each of these letters stands for once the document is parsed, read and analysed: objects, arrays, half a
+# string, whatever else is in a list. Measured with CPython 3.11.
+_WEIGHTS = ((b"{", 240), (b"[", 72), (b'"', 36), (b",", 48))
 
 
 def parse(data: bytes, source: str, where: str = "") -> Any:
-    """The parsed document. Raises `InputError` with the byte at which it is no JSON."""
+    """The parsed document. Raises `InputError` with the byte at which it is no JSON, and where it is too much.
+
+    Raises `MemoryError` where there is none left.
+    """
+    _weigh(data, source, where)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith("Not enough memory"):
+            raise MemoryError from error
         offset, reason = _place(data, error)
         cut = "; it seems to be cut short" if offset >= len(data.rstrip()) else ""
         at = f"{where}: byte {offset}" if where else f"byte {offset}"
         raise InputError(source, at, f"expected JSON: {reason}{cut}") from error
+
+
+def _weigh(data: bytes, source: str, where: str) -> None:
+    """Refuse what would fill memory, by the letters of the document: those in strings count too, and are few."""
+    counts = {letter: data.count(letter) for letter, _ in _WEIGHTS}
+    values = counts[b"{"] + counts[b"["]
+    if values > MOST_VALUES:
+        raise InputError(source, where, f"more than {MOST_VALUES:,} objects and arrays, which is refused")
+    if values > FREE_VALUES and values * BYTES_PER_VALUE > len(data):
+        raise InputError(
+            source, where, f"{values:,} objects and arrays in {len(data):,} bytes, which no cache has; refused"
+        )
+    need = len(data) + sum(weight * counts[letter] for letter, weight in _WEIGHTS)
+    rooms = [(need, "memory", available() if need > FREE_BYTES else None)]
+    # Where orjson gets its buffer and then no memory for an object, it ends the process (3.13, SIGSEGV).
+    rooms += [(need + _BUFFER * len(data), "address space", address_space())]
+    for size, kind, left in rooms:
+        if left is not None and size > left:
+            problem = f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left"
+            raise InputError(source, where, problem)
 
 
 def _place(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:

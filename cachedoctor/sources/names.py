@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 
 from cachedoctor.errors import InputError
+from cachedoctor.sources.json import parse
+from cachedoctor.streams import read_fully
 
 MOST_BYTES = 256 << 20
 LONGEST_LABEL = 120
@@ -27,12 +29,11 @@ def load_names(path: str) -> dict[str, str]:
     """
     try:
         with Path(path).open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        entries = orjson.loads(data) if len(data) <= MOST_BYTES else None
-    except OSError as error:
-        raise InputError(path, "", f"cannot read it: {error.strerror or error}") from error
-    except orjson.JSONDecodeError as error:
-        raise InputError(path, f"byte {error.pos}", "expected the JSON of /debug/cache/all") from error
+            data = read_fully(file, MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InputError(path, "", f"cannot read it: {reason}") from error
+    entries = parse(data, path) if len(data) <= MOST_BYTES else None
     if not isinstance(entries, list):
         raise InputError(path, "", "expected the JSON list of /debug/cache/all, of 256 MiB at most")
     texts = dict(_texts(entries))

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from cachedoctor.cacheconfig import MEDIA_TYPE, decode
+from cachedoctor.cacheconfig import MEDIA_TYPE, MOST_NESTED, decode, nested_too_deep
 from cachedoctor.errors import InputError
 from cachedoctor.sources import digests, inline
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, MOST_MANIFEST_BYTES, BlobStore, CacheDocument
@@ -18,6 +18,8 @@ from cachedoctor.sources.json import expect, field, parse
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MOST_MANIFESTS = 1_000
 """Manifests and indexes that are read for one source."""
+MOST_IMAGE_BYTES = 32 << 20
+"""Bytes of all image configs that are read for one source, each time that a manifest names one."""
 DEEPEST_INDEX = 4
 """Indexes that may be nested in each other."""
 
@@ -42,11 +44,13 @@ class Descriptor:
 
 def descriptor(value: Any, source: str, where: str) -> Descriptor:
     """Read a descriptor. Raises `InputError` for a wrong type."""
+    if nested_too_deep(value):
+        raise InputError(source, where, f"nested more than {MOST_NESTED} deep")
     size = field(value, "size", int, source, where)
     if size is not None and size < 0:
         raise InputError(source, f"{where}.size", "expected a number of bytes, found a negative one")
     platform = field(value, "platform", dict, source, where) or {}
-    parts = [field(platform, name, str, source, f"{where}.platform") for name in ("os", "architecture", "variant")]
+    named = inline.platform_of(platform, source, f"{where}.platform")
     annotations = field(value, "annotations", dict, source, where) or {}
     ref = field(annotations, _REF_NAME, str, source, f"{where}.annotations") or ""
     image = field(annotations, _IMAGE_NAME, str, source, f"{where}.annotations") or ""
@@ -54,10 +58,10 @@ def descriptor(value: Any, source: str, where: str) -> Descriptor:
         digest=field(value, "digest", str, source, where) or "",
         size=size,
         media_type=field(value, "mediaType", str, source, where) or "",
-        platform="/".join(filter(None, parts)),
+        platform=named,
         names=frozenset(filter(None, (ref, image.rpartition(":")[2] if ":" in image else ""))),
         is_attestation=annotations.get("vnd.docker.reference.type") == "attestation-manifest"
-        or parts[:2] == ["unknown", "unknown"],
+        or f"{named}/".startswith("unknown/unknown/"),
     )
 
 
@@ -99,6 +103,7 @@ class Resolver:
         self._pending: list[tuple[Descriptor, int]] = []
         self._found: list[CacheDocument] = []
         self._images = 0
+        self._image_bytes = 0
         self._digest = ""
         self._elsewhere = ""
 
@@ -186,7 +191,10 @@ class Resolver:
         if self._platform is not None and platform and not matches(platform, self._platform):
             self._platforms.add(platform)
             return
-        data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
+        data = self._store.read(config.digest, config.size, MOST_IMAGE_BYTES)
+        self._image_bytes += len(data)
+        if self._image_bytes > MOST_IMAGE_BYTES:
+            raise InputError(self._source, "", f"more than {MOST_IMAGE_BYTES:,} bytes of image configs")
         image = parse(data, self._source, config.digest)
         found = inline.document(image, blobs, self._source, f"{config.digest}: $", config.digest, size, platform)
         if found is None:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, decode, decode_inline
+from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, decode, decode_inline, encode
+from cachedoctor.cacheconfig.decode import MOST_UNKNOWN
 from cachedoctor.errors import InputError
 
 
@@ -232,6 +233,17 @@ def test_wrong_elements_are_named_by_their_index(path: tuple[Any, ...], wrong: A
     assert message.startswith(f"f: {json_path((*path, len(whole)))}: expected ")
 
 
+def test_annotations_are_nested_no_deeper_than_can_be_written() -> None:
+    def nested(depth: int) -> Any:
+        return orjson.loads("[" * depth + "]" * depth)
+
+    found = decode({"layers": [{"blob": "a", "annotations": nested(99)}]}, "f")
+    assert decode(orjson.loads(encode(found)), "f") == found
+    for depth in (100, 254, 900):
+        with pytest.raises(InputError, match=r"f: \$\.layers\[1\]: nested more than 100 deep"):
+            decode({"layers": [{}, {"annotations": nested(depth)}]}, "f")
+
+
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
 def test_annotations_may_be_anything(wrong: Any) -> None:
     found = config(**replaced(("layers", 1, "annotations"), wrong))
@@ -319,3 +331,9 @@ def test_what_is_no_object(wrong: Any) -> None:
 def test_numbers_beyond_floats_are_no_integers() -> None:
     with pytest.raises(InputError, match="expected an integer, found number"):
         decode(orjson.loads(b'{"layers":[{"parent":123456789012345678901234567890}]}'), "f")
+
+
+def test_unknown_fields_are_told_in_part() -> None:
+    names = [f"f{number:03}" for number in range(MOST_UNKNOWN + 1)]
+    one = {"records": [dict.fromkeys(names, 0)]}
+    assert decode(one, "x").unknown_fields == tuple(f"records[].{name}" for name in names[:-1])

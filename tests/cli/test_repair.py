@@ -172,6 +172,16 @@ def test_in_place_moves_its_own_tag_or_sets_one(tmp_path: Path) -> None:
     assert {json.loads(one)["graph"]["links"] for one in links} == {inputs}
 
 
+def test_an_index_that_cannot_be_written_again_is_left_alone(tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    shutil.copytree(LISTED, layout)
+    index = json.loads((layout / "index.json").read_text()) | {"annotations": json.loads("[" * 300 + "]" * 300)}
+    (layout / "index.json").write_text(json.dumps(index))
+    before = tree(layout)
+    assert "index.json: expected an OCI index" in refused(layout, "--in-place", "--tag", "fixed")
+    assert tree(layout) == before
+
+
 def tags(layout: Path) -> set[str]:
     index = json.loads((layout / "index.json").read_text())
     return {one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]}

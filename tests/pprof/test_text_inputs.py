@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachedoctor.errors import InputError
-from cachedoctor.pprof import evidence, goroutines, table
+from cachedoctor.pprof import evidence, goroutines, pasted, table
 from cachedoctor.pprof.evidence import read
 from cachedoctor.pprof.load import load
 from cachedoctor.pprof.top import top
@@ -114,6 +114,18 @@ def test_the_number_of_goroutines_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(goroutines, "MOST_GOROUTINES", 1)
     with pytest.raises(InputError, match="more than 1 goroutines"):
         read(LISTED.encode(), "x")
+
+
+def test_text_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of empty lines took minutes to be looked through."""
+    data = LISTED.encode()
+    monkeypatch.setattr(pasted, "MOST_LINES", len(data.splitlines()))
+    monkeypatch.setattr("cachedoctor.pprof.evidence.MOST_TEXT_BYTES", len(data) + 1)
+    assert read(data, "x").goroutines
+    with pytest.raises(InputError, match=f"x: more than {pasted.MOST_LINES} lines of text, which is refused"):
+        read(b"\n" + data, "x")
+    with pytest.raises(InputError, match=f"x: more than {len(data) + 1:,} bytes of text, which is refused"):
+        read(b"\n\n" + data, "x")
 
 
 @given(st.text(alphabet="goroutine 1[]:()\n\t@x0.,#", max_size=200))

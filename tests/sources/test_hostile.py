@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,9 @@ from hypothesis import strategies as st
 
 from cachedoctor import streams
 from cachedoctor.errors import InputError
-from cachedoctor.sources import archive, interface, load, oci
-from tests.sources.layouts import INDEX, INLINE, MANIFEST, MANIFEST_LIST, Layout, tar
+from cachedoctor.sources import CacheDocument, archive, inline, interface, load, oci, tape
+from cachedoctor.sources import layout as sources_layout
+from tests.sources.layouts import IMAGE_MANIFEST, INDEX, INLINE, MANIFEST, MANIFEST_LIST, Layout, tar
 from tests.support import FIXTURES
 
 RECORDS = [{"digest": "sha256:" + "a" * 64}]
@@ -137,6 +139,17 @@ def test_digests_that_are_none(digest: str, layout: Layout) -> None:
     assert "is no digest" in _in_tar(layout.folder)
 
 
+def test_descriptors_nested_too_deep(layout: Layout) -> None:
+    """They are written again as they were read, which no writer of JSON does in any depth."""
+    layout.manifests[0]["platform"] = {"os.features": json.loads("[" * 98 + "]" * 98)}
+    layout.save()
+    assert load(str(layout.folder))
+    layout.manifests[0]["platform"] = {"os.features": json.loads("[" * 99 + "]" * 99)}
+    layout.save()
+    assert "$.manifests[0]: nested more than 100 deep" in refused(layout.folder)
+    assert "$.manifests[0]: nested more than 100 deep" in _in_tar(layout.folder)
+
+
 def _in_tar(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
         load("-", stdin=io.BytesIO(tar(folder)))
@@ -192,18 +205,65 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 def test_indexes_nested_too_deep(tmp_path: Path) -> None:
     made = Layout(tmp_path / "layout")
     inner = made.cache({"records": RECORDS})
-    for _ in range(oci.DEEPEST_INDEX + 1):
+    for depth in range(oci.DEEPEST_INDEX + 1):
         inner = made.blob({"schemaVersion": 2, "manifests": [inner]}, INDEX)
-    made.manifests.clear()
-    made.tag(inner)
-    assert "nested" in refused(made.folder)
+        made.manifests.clear()
+        made.tag(inner)
+        if depth < oci.DEEPEST_INDEX:
+            assert load(str(made.folder))
+    assert refused(made.folder).endswith("more than 4 indexes nested in each other")
 
 
 def test_too_many_manifests(tmp_path: Path) -> None:
+    """The index itself is one of them."""
     made = Layout(tmp_path / "layout")
-    listed = [made.blob({"schemaVersion": 2, "manifests": [], "n": n}, INDEX) for n in range(oci.MOST_MANIFESTS + 1)]
-    made.tag(made.blob({"schemaVersion": 2, "manifests": listed}, INDEX))
-    assert "manifests" in refused(made.folder)
+    listed = [made.blob({"schemaVersion": 2, "manifests": [], "n": n}, INDEX) for n in range(oci.MOST_MANIFESTS)]
+    cache = made.cache({"records": RECORDS})
+    for others, told in ((listed[2:], ""), (listed[1:], "more than 1,000 manifests")):
+        made.manifests.clear()
+        made.tag(made.blob({"schemaVersion": 2, "manifests": [*others, cache]}, INDEX))
+        assert told in refused(made.folder) if told else load(str(made.folder))
+
+
+def test_image_configs_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand small manifests could name one large config, which would be read a thousand times."""
+    made = Layout(tmp_path / "layout")
+    image = made.blob({"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", "os": "linux"}, "")
+    for number in range(3):
+        made.tag(made.blob({"schemaVersion": 2, "config": image, "layers": [], "n": number}, MANIFEST))
+    monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", 3 * image["size"])
+    assert len(load(str(made.folder))) == 3
+    monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", 3 * image["size"] - 1)
+    assert refused(made.folder).endswith(f": more than {3 * image['size'] - 1} bytes of image configs")
+    monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", image["size"] - 1)
+    assert refused(made.folder).endswith(f": more than {image['size'] - 1} bytes")
+
+
+@pytest.mark.parametrize("letters", [inline.LONGEST_PLATFORM, inline.LONGEST_PLATFORM + 1])
+def test_a_platform_is_short(letters: int, tmp_path: Path) -> None:
+    """It is shown in each report."""
+    named = {"os": "linux", "architecture": "a" * (letters - len("linux/"))}
+    image = {"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", **named}
+    made = Layout(tmp_path / "layout")
+    config = made.blob({**image, "architecture": ""}, "")
+    made.tag(made.blob({"schemaVersion": 2, "config": config, "layers": []}, MANIFEST), platform=named)
+    if letters == inline.LONGEST_PLATFORM:
+        assert len(_read(image).platform) == letters
+        assert len(load(str(made.folder))[0].platform) == letters
+    else:
+        assert _stdin(json.dumps(image).encode()) == "-: $: expected a platform of at most 255 letters"
+        assert "$.manifests[0].platform: expected a platform of at most 255 letters" in refused(made.folder)
+
+
+def _read(image: Any) -> CacheDocument:
+    (found,) = load("-", stdin=io.BytesIO(json.dumps(image).encode()))
+    return found
+
+
+def test_small_bombs_end_at_once() -> None:
+    """Some ten kilobytes of gzip for 30 MiB of empty objects; and for 3 MiB of them, which are no bomb to gzip."""
+    assert "unpacks to more than" in _stdin(gzip.compress(b'{"records":[{}' + b",{}" * (10 << 20) + b"]}", 5))
+    assert "which no cache has" in _stdin(gzip.compress(b'{"records":[{}' + b",{}" * (1 << 20) + b"]}", 5))
 
 
 def test_an_index_that_lists_itself_over_and_over_is_read_once(tmp_path: Path) -> None:
@@ -247,18 +307,56 @@ def test_packed_over_and_over() -> None:
 
 
 def test_limits_on_json(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
-    monkeypatch.setattr("cachedoctor.sources.file.MOST_CONFIG_BYTES", 100)
-    assert "more than 100 bytes" in refused(FIXTURES / "manifests/service.json")
-    monkeypatch.setattr("cachedoctor.sources.oci.MOST_MANIFEST_BYTES", 10)
-    assert "more than 10 bytes" in refused(layout.folder)
+    size = (FIXTURES / "manifests/service.json").stat().st_size
+    monkeypatch.setattr("cachedoctor.sources.file.MOST_CONFIG_BYTES", size)
+    assert load(str(FIXTURES / "manifests/service.json"))
+    monkeypatch.setattr("cachedoctor.sources.file.MOST_CONFIG_BYTES", size - 1)
+    assert f"more than {size - 1:,} bytes" in refused(FIXTURES / "manifests/service.json")
+    size = layout.manifests[0]["size"]
+    monkeypatch.setattr("cachedoctor.sources.oci.MOST_MANIFEST_BYTES", size)
+    assert load(str(layout.folder))
+    monkeypatch.setattr("cachedoctor.sources.oci.MOST_MANIFEST_BYTES", size - 1)
+    assert f"more than {size - 1} bytes" in refused(layout.folder)
+    assert f"more than {size - 1} bytes" in _in_tar(layout.folder)
     assert interface.MOST_CONFIG_BYTES > 300 << 20
 
 
 def test_limits_on_archives(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
-    monkeypatch.setattr(archive, "MOST_KEPT_BYTES", 100)
-    assert "bytes of JSON" in _in_tar(layout.folder)
-    monkeypatch.setattr(archive, "MOST_MEMBERS", 3)
-    assert "more than 3 files" in _in_tar(layout.folder)
+    whole = tar(layout.folder)
+    # The layout's own file is JSON, and no blob.
+    kept = [path for path in layout.folder.rglob("*") if path.is_file() and path.name != "oci-layout"]
+    size = sum(path.stat().st_size for path in kept)
+    monkeypatch.setattr(archive, "MOST_KEPT_BYTES", size)
+    assert load("-", stdin=io.BytesIO(whole))
+    monkeypatch.setattr(archive, "MOST_KEPT_BYTES", size - 1)
+    assert f"more than {size - 1:,} bytes of JSON" in _in_tar(layout.folder)
+    monkeypatch.setattr(archive, "MOST_KEPT_BYTES", size)
+    members = len(list(layout.folder.rglob("*")))
+    # One more is asked for, and is not there.
+    monkeypatch.setattr(archive, "MOST_MEMBERS", members + 1)
+    assert load("-", stdin=io.BytesIO(whole))
+    monkeypatch.setattr(archive, "MOST_MEMBERS", members - 1)
+    assert f"more than {members - 1} files" in _in_tar(layout.folder)
+
+
+def test_the_headers_of_a_member(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
+    """Each has 512 bytes, no extended one in this format, and one byte before it that tarfile reads to be sure."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as made:
+        made.add(layout.folder, arcname="")
+    monkeypatch.setattr(tape, "MOST_HEADER_BYTES", 513)
+    assert load("-", stdin=io.BytesIO(buffer.getvalue()))
+    monkeypatch.setattr(tape, "MOST_HEADER_BYTES", 511)
+    assert _stdin(buffer.getvalue()).endswith("damaged tar: a header of more than 511 bytes")
+
+
+def test_files_that_are_looked_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """BuildKit v0.21.1 tags another digest than it writes, so that the manifest has to be looked for."""
+    folder = Path(shutil.copytree(IMAGE_MANIFEST, tmp_path / "layout"))
+    monkeypatch.setattr(sources_layout, "MOST_FILES", len(list((folder / "blobs/sha256").iterdir())))
+    assert load(str(folder))[0].named_digest
+    monkeypatch.setattr(sources_layout, "MOST_FILES", 0)
+    assert "named by a manifest, but not there" in refused(folder)
 
 
 def test_a_tar_without_layout() -> None:

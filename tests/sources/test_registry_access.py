@@ -12,7 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import oras.defaults
 import pytest
 
+from cachedoctor.errors import InputError
 from cachedoctor.sources import Access
+from cachedoctor.sources.registry import credentials
 from cachedoctor.sources.registry.client import Registry
 from cachedoctor.sources.registry.reference import parse
 from tests.registries import BASIC, PASSWORD, SECRETS, USER, Client
@@ -426,3 +428,14 @@ def test_netrc_is_not_read(private: str, client: Client, tmp_path: Path) -> None
     with Server(forward(private)) as front:
         client.refused("analyze", f"docker://{front.address}/{APP}", HOME=str(tmp_path))
         assert not any("authorization" in one.headers for one in front.seen)
+
+
+def test_credentials_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": {"x": {"auth": BASIC}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setattr(credentials, "MOST_BYTES", file.stat().st_size)
+    assert credentials.find(["x"], "x", 1).basic == BASIC
+    monkeypatch.setattr(credentials, "MOST_BYTES", file.stat().st_size - 1)
+    with pytest.raises(InputError, match=f"config.json: more than {file.stat().st_size - 1} bytes"):
+        credentials.find(["x"], "x", 1)

@@ -7,7 +7,7 @@ from cachedoctor.pprof import units
 from cachedoctor.pprof.causes import Cause
 from cachedoctor.pprof.top import Top
 from cachedoctor.report.interface import Style
-from cachedoctor.report.markdown import escape, table
+from cachedoctor.report.markdown import escape, line, table
 from cachedoctor.report.profiled import words
 from cachedoctor.report.tables import Data, Foreign
 
@@ -34,7 +34,7 @@ class Report:
             lines += table("Cache exports under way", words.exports(diagnosis.exports))
             lines += table("What goroutines of builds wait for", words.waits(diagnosis.waits))
             lines += table("Functions", _functions(diagnosis.top))
-            lines += [f"{escape(line)}  " for line in diagnosis.top.heading]
+            lines += [f"{line(one)}  " for one in diagnosis.top.heading]
         return "\n".join(lines).rstrip("\n ") + "\n"
 
 

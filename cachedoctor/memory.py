@@ -1,0 +1,64 @@
+"""How much memory is left, so that too large an input is refused in words before the kernel ends the process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path("/")
+
+
+def available(root: Path = ROOT) -> int | None:
+    """Bytes that this process can still get without swapping, `None` where that is not known.
+
+    What the machine has left (`MemAvailable`), or a control group of the process, if that is less. Caches of files
+    count as left: the kernel gives them up first.
+    """
+    known = [*_of_machine(root), *_of_groups(root)]
+    return max(0, min(known)) if known else None
+
+
+def address_space() -> int | None:
+    """Bytes of addresses that this process can still get (`ulimit -v`), `None` where that is not limited or known."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    pages = _text(ROOT / "proc/self/statm").partition(" ")[0]
+    if most == resource.RLIM_INFINITY or not pages.isdecimal():
+        return None
+    return max(0, most - int(pages) * resource.getpagesize())
+
+
+def _of_machine(root: Path) -> Iterator[int]:
+    if match := re.search(r"^MemAvailable: +(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE):
+        yield int(match[1]) * 1024
+
+
+def _of_groups(root: Path) -> Iterator[int]:
+    """What is left in each group that limits the process, the outer ones too (cgroups(7), versions 1 and 2)."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if not controllers:
+            mount, prefix = root / "sys/fs/cgroup", ""
+            limit, usage = "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            mount, prefix = root / "sys/fs/cgroup/memory", "total_"
+            limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        group = Path(path.lstrip("/"))
+        for folder in (mount / group, *(mount / parent for parent in group.parents)):
+            most, used = _text(folder / limit).strip(), _text(folder / usage).strip()
+            if most.isdecimal() and used.isdecimal():
+                kept = re.findall(rf"^{prefix}(?:in)?active_file (\d+)$", _text(folder / "memory.stat"), re.MULTILINE)
+                yield int(most) - int(used) + sum(map(int, kept))
+
+
+def _text(path: Path) -> str:
+    with suppress(OSError, ValueError):
+        return path.read_text()
+    return ""

@@ -1,0 +1,222 @@
+"""Foreign text in every place of every format: data, and never a control, a command or markup."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+import xmlschema
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from cachedoctor.analysis import Analysis, analyze
+from cachedoctor.check import Policy, accepted, check
+from cachedoctor.diagnosis import Diagnosis, diagnose
+from cachedoctor.pprof.evidence import Evidence, read
+from cachedoctor.pprof.goroutines import Goroutine, profile_of
+from cachedoctor.repair.destination import FileDestination
+from cachedoctor.repair.repair import Options, repair
+from cachedoctor.report import FORMATS, Style, profiled, repaired, report
+from cachedoctor.report.markdown import code, line
+from cachedoctor.rules import Severity
+from cachedoctor.sources import CacheDocument
+from cachedoctor.text import printable
+from tests.pprof.profiles import Builder
+from tests.report.foreign import NASTY, cells, commands, markup, steering
+from tests.support import document
+
+SCHEMAS = Path(__file__).parent / "schemas"
+SARIF = json.loads((SCHEMAS / "sarif-2.1.0.json").read_text())
+JUNIT = xmlschema.XMLSchema(str(SCHEMAS / "junit-10.xsd"))
+
+
+def styles(format: str) -> list[Style]:
+    """Those that make a difference."""
+    return [Style(width=width, verbosity=1) for width in ((40, 300) if format in ("text", "github") else (80,))]
+
+
+def documents(nasty: str) -> list[CacheDocument]:
+    """Two caches with the text in each string that a cache has, and with findings of many rules."""
+    linked = [{"digest": f"{nasty} {number}", "inputs": [[{"link": 4, "selector": nasty}]]} for number in range(3)]
+    records: list[dict[str, Any]] = [
+        *linked,
+        {"digest": "empty", "inputs": [[]]},
+        {"digest": nasty, "layers": [{"layer": 0, "createdAt": "2026-11-24T08:14:45Z"}, {"layer": 9}]},
+        {"digest": f"{nasty} a", "inputs": [[{"link": 4}, {"link": 6, "selector": nasty}]]},
+        {"digest": f"{nasty} b", "inputs": [[{"link": 5}, {"link": 4, "selector": nasty}]]},
+        {"digest": nasty, nasty: 1},
+        {"digest": "c", "inputs": [[{"link": 99}, {"link": 4}], [{"link": 5}, {"link": 6}]]},
+    ]
+    made = document(records, [{"blob": nasty, "parent": -1, "annotations": {nasty: nasty}}], source=nasty, size=2 << 20)
+    named: dict[str, Any] = {
+        "platform": nasty,
+        "kind": "inline",
+        "named_digest": nasty,
+        "manifest_digest": nasty,
+        "tag": nasty,
+    }
+    two = replace(made, source=f"docker://x/{nasty}", digest=nasty, blobs=frozenset({"x"}), manifest_size=1, **named)
+    return [made, two]
+
+
+def checked(nasty: str) -> Analysis:
+    labels = {nasty: nasty, f"{nasty} a": nasty}
+    found = check(documents(nasty), Policy(fail_on=Severity.NOTE), labels=labels, missing=[nasty])
+    return accepted(found, nasty)
+
+
+def analyzed(nasty: str) -> Analysis:
+    return analyze(documents(nasty), labels={nasty: nasty})
+
+
+def strings(value: Any) -> set[str]:
+    """All strings of a JSON document."""
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, dict):
+        return set(value) | {one for below in value.values() for one in strings(below)}
+    return {one for below in value for one in strings(below)} if isinstance(value, list) else set()
+
+
+def is_json(text: str, nasty: str) -> None:
+    assert "##[" not in text
+    assert any(nasty in one for one in strings(json.loads(text)))
+
+
+def is_markdown(text: str, nasty: str) -> None:
+    assert markup(text) == []
+    assert all(len(widths) == 1 for widths in cells(text))
+
+
+def is_github(text: str, nasty: str) -> None:
+    found = commands(text)
+    assert found == text.splitlines()[: len(found)]
+    assert found
+    assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.+", line) for line in found)
+    assert not any(re.search(r"%(?!25|3A|2C)", line) for line in found)
+
+
+def is_sarif(text: str, nasty: str) -> None:
+    jsonschema.Draft4Validator(SARIF, format_checker=jsonschema.FormatChecker()).validate(json.loads(text))
+    assert "##[" not in text
+
+
+def is_junit(text: str, nasty: str) -> None:
+    JUNIT.validate(text)
+    assert "##[" not in text
+
+
+def is_gitlab(text: str, nasty: str) -> None:
+    assert json.loads(text)
+    assert "##[" not in text
+
+
+def is_text(text: str, nasty: str) -> None:
+    """Nothing is taken for markup of rich: what is in brackets and colons is still there."""
+    assert re.sub(r"\s", "", NASTY["rich"]) in re.sub(r"\s", "", text) or nasty != NASTY["rich"]
+
+
+def is_folded(text: str, nasty: str) -> None:
+    assert all(re.fullmatch(r"[^\n]+ -?\d+", line) for line in text.splitlines())
+
+
+def is_svg(text: str, nasty: str) -> None:
+    tags = {one.tag.rpartition("}")[2] for one in ElementTree.fromstring(text.encode()).iter()}
+    assert tags <= {"svg", "title", "style", "rect", "g", "text", "script"}
+    assert text.count("<script") == 1
+
+
+FORM: dict[str, Callable[[str, str], None]] = {
+    "text": is_text,
+    "json": is_json,
+    "markdown": is_markdown,
+    "github": is_github,
+    "sarif": is_sarif,
+    "junit": is_junit,
+    "gitlab": is_gitlab,
+    "folded": is_folded,
+    "svg": is_svg,
+}
+
+
+def judged(text: str, format: str, nasty: str) -> None:
+    # A word joiner keeps GitHub from finding links and mentions.
+    assert steering(text, allowed="\n\u2060" if format == "markdown" else "\n") == set()
+    assert text.endswith("\n")
+    FORM[format](text, nasty)
+
+
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
+@pytest.mark.parametrize("format", FORMATS)
+def test_reports_of_caches(format: str, nasty: str) -> None:
+    for analysis in (analyzed(nasty), checked(nasty)):
+        for style in styles(format):
+            judged(report(format).render(analysis, style), format, nasty)
+
+
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_reports_of_repairs(format: str, nasty: str) -> None:
+    made = repair(documents(nasty), Options())
+    assert made.warnings
+    place = FileDestination(nasty, force=False)
+    for style in styles(format):
+        judged(repaired.render(made, place, format, style), format, nasty)
+
+
+def diagnosis(nasty: str) -> Diagnosis:
+    builder = Builder((nasty, nasty))
+    builder.mapping(f"/bin/{nasty}", nasty)
+    builder.proto.comment.append(builder.string(nasty))
+    builder.proto.doc_url = builder.string(nasty)
+    builder.function(f"{nasty} 1", nasty)
+    builder.sample([(nasty, f"{nasty} 1"), f"github.com/moby/buildkit/solver.{nasty}", "main.main"], 5_000_000)
+    cpu = Evidence(nasty, builder.profile(), warning=nasty)
+    exports = "github.com/moby/buildkit/cache/remotecache/v1"
+    stuck = [
+        Goroutine((f"{exports}.(*normalizeState).checkLoops", f"{exports}.{nasty}", nasty), state=nasty, minutes=9)
+    ]
+    return diagnose([cpu, Evidence(nasty, profile_of(stuck, nasty), goroutines=stuck)], focus="main")
+
+
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
+@pytest.mark.parametrize("format", profiled.FORMATS)
+def test_reports_of_profiles(format: str, nasty: str) -> None:
+    table = f"File: {nasty}\nType: {nasty}\nflat flat% sum% cum cum%\n 1s 100% 100% 1s 100% {nasty}\n"
+    found = [diagnosis(nasty)]
+    if format not in ("folded", "svg"):
+        found.append(diagnose([read(re.sub(r"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]", "", table).encode(), nasty)]))
+    for one in found:
+        for style in styles(format):
+            judged(profiled.report(format).render(one, style), format, nasty if one is found[0] else "")
+
+
+@pytest.mark.parametrize(
+    "mark", ["# x", "- x", "+ x", "* x", "1. x", "23) x", "---", "===", "***", "> x", "```", " - x"]
+)
+def test_a_line_begins_no_block(mark: str) -> None:
+    rendered = MarkdownIt("commonmark").render(f"a\n{line(mark)}\n\n{line(mark)}\n")
+    assert re.findall("<(\\w+)", rendered) == ["p", "p"]
+    assert html.unescape(rendered) == f"<p>a\n{mark.strip()}</p>\n<p>{mark.strip()}</p>\n"
+
+
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("|`\\*_<>[]()!&$~#@:/ \n\x1b-=+.1")), max_size=40))
+def test_any_text_is_itself_in_markdown(text: str) -> None:
+    """Without links and mentions of GitHub: what a reader sees is what it was, printable."""
+    shown = printable(text)
+    rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(f"x{line(text)}")
+    assert re.findall("<(/?\\w+)", rendered) == ["p", "/p"]
+    assert html.unescape(rendered).replace("\u2060", "") == f"<p>x{shown.rstrip(' ')}</p>\n"
+    table = f"| a | b |\n| --- | --- |\n| {code(text)} | {line(text)} |\n"
+    rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(table)
+    assert rendered.count("<td>") == 2
+    assert not re.findall("<(?!/?(?:table|thead|tbody|tr|th|td|code)>)", rendered)

@@ -1,0 +1,59 @@
+"""What records are called, from a file of any content."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cachedoctor.errors import InputError
+from cachedoctor.sources import names
+
+
+def entry(digest: str, text: str) -> dict[str, Any]:
+    return {"digest": digest, "type": "json", "data": [{"data": b64encode(text.encode()).decode()}]}
+
+
+def load(folder: Path, content: Any) -> dict[str, str]:
+    path = folder / "names.json"
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return names.load_names(str(path))
+
+
+def refused(folder: Path, content: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        load(folder, content)
+    return str(caught.value).removeprefix(f"{folder}/names.json: ")
+
+
+def test_labels_are_cut(tmp_path: Path) -> None:
+    operation = {"Type": "buildkit.exec.v0", "Exec": {"meta": {"args": ["/bin/sh", "-c", "x" * 1000]}}}
+    found = load(tmp_path, [entry("sha256:record", "sha256:op@0"), entry("sha256:op", json.dumps(operation))])
+    assert found == {"sha256:record": f"RUN {'x' * 1000}"[: names.LONGEST_LABEL]}
+
+
+def test_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MOST_BYTES", 10)
+    assert load(tmp_path, b"[]" + b" " * 8) == {}
+    assert refused(tmp_path, b"[]" + b" " * 9) == "expected the JSON list of /debug/cache/all, of 256 MiB at most"
+
+
+@pytest.mark.parametrize("content", [b"{}", b"7", b"null"])
+def test_no_list(content: bytes, tmp_path: Path) -> None:
+    assert refused(tmp_path, content) == "expected the JSON list of /debug/cache/all, of 256 MiB at most"
+
+
+def test_no_json(tmp_path: Path) -> None:
+    assert refused(tmp_path, b"[x").startswith("byte 1: expected JSON: unexpected character")
+    assert "depth" in refused(tmp_path, b"[" * 100_000)
+    assert "which no cache has" in refused(tmp_path, b"[" + b"[]," * 200_000 + b"[]]")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    for path, told in (("gone", "cannot read it: No such file"), ("a\0b", "cannot read it: embedded null byte")):
+        with pytest.raises(InputError, match=told):
+            names.load_names(os.path.join(tmp_path, path))  # noqa: PTH118

@@ -1,0 +1,118 @@
+"""From bytes to reports and repair, in one process: whatever a config is, it is told in a report or in one line."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from io import BytesIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.errors import InputError
+from cachedoctor.repair.repair import LimitError, Options
+from cachedoctor.report import FORMATS
+from cachedoctor.sources import CacheDocument, load
+from fuzz.caches import check_repair, check_reports
+from tests.chains.reference import Document
+from tests.strategies import CREATED, HOSTILE, ODD, changes, hostile, nearly_valid, places, valid, written
+from tests.support import digest, layers, record, run
+
+OPTIONS = st.sampled_from([Options(), Options(minimal=True), Options(max_bytes=700, drop_oldest=True)])
+
+
+def read(data: bytes) -> list[CacheDocument]:
+    """What is in it, nothing where it is refused in one line."""
+    try:
+        return load("-", stdin=BytesIO(data))
+    except InputError as error:
+        told = str(error)
+    assert "\n" not in told
+    return []
+
+
+def goes_through(documents: Sequence[CacheDocument], options: Options, formats: Sequence[str] = FORMATS) -> None:
+    with suppress(InputError):
+        check_reports(documents, *formats)
+    with suppress(InputError, LimitError):
+        check_repair(documents, options)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(valid(), min_size=1, max_size=3), OPTIONS)
+def test_what_is_valid_is_read_and_lost_nowhere(made: list[Document], options: Options) -> None:
+    found = [load("-", stdin=BytesIO(written(one)))[0] for one in made]
+    check_reports(found, *FORMATS)
+    with suppress(LimitError):
+        check_repair(found, options)
+        return
+    assert options.max_bytes
+
+
+def test_every_fault_at_every_place() -> None:
+    """A fault is refused wherever it is no value of the format's, and told in a report wherever it is one."""
+    whole = {
+        "layers": [*layers(-1, 0), {"blob": digest("x"), "parent": -1, "annotations": {"mediaType": "m"}}],
+        "records": [
+            record("root"),
+            record("a", [0, (0, "s")], layer=1),
+            {**record("b", [1]), "chains": [{"layers": [0, 2], "createdAt": CREATED}]},
+        ],
+    }
+    seen: dict[str, set[str]] = {"read": set(), "refused": set()}
+    for number, (parent, step) in enumerate(places(whole)):
+        for fault in changes(parent, step):
+            made = copy.deepcopy(whole)
+            place = next(itertools.islice(places(made), number, None))
+            changes(*place)[fault]()
+            found = read(written(made))
+            seen["read" if found else "refused"].add(fault)
+            if found and zlib.crc32(fault.encode()) % 4 == number % 4:
+                goes_through(found, Options(), ["json"])
+    never = {"no number at all", "larger than a float", "larger than 64 bits", "a fraction"}
+    assert seen["refused"] - seen["read"] == never
+    always = {"missing", "null", "there twice", "one too far", "one too near", "negative", "outside"}
+    assert always <= seen["read"] - seen["refused"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(nearly_valid(), OPTIONS, st.sampled_from(FORMATS))
+def test_one_thing_wrong(data: bytes, options: Options, format: str) -> None:
+    if found := read(data):
+        goes_through(found, options, [format])
+
+
+@settings(max_examples=25, deadline=None)
+@given(hostile(300), OPTIONS)
+def test_what_is_made_to_do_harm(data: bytes, options: Options) -> None:
+    if found := read(data):
+        goes_through(found, options)
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_text_stays_text_in_every_report(number: int) -> None:
+    found = read(HOSTILE["odd text"](number))
+    check_reports(found, *FORMATS)
+    check_repair(found, Options())
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_harm_of_some_size(name: str) -> None:
+    """Larger than what is drawn."""
+    if found := read(HOSTILE[name](1500)):
+        goes_through(found, Options(), ["json"])
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "code"),
+    [("analyze", "odd text", 0), ("check", "ring", 1), ("repair", "ring", 0), ("repair", "nested annotations", 2)],
+)
+def test_the_command_tells_it_in_a_report_or_one_line(command: str, name: str, code: int) -> None:
+    done = run(command, "-", *(["--dry-run"] if command == "repair" else []), stdin=HOSTILE[name](200))
+    assert done.returncode == code, done.stderr
+    assert done.stdout if code < 2 else len(done.stderr.splitlines()) == 1
+    assert b"\x1b" not in done.stdout + done.stderr
