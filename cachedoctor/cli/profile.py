@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from cachedoctor.analysis import analyze
 from cachedoctor.cli import options
@@ -138,6 +139,8 @@ def _evidence(
     if not daemon.is_url(source):
         if save:
             raise click.UsageError("--save is for a URL: a file is there already")
+        if click.get_current_context().get_parameter_source("seconds") is not ParameterSource.DEFAULT:
+            raise click.UsageError("--seconds is for a URL: a file is as long as it is")
         told(f"reading {source}")
         read = load.load(source, sample_type=sample_type, stdin=options.stdin())
         if read.warning:

@@ -275,6 +275,7 @@ def test_a_cache_where_it_tells_nothing_is_a_warning() -> None:
         (["--top", "0"], "0 is not in the range"),
         (["--save", "x"], "--save is for a URL"),
         (["--seconds", "601"], "601 is not in the range"),
+        (["--seconds", "5"], "--seconds is for a URL"),
         (["--cache", "nowhere.json"], "nowhere.json: cannot read it"),
         (["--sample-type", "wall"], "no sample type wall; it has samples, cpu"),
         (["-o", str(STUCK)], "is the profile itself"),
