@@ -39,7 +39,7 @@ def peak(arguments: list[str]) -> str:
     """MiB of memory that a command takes at most."""
     command = [sys.executable, "-m", "benchmarks.peak", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    return f"{int(done.stderr):,}"
+    return f"{int(done.stderr.splitlines()[-1]):,}"
 
 
 @click.command()

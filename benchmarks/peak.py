@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
 
 from cachedoctor.cli.main import main
 
 if __name__ == "__main__":
-    with contextlib.suppress(SystemExit):
+    try:
         main()
+    except SystemExit as end:
+        if end.code:
+            raise
     # The peak that getrusage tells is that of the parent where that was larger when it forked.
     status = Path("/proc/self/status").read_text()
     sys.stderr.write(f"{int(status.split('VmHWM:')[1].split()[0]) / 1024:.0f}\n")

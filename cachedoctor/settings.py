@@ -14,8 +14,8 @@ from cachedoctor.files import open_regular
 from cachedoctor.text import meant
 
 MOST_BYTES = 1 << 20
-MOST_DOTS = 16
-"""In one key: tomllib takes quadratic time for them."""
+MOST_DOTS = 200
+"""In one key: tomllib takes quadratic time for them. What looks like a key may be in a text or a remark."""
 MOST_DIGITS = 4000
 """Of a whole number: more than Python makes a text of (`sys.set_int_max_str_digits`)."""
 OWN = ".cachedoctor.toml"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Protocol
 
 from cachedoctor.errors import InputError
 
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+"""How a text begins that a Windows shell wrote, and its encoding."""
 HEAD = 512
 """Bytes that tell what a stream is: a whole tar header."""
 FREE_BYTES = 16 << 20
 """Bytes that may come out of a compressed stream whatever went in."""
+FREE_TAR_BYTES = 1 << 30
+"""The same of a tar: what is passed over in it may be a large file of zeros."""
 HIGHEST_RATIO = 200
 """Past these, how many bytes may come out for each that went in."""
 MOST_BYTES = 64 << 30
@@ -18,6 +23,7 @@ MOST_PACKED = 2
 """How often a stream may be compressed over."""
 
 _GZIP = b"\x1f\x8b"
+_USTAR = b"ustar"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 # What is decompressed at once, so that it gives 64 MiB at most: a zstd block of four bytes can stand for 128 KiB, while
 # gzip makes at most 1032 bytes of one.
@@ -72,6 +78,11 @@ class Unpacked:
         self._ready = bytearray()
         self._taken = 0
         self._given = 0
+        self._free = FREE_BYTES
+
+    def pass_over(self) -> None:
+        """Bear more bytes, since most of them are not kept."""
+        self._free = FREE_TAR_BYTES
 
     def read(self, count: int) -> bytes:
         """At most `count` decompressed bytes, none at the end."""
@@ -107,7 +118,7 @@ class Unpacked:
             self._taken -= len(self._rest)
             self._decompressor = None
         self._given += len(out)
-        if self._given > MOST_BYTES or self._given > FREE_BYTES + HIGHEST_RATIO * self._taken:
+        if self._given > MOST_BYTES or self._given > self._free + HIGHEST_RATIO * self._taken:
             raise self._fail(f"unpacks to more than {self._given:,} bytes, which is refused")
         self._ready += out
 
@@ -143,12 +154,19 @@ def unpack(stream: Readable, source: str) -> tuple[bytes, Readable, bool]:
     """
     for packed in range(MOST_PACKED + 1):
         head = read_fully(stream, HEAD)
+        if isinstance(stream, Unpacked) and head[257:262] == _USTAR:
+            stream.pass_over()
         whole = Replayed(head, stream)
         name = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else None
         if name is None:
             return head, whole, packed > 0
         stream = Unpacked(whole, name, source)
     raise InputError(source, "", f"compressed more than {MOST_PACKED} times over")
+
+
+def encoding_of(head: bytes) -> str | None:
+    """The encoding that a byte order mark tells, as a Windows shell writes it; `None` where there is none."""
+    return next((name for mark, name in _MARKS if head.startswith(mark)), None)
 
 
 def read_fully(stream: Readable, size: int) -> bytes:

@@ -15,14 +15,15 @@ from cachedoctor.errors import InputError
 MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 """Media type of the cache config (BuildKit `cache/remotecache/v1.CacheConfigMediaTypeV0`)."""
 
+MOST_NESTED = 100
+"""Arrays and objects in each other, in what is kept as it was read: no writer of JSON bears any number of them."""
+MOST_UNKNOWN = 100
+"""Unknown fields that are told of one place."""
+
 _CLOCK = r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d++)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 _TIME = re.compile(rf"(\d{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]){_CLOCK}", re.ASCII)
 _TIMES = re.compile(rf"(?:\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]){_CLOCK}\n)*+", re.ASCII)
-MOST_NESTED = 100
-"""Arrays and objects in each other, in what is kept as it was read: no writer of JSON bears any number of them."""
 _INT64 = 1 << 63
-MOST_UNKNOWN = 100
-"""Unknown fields that are told of one place."""
 _LAYER = {"blob", "parent"}
 
 
@@ -59,74 +60,94 @@ def decode_inline(records: object, blobs: Sequence[str], source: str, where: str
 def _read(document: dict[str, Any], mend: Callable[[], None]) -> CacheConfig:
     """Read fast; where a type is off, `mend` has to make the document right or raise `InputError`."""
     try:
-        config = _columns(document)
+        columns = _Columns(document)
+        fits = columns.fit()
     except (TypeError, AttributeError):
-        config = None
-    if config is None:
+        fits = False
+    if not fits:
         mend()
-        config = _columns(document)
-        assert config is not None
-    return config
+        columns = _Columns(document)
+        assert columns.fit()
+    return columns.config()
 
 
-def _columns(document: dict[str, Any]) -> CacheConfig | None:
-    """Read the columns at the speed of comprehensions; `None` or an exception where any type is off."""
-    layers = document.get("layers", [])
-    records = document.get("records", [])
-    if type(layers) is not list or type(records) is not list:
-        return None
-    blobs, parents = _Field(layers, "blob", ""), _Field(layers, "parent", 0)
-    digests = _Field(records, "digest", "")
-    inputs_of, results_of = _Field(records, "inputs", ()), _Field(records, "layers", ())
-    inputs = list(chain.from_iterable(inputs_of.values))
-    link_objects = list(chain.from_iterable(inputs))
-    links, selectors = _Field(link_objects, "link", 0), _Field(link_objects, "selector", "")
-    result_objects = list(chain.from_iterable(results_of.values))
-    results, created = _Field(result_objects, "layer", 0), _Field(result_objects, "createdAt", None)
-    others = digests.present + inputs_of.present + results_of.present != sum(map(len, records))
-    chains_of = [(index, one["chains"]) for index, one in enumerate(records) if "chains" in one] if others else []
-    chain_objects = [item for _, items in chains_of for item in items]
-    chains = [(index, item.get("layers", []), item.get("createdAt")) for index, items in chains_of for item in items]
+class _Columns:
+    """The columns of a document, at the speed of comprehensions. Raises whatever comes of a type that is off."""
 
-    layer_fields = _layer_fields(layers, blobs.present + parents.present)
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.layers = document.get("layers", [])
+        self.records = document.get("records", [])
+        if type(self.layers) is not list or type(self.records) is not list:
+            raise TypeError
+        self.blobs = _Field(self.layers, "blob", "")
+        self.parents = _Field(self.layers, "parent", 0)
+        self.layer_fields = _layer_fields(self.layers, self.blobs.present + self.parents.present)
+        self.digests = _Field(self.records, "digest", "")
+        self.inputs_of = _Field(self.records, "inputs", ())
+        self.inputs = list(chain.from_iterable(self.inputs_of.values))
+        self.link_objects = list(chain.from_iterable(self.inputs))
+        self.links = _Field(self.link_objects, "link", 0)
+        self.selectors = _Field(self.link_objects, "selector", "")
+        self.results_of = _Field(self.records, "layers", ())
+        self.result_objects = list(chain.from_iterable(self.results_of.values))
+        self.results = _Field(self.result_objects, "layer", 0)
+        self.created = _Field(self.result_objects, "createdAt", None)
+        present = self.digests.present + self.inputs_of.present + self.results_of.present
+        self.has_others = present != sum(map(len, self.records))
+        named = enumerate(self.records) if self.has_others else ()
+        self.chains_of = [(index, record["chains"]) for index, record in named if "chains" in record]
+        self.chains = [
+            (index, item.get("layers", []), item.get("createdAt")) for index, items in self.chains_of for item in items
+        ]
 
-    unknown = _others("", document, {"layers", "records"})
-    if others:
-        unknown |= _others("records[].", chain.from_iterable(records), {"layers", "chains", "digest", "inputs"})
-    if links.present + selectors.present != sum(map(len, link_objects)):
-        unknown |= _others("records[].inputs[][].", chain.from_iterable(link_objects), {"selector", "link"})
-    if results.present + created.present != sum(map(len, result_objects)):
-        unknown |= _others("records[].layers[].", chain.from_iterable(result_objects), {"layer", "createdAt"})
-    unknown |= _others("records[].chains[].", chain.from_iterable(chain_objects), {"layers", "createdAt"})
+    def fit(self) -> bool:
+        """Whether each value is of its type."""
+        chained = [listed for _, listed, _ in self.chains]
+        return (
+            all(type(item) is list for item in (*(items for _, items in self.chains_of), *chained))
+            and all(_all_of(list, lists) for lists in (self.inputs_of.values, self.inputs, self.results_of.values))
+            and all(_all_of(int, numbers.values) for numbers in (self.parents, self.links, self.results))
+            and all(_all_of(int, listed) for listed in chained)
+            and all(_all_of(str, texts.values) for texts in (self.blobs, self.digests, self.selectors))
+            and _are_times(self.created.values)
+            and _are_times([created for _, _, created in self.chains])
+            and _in_int64(self.parents.values, self.links.values, self.results.values, *chained)
+            and not any(fields and nested_too_deep(fields) for fields in self.layer_fields)
+        )
 
-    ok = (
-        all(type(item) is list for item in (*(items for _, items in chains_of), *(listed for _, listed, _ in chains)))
-        and all(_all_of(list, lists) for lists in (inputs_of.values, inputs, results_of.values))
-        and all(_all_of(int, numbers.values) for numbers in (parents, links, results))
-        and all(_all_of(int, listed) for _, listed, _ in chains)
-        and all(_all_of(str, texts.values) for texts in (blobs, digests, selectors))
-        and _are_times(created.values)
-        and _are_times([time for _, _, time in chains])
-        and _in_int64(parents.values, links.values, results.values, *(listed for _, listed, _ in chains))
-        and not any(fields and nested_too_deep(fields) for fields in layer_fields)
-    )
-    if not ok:
-        return None
-    return CacheConfig(
-        blobs=blobs.values,
-        parents=parents.values,
-        digests=digests.values,
-        input_start=_offsets(inputs_of.values),
-        link_start=_offsets(inputs),
-        links=links.values,
-        selectors=selectors.values,
-        result_start=_offsets(results_of.values),
-        results=results.values,
-        result_created=[time or "" for time in created.values],
-        chains=[(index, listed, time or "") for index, listed, time in chains],
-        layer_fields=layer_fields,
-        unknown_fields=tuple(sorted(unknown)),
-    )
+    def unknown(self) -> tuple[str, ...]:
+        """The fields that BuildKit does not have, but for those of layers; looked for only where there must be some."""
+        found = _others("", self.document, {"layers", "records"})
+        if self.has_others:
+            names = chain.from_iterable(self.records)
+            found |= _others("records[].", names, {"layers", "chains", "digest", "inputs"})
+        if self.links.present + self.selectors.present != sum(map(len, self.link_objects)):
+            names = chain.from_iterable(self.link_objects)
+            found |= _others("records[].inputs[][].", names, {"selector", "link"})
+        if self.results.present + self.created.present != sum(map(len, self.result_objects)):
+            names = chain.from_iterable(self.result_objects)
+            found |= _others("records[].layers[].", names, {"layer", "createdAt"})
+        names = chain.from_iterable(item for _, items in self.chains_of for item in items)
+        return tuple(sorted(found | _others("records[].chains[].", names, {"layers", "createdAt"})))
+
+    def config(self) -> CacheConfig:
+        """The config that they are."""
+        return CacheConfig(
+            blobs=self.blobs.values,
+            parents=self.parents.values,
+            digests=self.digests.values,
+            input_start=_offsets(self.inputs_of.values),
+            link_start=_offsets(self.inputs),
+            links=self.links.values,
+            selectors=self.selectors.values,
+            result_start=_offsets(self.results_of.values),
+            results=self.results.values,
+            result_created=[created or "" for created in self.created.values],
+            chains=[(index, listed, created or "") for index, listed, created in self.chains],
+            layer_fields=self.layer_fields,
+            unknown_fields=self.unknown(),
+        )
 
 
 class _Field:
@@ -135,7 +156,8 @@ class _Field:
     def __init__(self, objects: Sequence[Any], name: str, default: object) -> None:
         self.values: list[Any]
         self.present: int
-        """How many objects surely have it: as many as all fields together are, where there are no others."""
+        """At least so many objects have it: one with the default may have it or not. Where these of all fields add up
+        to all keys that there are, there is no other field."""
         try:
             self.values = list(map(itemgetter(name), objects))
             self.present = len(self.values)
@@ -168,11 +190,13 @@ def _all_of(kind: type, values: Sequence[object]) -> bool:
 
 def _are_times(values: Sequence[object]) -> bool:
     """Whether each is a time or absent. Most are of days that every month has, which one match tells of all."""
-    texts = [value for value in values if isinstance(value, str)]
     if not set(map(type, values)) <= {str, type(None)}:
         return False
+    texts = [str(value) for value in values if value is not None]
     lines = "\n".join([*texts, ""])
-    return (lines.count("\n") == len(texts) and _TIMES.fullmatch(lines) is not None) or all(map(_is_time, texts))
+    # A text with a line break in it could be two times.
+    whole = lines.count("\n") == len(texts)
+    return (whole and _TIMES.fullmatch(lines) is not None) or all(map(_is_time, texts))
 
 
 def _is_time(text: object) -> bool:

@@ -18,22 +18,19 @@ def encode(config: CacheConfig) -> bytes:
     """
     document: dict[str, Any] = {}
     if config.blobs:
-        columns = (config.blobs, config.parents, config.layer_fields)
-        document["layers"] = list(map(_layer, *columns))
+        document["layers"] = list(map(_layer, config.blobs, config.parents, config.layer_fields))
     if config.digests:
         document["records"] = _records(config)
     data = orjson.dumps(document)
-    for letter, escape in _ESCAPED if not data.isascii() else _ESCAPED[:3]:
-        if letter in data:
-            data = data.replace(letter, escape)
+    for letter in _ESCAPED if data.isascii() else _ESCAPED + _ESCAPED_OTHERS:
+        encoded = letter.encode()
+        if encoded in data:
+            data = data.replace(encoded, f"\\u{ord(letter):04x}".encode())
     return data
 
 
-_ESCAPED = tuple((letter.encode(), f"\\u{ord(letter):04x}".encode()) for letter in "<>&\u2028\u2029")
-
-
-def _present(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value}
+_ESCAPED = "<>&"
+_ESCAPED_OTHERS = "\u2028\u2029"
 
 
 def _layer(blob: str, parent: int, fields: dict[str, Any] | None) -> dict[str, Any]:
@@ -55,7 +52,8 @@ def _records(config: CacheConfig) -> list[dict[str, Any]]:
         if low < high:
             record["layers"] = results[low:high]
     for owner, layers, created in config.chains:
-        records[owner].setdefault("chains", []).append(_present(layers=layers, createdAt=created))
+        one = {"layers": layers, "createdAt": created}
+        records[owner].setdefault("chains", []).append({name: value for name, value in one.items() if value})
     for record, digest, (low, high) in zip(records, config.digests, pairwise(config.input_start), strict=True):
         if digest:
             record["digest"] = digest

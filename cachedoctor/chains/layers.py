@@ -127,7 +127,10 @@ def instant(created: str) -> tuple[str, str]:
 
 
 class ChainNumbers:
-    """Numbers of layers, equal where blob and all parents are equal, whatever documents they are in."""
+    """Numbers of layers, equal where blob and all parents are equal, whatever documents they are in.
+
+    A layer whose parents never end or leave (`LayerTree.depth` 0) has that of its blob alone: not to be asked for.
+    """
 
     def __init__(self, configs: Sequence[CacheConfig], trees: Sequence[LayerTree]) -> None:
         self._seen: dict[tuple[str, int], int] = {}
@@ -145,7 +148,10 @@ class ChainNumbers:
 
 
 def parents_first(config: CacheConfig, tree: LayerTree) -> Sequence[int]:
-    """All layers, each after its parent where it has one that is no ancestor of itself."""
+    """All layers, each after its parents where these end; others in any order.
+
+    Mostly each comes after its parent as written, and then no cycle is possible.
+    """
     everything = range(len(config.blobs))
     if all(map(int.__lt__, config.parents, everything)):
         return everything

@@ -163,25 +163,22 @@ class Survey:
         return f"record {index}{source} ({short(self.graph.digests[record])})"
 
 
-STEPS = {
-    "reading the graph": ("order", "record_cycles"),
-    "merging records": ("merged", "acyclic", "loops", "max_depth"),
-    "counting loop-check calls": ("loop_check", "hotspots", "hotspot_inputs"),
-    "counting descendants": ("walk",),
-    "measuring layer chains": ("results", "marshal_steps"),
-}
-
-
 def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None) -> Survey:
-    """Build the graph of several cache configs, merge it and count what it costs, all at once.
+    """Build the graph of several cache configs, merge it and count what it costs, all that reports tell at once.
 
-    Raises `paths.CountTooLarge`; what comes back does not any more.
+    Raises `paths.CountTooLarge`.
     """
     found = Survey(configs)
-    for step, parts in STEPS.items():
+    steps: Sequence[tuple[str, Callable[[], object]]] = (
+        ("reading the graph", lambda: (found.order, found.record_cycles)),
+        ("merging records", lambda: (found.merged, found.acyclic, found.loops, found.max_depth)),
+        ("counting loop-check calls", lambda: (found.loop_check, found.hotspots, found.hotspot_inputs)),
+        ("counting descendants", lambda: found.walk),
+        ("measuring layer chains", lambda: (found.results, found.marshal_steps)),
+    )
+    for step, find in steps:
         progress(step)
-        for part in parts:
-            getattr(found, part)
+        find()
     return found
 
 

@@ -154,7 +154,7 @@ def complain(text: str) -> None:
 
 def warn(message: str) -> None:
     """One line on standard error."""
-    complain(f"cachedoctor: {printable(cut(message, LONGEST_LINE))}")
+    complain(f"cachedoctor: {printable(message)}")
 
 
 def fail(message: str) -> NoReturn:

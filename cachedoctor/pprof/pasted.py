@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 
 from cachedoctor.errors import InputError
+from cachedoctor.streams import encoding_of
 
 MOST_LINES = 3_000_000
 """Of one text: a dump of the most bytes has fewer, since the lines of a goroutine have some fifty bytes."""
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # A quotation, the name of a container, a time: what mail, docker compose and kubectl write before each line.
 _BEFORE = re.compile(
     r"(?:> ?)*(?:[\w./-]{1,80} +\| ?)?(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? ?)?"
@@ -18,7 +17,7 @@ _BEFORE = re.compile(
 
 def is_text(head: bytes) -> bool:
     """Whether bytes are the start of a text."""
-    if head.startswith(tuple(mark for mark, _ in _MARKS)):
+    if encoding_of(head):
         return True
     # The lengths and numbers in a profile.proto are control characters.
     return not any(byte < 0x20 and byte not in b"\t\n\r\x0c\x1b" for byte in head)
@@ -29,7 +28,7 @@ def lines(data: bytes, source: str) -> list[str]:
 
     Raises `InputError` where there are too many.
     """
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = encoding_of(data) or "utf-8"
     text = data.decode(encoding, "replace" if encoding == "utf-16" else "backslashreplace")
     found = text.splitlines()
     if len(found) > MOST_LINES:

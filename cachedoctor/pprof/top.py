@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -269,4 +270,8 @@ def _heading(profile: Profile, table: Top, nodes: int, focus: str | None) -> lis
 
 
 def _time(nanos: int) -> str:
-    return f"{datetime.fromtimestamp(nanos // 10**9, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    at = datetime.fromtimestamp(nanos // 10**9, UTC)
+    # A zone of 24 hours, which TZ may name, is none to Python.
+    with suppress(ValueError, OSError):
+        at = at.astimezone()
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}"

@@ -10,7 +10,7 @@ from cachedoctor.sources import digests, inline
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, BlobStore, CacheDocument
 from cachedoctor.sources.json import parse
 from cachedoctor.sources.oci import Resolver
-from cachedoctor.streams import read_all, unpack
+from cachedoctor.streams import encoding_of, read_all, unpack
 
 EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
 
@@ -33,11 +33,22 @@ def stream_documents(
             return archive_documents(whole, None, source, tag, platform)
     if not head.strip():
         raise InputError(source, "", f"empty; {EXPECTED}")
+    if encoding := encoding_of(head):
+        return json_documents(
+            _recoded(read_all(whole, MOST_CONFIG_BYTES, source), encoding, source), source, beside, platform
+        )
     if not head.lstrip().startswith((b"{", b"[")):
         what = "HTML" if head.lstrip()[:1] == b"<" else _no_json(head)
         raise InputError(source, "byte 0", f"{what}; {EXPECTED}")
     data = read_all(whole, MOST_CONFIG_BYTES, source)
     return json_documents(data, source, beside, platform)
+
+
+def _recoded(data: bytes, encoding: str, source: str) -> bytes:
+    try:
+        return data.decode(encoding).encode()
+    except UnicodeDecodeError as error:
+        raise InputError(source, f"byte {error.start}", f"no {error.encoding.upper()}, which its mark says") from error
 
 
 def _no_json(head: bytes) -> str:

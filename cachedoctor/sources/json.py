@@ -44,7 +44,7 @@ def parse(data: bytes, source: str, where: str = "") -> Any:
 
 
 def _weigh(data: bytes, source: str, where: str) -> None:
-    """Refuse what would fill memory, by the letters of the document: those in strings count too, and are few."""
+    """Refuse what would fill memory, by the letters of the document; those in strings make the estimate too high."""
     counts = {letter: data.count(letter) for letter, _ in _WEIGHTS}
     values = counts[b"{"] + counts[b"["]
     if values > MOST_VALUES:
@@ -69,7 +69,7 @@ def _place(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
         text = data.decode()
     except UnicodeDecodeError as not_utf8:
         return not_utf8.start, "no UTF-8"
-    return len(text[: error.pos].encode()), error.msg.partition(":")[0]
+    return len(text[: error.pos].encode()), error.msg.rpartition(": line ")[0] or error.msg
 
 
 def field(parent: Any, name: str, kind: type, source: str, where: str) -> Any:

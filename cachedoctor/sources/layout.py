@@ -116,6 +116,6 @@ def missing(source: str, digest: str) -> InputError:
     return InputError(
         source,
         "",
-        f"a manifest or index without the config that it names; pass the OCI layout that holds both, or the config "
-        f"blob itself: {digest}",
+        f"a manifest or index without the config that it names; pass the OCI layout that holds both or the config blob "
+        f"itself, or put that blob beside it, in a file named by the digits of {digest}",
     )

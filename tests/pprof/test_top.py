@@ -112,6 +112,14 @@ def test_the_earliest_and_the_latest_time_can_be_told(nanos: int, told: str) -> 
     assert told in top(builder.profile(), "cum").lines()
 
 
+def test_a_time_zone_that_python_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", "XYZ24")
+    time.tzset()
+    assert "Time: 2026-11-24 08:17:10 UTC" in ours(FIXTURES / "profiles" / "cpu-stuck.pprof", "cum", 0, None)
+
+
 def test_go_is_there() -> None:
     from tests.pprof.gotool import GO
 

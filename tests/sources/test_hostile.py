@@ -282,13 +282,22 @@ def test_bombs_end_early(pack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bomb_in_a_tar_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(streams, "FREE_TAR_BYTES", 1 << 20)
+    assert "unpacks to more than" in _stdin(_zeros(64 << 20))
+
+
+def test_a_layer_of_zeros_is_no_bomb() -> None:
+    assert "without index.json" in _stdin(_zeros(64 << 20))
+
+
+def _zeros(size: int) -> bytes:
+    """A compressed tar with one layer."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as made:
         member = tarfile.TarInfo("blobs/sha256/layer")
-        member.size = 64 << 20
-        made.addfile(member, io.BytesIO(bytes(member.size)))
-    assert "unpacks to more than" in _stdin(gzip.compress(buffer.getvalue()))
+        member.size = size
+        made.addfile(member, io.BytesIO(bytes(size)))
+    return gzip.compress(buffer.getvalue())
 
 
 def _stdin(data: bytes) -> str:

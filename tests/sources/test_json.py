@@ -86,3 +86,10 @@ def test_too_little_memory_is_one_line(command: str, tmp_path: Path) -> None:
     told = rb"cachedoctor: .*large.json: reading it takes about [\d,]+ MiB of address space, and \d+ MiB are left\n"
     assert re.fullmatch(told, got.stderr)
     assert [path.name for path in tmp_path.iterdir()] == ["large.json"]
+
+
+def test_the_whole_reason_is_told() -> None:
+    """That of the parser may have a colon in it."""
+    assert (
+        refused(b'{"records" 1}') == "x.json: $: byte 11: expected JSON: unexpected character, expected ':' after key"
+    )

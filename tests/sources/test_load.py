@@ -244,3 +244,16 @@ def test_a_file_that_is_not_there_may_come() -> None:
 def test_a_profile_is_told_from_a_cache() -> None:
     with pytest.raises(InputError, match="perhaps a profile, which cachedoctor profile reads"):
         load(str(FIXTURES / "profiles" / "cpu-stuck.pprof"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_what_a_windows_shell_wrote(encoding: str, tmp_path: Path) -> None:
+    """Its `>` puts a mark before the text, and recodes it; what BuildKit imports is the text."""
+    file = tmp_path / "manifest.json"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    file.write_bytes((mark + SERVICE.read_text()).encode(encoding))
+    plain, marked = one(SERVICE), one(file)
+    assert (marked.config, marked.size, marked.digest) == (plain.config, plain.size, plain.digest)
+    file.write_bytes(file.read_bytes()[:-1] + b"\xff" * 2)
+    with pytest.raises(InputError, match=r"^.*manifest.json: byte \d+: (no UTF|expected JSON)"):
+        load(str(file))
