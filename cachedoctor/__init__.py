@@ -6,7 +6,7 @@ Scripts `load` a cache, `analyze` it, `repair` it and `write` what came out; the
 # All at once: were it loaded later, the subpackage `repair` would take the place of the function.
 from cachedoctor.analysis import Analysis
 from cachedoctor.errors import InputError
-from cachedoctor.library import analyze, load, repair, write
+from cachedoctor.library import analyze, load, repair, to_dict, write
 from cachedoctor.repair.proof import ProofError
 from cachedoctor.repair.repair import LimitError, Repaired
 from cachedoctor.rules import Finding, Limits, Severity
@@ -28,5 +28,6 @@ __all__ = [
     "analyze",
     "load",
     "repair",
+    "to_dict",
     "write",
 ]

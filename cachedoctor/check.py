@@ -56,7 +56,7 @@ def check(
         new = bool(_looped(union) - looped)
         found = alone + [finding for finding in found if _adds(finding, alone, new)]
     asked = [finding for finding in found if finding.rule in policy.rules]
-    judged = sorted(asked, key=lambda finding: (-finding.severity, finding.rule))
+    judged = sorted(asked, key=lambda finding: (-finding.severity.rank, finding.rule))
     baseline = policy.baseline
     result = replace(
         union,

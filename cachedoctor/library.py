@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from cachedoctor import analysis, sources
 from cachedoctor.analysis import Analysis
 from cachedoctor.repair.destination import destination
+from cachedoctor.repair.prune import Preference
 from cachedoctor.repair.repair import Options, Repaired
 from cachedoctor.repair.repair import repair as mend
 from cachedoctor.rules import Limits
@@ -46,8 +48,10 @@ def analyze(
     steps of records by digest, for messages. The outcome has `verdict`, `findings` and `survey`, which holds the graph
     and all counts as exact integers.
 
-    Raises `InputError` where paths are too many to be counted in memory, and `ValueError` for what is no release.
+    Raises `InputError` where paths are too many to be counted in memory, and `ValueError` for what is no release, and
+    where there are no documents.
     """
+    _some(documents)
     version = None if buildkit is None else Version.parse(buildkit)
     return analysis.analyze(documents, limits=limits, buildkit=version, labels=labels)
 
@@ -58,7 +62,7 @@ def repair(
     minimal: bool = False,
     max_calls: int | None = None,
     max_bytes: int | None = None,
-    prefer: str = "cheapest",
+    prefer: Preference = "cheapest",
     drop_oldest: bool = False,
 ) -> Repaired:
     """Make one cache of the documents that imports, has no loops, and lost nothing, and prove that; write nothing.
@@ -67,9 +71,15 @@ def repair(
     remove alternatives until they hold; `prefer` (`cheapest`, `definition` or `content`) decides between equal ones;
     `drop_oldest` lets `max_bytes` give up records.
 
-    Raises `LimitError` where a limit cannot be reached, `InputError` where paths are too many to be counted, and
-    `ProofError` where the outcome is not what it should be.
+    Raises `LimitError` where a limit cannot be reached, `InputError` where paths are too many to be counted,
+    `ProofError` where the outcome is not what it should be, and `ValueError` for no documents or another preference.
     """
+    _some(documents)
+    for limit in (max_calls, max_bytes):
+        if limit is not None and limit < 1:
+            raise ValueError(f"{limit} is no limit: expected 1 or more")
+    if prefer not in get_args(Preference):
+        raise ValueError(f"{prefer!r} is no preference: expected one of {', '.join(get_args(Preference))}")
     return mend(documents, Options(minimal, max_calls, max_bytes, prefer, drop_oldest))
 
 
@@ -87,8 +97,30 @@ def write(
     What was written is read back and held against what was proved before it takes its place. `force` replaces a file
     or tag that is there; `tag` names the one to set in a layout.
 
-    Raises `InputError` where the place cannot be written or must not be, `ProofError` where what is read back differs.
+    Raises `InputError` where the place cannot be written or must not be, `ProofError` where what is read back differs,
+    and `ValueError` for `-` and names with a NUL.
     """
-    place = destination(os.fspath(target), repaired.documents, force=force, tag=tag, access=access)
+    name = os.fspath(target)
+    if name == "-" or "\0" in name:
+        raise ValueError(f"{name!r} is no place for a cache")
+    place = destination(name, repaired.documents, force=force, tag=tag, access=access)
     place.write(repaired.config, repaired.data, repaired.check)
     return place.path
+
+
+def to_dict(result: Analysis | Repaired) -> dict[str, Any]:
+    """The document that `--format json` writes, as plain values: its keys are those of `docs/json.md` and
+    `docs/json-repair.md`, and stay. Foreign text in it is as it was read.
+    """
+    if isinstance(result, Analysis):
+        from cachedoctor.report import json
+
+        return json.document(result)
+    from cachedoctor.report import repaired
+
+    return repaired.document(result)
+
+
+def _some(documents: Sequence[CacheDocument]) -> None:
+    if not documents:
+        raise ValueError("there are no documents, so that nothing can be said")

@@ -1,7 +1,7 @@
 """Watch over the caches of a project: `python example.py CACHE...` repairs what the next export would choke on.
 
-Prints a line for each cache, and writes a repaired copy beside each file with an error. Exits with 1 if one could not
-be repaired.
+Prints a line for each cache file, and writes a repaired copy beside each with an error, over the one of the last time.
+Exits with 1 if one could not be repaired.
 """
 
 import sys
@@ -21,9 +21,9 @@ def main(names: list[str]) -> int:
             rules = sorted({finding.rule for finding in analysis.findings})
             print(f"{name}: {analysis.verdict}, {calls:,} loop-check calls, {', '.join(rules) or 'no findings'}")
             if analysis.verdict == "error":
-                repaired = cachedoctor.repair(documents, max_calls=100_000_000)
-                target = Path(name).with_suffix(".repaired.json")
-                print(f"  {cachedoctor.write(repaired, target)}: {repaired.after.calls:,} calls, nothing lost")
+                repaired = cachedoctor.repair(documents, max_bytes=1 << 20, max_calls=100_000_000)
+                target = cachedoctor.write(repaired, Path(name).with_suffix(".repaired.json"), force=True)
+                print(f"  {target}: {repaired.after.calls:,} calls, nothing lost")
         except (cachedoctor.InputError, cachedoctor.LimitError) as error:
             print(f"  {error}", file=sys.stderr)
             failed = 1

@@ -24,7 +24,7 @@ MAY_KNOW = {
     "check": {"analysis", "baseline", "chains", "rules", "sources"},
     "settings": {"errors", "files", "text"},
     "repair": {"analysis", "cacheconfig", "chains", "errors", "files", "rules", "sources", "text"},
-    "library": {"analysis", "repair", "rules", "sources"},
+    "library": {"analysis", "repair", "report", "rules", "sources"},
     "report": {"analysis", "chains", "diagnosis", "errors", "pprof", "repair", "rules", "sources", "text"},
     "cli": {
         "analysis",

@@ -1,5 +1,6 @@
 """What scripts get from `import cachedoctor`."""
 
+import pickle
 import re
 import shutil
 import subprocess
@@ -121,3 +122,51 @@ def test_the_example(tmp_path: Path) -> None:
     assert third == "service.json: ok, 31 loop-check calls, no findings"
     again = run(ROOT / "docs/example.py", "diamond-28.repaired.json", "service.json", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_the_document_is_that_of_the_command() -> None:
+    documents = cachedoctor.load(DIAMONDS)
+    shown = subprocess.run(
+        [sys.executable, "-m", "cachedoctor", "analyze", DIAMONDS, "--format", "json"], capture_output=True, check=True
+    )
+    assert orjson.loads(shown.stdout) == orjson.loads(orjson.dumps(cachedoctor.to_dict(cachedoctor.analyze(documents))))
+    shown = subprocess.run(
+        [sys.executable, "-m", "cachedoctor", "repair", DIAMONDS, "--dry-run", "--format", "json"],
+        capture_output=True,
+        check=True,
+    )
+    assert orjson.loads(shown.stdout) == cachedoctor.to_dict(cachedoctor.repair(documents))
+
+
+def test_nothing_is_no_cache() -> None:
+    """A pattern that matches no file must not look as if all were well."""
+    for function in (cachedoctor.analyze, cachedoctor.repair):
+        with pytest.raises(ValueError, match="no documents"):
+            function([])
+
+
+def test_what_is_no_option_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = cachedoctor.load(DIAMONDS)
+    with pytest.raises(ValueError, match="'best' is no preference: expected one of cheapest, definition, content"):
+        cachedoctor.repair(documents, prefer="best")  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="0 is no limit: expected 1 or more"):
+        cachedoctor.repair(documents, max_calls=0)
+    with pytest.raises(ValueError, match="-1 is no limit: expected 1 or more"):
+        cachedoctor.repair(documents, max_bytes=-1)
+    for name in ("-", "a\0b"):
+        with pytest.raises(ValueError, match="is no place for a cache"):
+            cachedoctor.write(cachedoctor.repair(documents), name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_severities_are_compared_as_words() -> None:
+    findings = cachedoctor.analyze(cachedoctor.load(DIAMONDS)).findings
+    assert [finding.severity for finding in findings if finding.severity >= "warning"] == ["error"]
+
+
+def test_what_comes_back_can_be_sent_to_another_process() -> None:
+    documents = cachedoctor.load(DIAMONDS)
+    for made in (cachedoctor.analyze(documents), cachedoctor.repair(documents)):
+        again = pickle.loads(pickle.dumps(made))
+        assert orjson.dumps(cachedoctor.to_dict(again)) == orjson.dumps(cachedoctor.to_dict(made))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
 
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, fail, progress, warn
 from cachedoctor.errors import InputError
 from cachedoctor.repair import destination, proof
+from cachedoctor.repair.prune import Preference
 from cachedoctor.repair.repair import LimitError, Options
 from cachedoctor.repair.repair import repair as mend
 from cachedoctor.sources import Access
@@ -38,11 +41,14 @@ from cachedoctor.sources import Access
     help="Remove alternatives until the loop check makes at most N calls.",
 )
 @click.option(
-    "--max-bytes", callback=options.size, metavar="N", help="Remove alternatives until the config has at most N bytes."
+    "--max-bytes",
+    callback=options.size,
+    metavar="N",
+    help="Remove alternatives until the config has at most N bytes, such as 1MiB.",
 )
 @click.option(
     "--prefer",
-    type=click.Choice(["cheapest", "definition", "content"]),
+    type=click.Choice(get_args(Preference)),
     default="cheapest",
     show_default=True,
     help="What decides between alternatives that cost the same.",
@@ -63,7 +69,7 @@ def repair(
     prune: str,
     max_calls: int | None,
     max_bytes: int | None,
-    prefer: str,
+    prefer: Preference,
     drop_oldest: bool,
     format: str,
     tag: str | None,
@@ -83,7 +89,7 @@ def repair(
       cachedoctor repair manifest.json -o repaired.json
       cachedoctor repair tag-a.json tag-b.json -o joined.json --max-bytes 1MiB
       cachedoctor repair oci:cache:main -o oci:cache:repaired
-      cachedoctor repair docker://registry.example.com/app:cache -o docker://registry.example.com/app:repaired
+      cachedoctor repair docker://registry.example.com/app:old -o docker://registry.example.com/app:new
     """
     from cachedoctor.report import repaired as reports
 

@@ -26,6 +26,8 @@ IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
+_OF_LAYOUT = frozenset({"blobs", "oci-layout"})
+
 Check = Callable[[bytes], None]
 """Raises an exception where what was read back is not what it should be; then nothing is put in its place."""
 
@@ -115,6 +117,7 @@ class LayoutDestination:
     def _index(self) -> dict[str, Any]:
         """The layout's `index.json`, or a new one."""
         if not Path(self.folder, "index.json").exists():
+            self._keep_out()
             return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
         store = FolderStore(self.folder, self.folder)
         index = parse(store.file("index.json", MOST_MANIFEST_BYTES), self.folder, "index.json")
@@ -124,6 +127,12 @@ class LayoutDestination:
         if not self.force and any(_tag(one) == self.tag for one in listed):
             raise InputError(self.folder, "index.json", f"has a tag {self.tag!r} already; --force moves it")
         return dict(index)
+
+    def _keep_out(self) -> None:
+        """Raise `InputError` where the folder holds something else than a layout."""
+        folder = Path(self.folder)
+        if folder.is_dir() and not self.force and any(one.name not in _OF_LAYOUT for one in folder.iterdir()):
+            raise InputError(self.folder, "", "a folder with other files in it, and no layout; --force writes there")
 
     def _name(self, index: dict[str, Any], manifest: bytes) -> None:
         named = {

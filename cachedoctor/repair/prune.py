@@ -5,18 +5,18 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from cachedoctor.chains import paths
 from cachedoctor.chains.layers import instant
 from cachedoctor.repair.draft import Draft
 from cachedoctor.repair.loops import Inputs
 
-PREFERENCES = ("cheapest", "definition", "content")
+Preference = Literal["cheapest", "definition", "content"]
 """What may decide between alternatives that cost the same: nothing, those with a selector, or those without one."""
 
 
-def minimal(draft: Draft, prefer: str) -> None:
+def minimal(draft: Draft, prefer: Preference) -> None:
     """Keep for each input only the alternative that fewest paths lead to, loops in the draft or not.
 
     This is Knuth's generalization of Dijkstra's algorithm (1977): with B(v) the sum over inputs of the least B of
@@ -65,7 +65,7 @@ def _settle(inputs: Sequence[Inputs]) -> tuple[list[int], list[int]]:
     return settled, paths_to
 
 
-def _dislike(selector: str, prefer: str) -> bool:
+def _dislike(selector: str, prefer: Preference) -> bool:
     return {"definition": not selector, "content": bool(selector)}.get(prefer, False)
 
 
@@ -122,7 +122,7 @@ def _without(inputs: Sequence[Inputs], gone: Sequence[_Alternative]) -> list[Inp
     ]
 
 
-def to_calls(draft: Draft, limit: int, prefer: str) -> bool:
+def to_calls(draft: Draft, limit: int, prefer: Preference) -> bool:
     """Remove alternatives that cost most, only until the loop check makes at most `limit` calls; whether it does.
 
     Links are ranked once by the calls through them; how many of them have to go is found by bisection, and those that
@@ -174,7 +174,7 @@ def _put_back(gone: list[_Alternative], fits: Callable[[list[_Alternative]], boo
     return [gone[number] for number in sorted(out)]
 
 
-def to_bytes(draft: Draft, excess: int, prefer: str) -> bool:
+def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
     """Remove as few alternatives as make the document `excess` bytes smaller; whether there were enough.
 
     The largest go first, since fewest are wanted; among those of nearly one size, the ones that cost most calls.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -27,8 +27,8 @@ class Options:
     """Keep one alternative for each input, the cheapest."""
     max_calls: int | None = None
     max_bytes: int | None = None
-    prefer: str = "cheapest"
-    """What decides between alternatives that cost the same; see `prune.PREFERENCES`."""
+    prefer: prune.Preference = "cheapest"
+    """What decides between alternatives that cost the same; see `prune.Preference`."""
     drop_oldest: bool = False
     """Whether whole records may go where removing alternatives does not reach `max_bytes`."""
 
@@ -60,8 +60,11 @@ class Repaired:
     removed: Removed
     lost: Lost
     warnings: tuple[str, ...]
-    check: Callable[[bytes], None]
-    """Holds what was written and read back against what was proved. Raises `proof.ProofError`."""
+
+    def check(self, read_back: bytes) -> None:
+        """Hold what was written and read back against what was proved. Raises `proof.ProofError`."""
+        if read_back != self.data:
+            raise proof.ProofError("what was read back is not what was written")
 
 
 class LimitError(Exception):
@@ -110,13 +113,7 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
         removed=made.removed,
         lost=lost,
         warnings=_warnings(documents),
-        check=lambda read_back: _same(read_back, data),
     )
-
-
-def _same(read_back: bytes, proved: bytes) -> None:
-    if read_back != proved:
-        raise proof.ProofError("what was read back is not what was written")
 
 
 def _hold_limits(size: Size, options: Options) -> None:
@@ -129,13 +126,14 @@ def _hold_limits(size: Size, options: Options) -> None:
 def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> tuple[Survey, Lost]:
     """Read a repaired document as any other, and hold it against those that it was made from.
 
-    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. What did
-    not change has lost nothing. Raises `proof.ProofError`.
+    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. Raises
+    `proof.ProofError`.
     """
     try:
         config = decode(orjson.loads(data), "the repaired cache")
     except (InputError, orjson.JSONDecodeError) as error:
         raise proof.ProofError(f"the repaired cache cannot be read: {error}") from error
+    # The same columns: nothing was dropped, whatever a manifest lists.
     unchanged = [config] == before.configs
     found = before if unchanged else Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")

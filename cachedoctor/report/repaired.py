@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cachedoctor import __version__
+from cachedoctor.chains import cost
 from cachedoctor.repair.destination import Destination
 from cachedoctor.repair.repair import Repaired, Size
 from cachedoctor.report.interface import Style
@@ -18,7 +19,7 @@ from cachedoctor.report.json import SCHEMA_VERSION, clean, escaped
 from cachedoctor.report.screen import drawn, screen
 from cachedoctor.rules import Limits
 from cachedoctor.sources import digests
-from cachedoctor.text import count, digits, log10, plural, power, printable, short
+from cachedoctor.text import count, digits, duration, log10, plural, power, printable, short
 
 LIMIT = Limits().max_bytes
 """Bytes that BuildKit imports at most; see CD101."""
@@ -40,8 +41,14 @@ def render(made: Repaired, place: Destination | None, format: str, style: Style)
 
 
 def _json(made: Repaired, place: Destination | None) -> str:
+    values = document(made, place.path if place else None, place.replaced if place else None)
+    return escaped(orjson.dumps(values, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+
+
+def document(made: Repaired, path: str | None = None, replaced: str | None = None) -> dict[str, Any]:
+    """The document as plain values. `path` is where it was written, `replaced` what a registry's tag held before."""
     removed = made.removed
-    document = {
+    return {
         "schema_version": SCHEMA_VERSION,
         "command": "repair",
         "tool": {"name": "cachedoctor", "version": __version__},
@@ -70,14 +77,13 @@ def _json(made: Repaired, place: Destination | None) -> str:
         },
         "lost": {"records": made.lost.records, "results": made.lost.results},
         "output": {
-            "path": clean(place.path) if place else None,
+            "path": clean(path) if path else None,
             "digest": digests.of(made.data),
             "bytes": len(made.data),
-            "replaced": place.replaced if place else None,
+            "replaced": replaced,
         },
         "warnings": [clean(warning) for warning in made.warnings],
     }
-    return escaped(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
 
 
 def _size(size: Size) -> dict[str, Any]:
@@ -161,6 +167,13 @@ def _gone(made: Repaired) -> list[str]:
 
 def _notes(made: Repaired) -> list[str]:
     notes = [NEXT_EXPORT]
+    took = cost.seconds(made.after.calls, cost.SECONDS_PER_CALL[1])
+    if took is None or took >= Limits().max_seconds:
+        notes.insert(
+            0,
+            f"An export of these records on BuildKit v0.9 to v0.24 makes {count(made.after.calls)} checks: "
+            f"{duration(took)}. Add --max-calls 100000000 for less.",
+        )
     if len(made.data) > LIMIT:
         notes.insert(0, f"BuildKit will not import it: {len(made.data):,} bytes are over 1 MiB. Add --max-bytes 1MiB.")
     return notes

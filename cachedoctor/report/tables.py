@@ -13,7 +13,8 @@ from cachedoctor.rules.versions import merges_while_adding, walks_paths
 from cachedoctor.text import duration, plural, power, short, time_range
 
 COST_NOTE = (
-    "Times are estimates from measured builders; a slower machine or an older build takes up to twice as long. "
+    "Times are estimates from measured builders. Where one is given, a slower machine or an older build takes up to "
+    "twice as long; ranges have them in it. "
     "Counting alone: compressing and pushing layers come on top."
 )
 

@@ -9,6 +9,7 @@ from cachedoctor.rules.versions import merges_while_adding, walks_paths
 from cachedoctor.text import count, duration, plural, printable
 
 REFUSALS = frozenset({"CD101", "CD102", "CD103", "CD104", "CD105"})
+_NOTHING = "It has no record that a build could use."
 TOGETHER = "all sources together"
 KNOWN = "known: not worse than in the baseline"
 
@@ -18,10 +19,11 @@ def headline(analysis: Analysis) -> str:
     refused = [finding for finding in analysis.findings if refuses(finding)]
     if not analysis.documents:
         return "There is no cache yet."
-    if not analysis.survey.order:
-        return "This cache is empty: it has no record that a build could use."
+    empty = not analysis.survey.order
     if refused:
-        return f"{refusal(refused[0])} {next_export(analysis)}"
+        return f"{refusal(refused[0])} {_NOTHING if empty else next_export(analysis, 'An export of its records')}"
+    if empty:
+        return f"This cache is empty: {_NOTHING[0].lower()}{_NOTHING[1:]}"
     asked = analysis.check is None or len(analysis.check.rules) == len(RULES)
     fine = "This cache is fine. " if analysis.verdict == "ok" and asked else ""
     return fine + next_export(analysis)
@@ -62,7 +64,7 @@ def refusal(finding: Finding) -> str:
     return f"{who} to import this cache ({finding.name})."
 
 
-def next_export(analysis: Analysis) -> str:
+def next_export(analysis: Analysis, subject: str = "The next export") -> str:
     """What the next export takes, in each regime that is judged."""
     survey = analysis.survey
     found = survey.loop_check
@@ -72,14 +74,15 @@ def next_export(analysis: Analysis) -> str:
         version = str(analysis.buildkit) if analysis.buildkit else "v0.9 to v0.24"
         check = cost.seconds(found.middle.calls, cost.SECONDS_PER_CALL[1])
         time = duration(_sum(check, marshal))
-        parts.append(f"on BuildKit {version} would make {calls(found)}: {time}")
+        also = " and marshal its results" if marshal is None or (check is not None and marshal > check + 1) else ""
+        parts.append(f"on BuildKit {version} would make {calls(found)}{also}: {time}")
     rewritten = merges_while_adding(analysis.buildkit)
     if rewritten or not parts:
         version = str(analysis.buildkit) if analysis.buildkit else "v0.25 and later"
         walk = cost.seconds(survey.walk.steps, cost.SECONDS_PER_WALK_STEP) if rewritten else 0.0
         time = duration(_sum(walk, marshal))
         parts.append(f"{version}: {time}" if parts else f"on BuildKit {version}: {time}")
-    return f"The next export {'; '.join(parts)}."
+    return f"{subject} {'; '.join(parts)}."
 
 
 def _sum(*seconds: float | None) -> float | None:

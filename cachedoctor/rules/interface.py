@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 
 from cachedoctor.chains.survey import Survey
 from cachedoctor.rules.versions import Version
@@ -18,15 +18,29 @@ IMPORTED_BYTES = 1_048_576
 """Bytes of config or manifest that BuildKit still imports (v0.8 to v0.32: `remotecache.readBlob`)."""
 
 
-class Severity(IntEnum):
-    """How bad a finding is."""
+class Severity(StrEnum):
+    """How bad a finding is: a word, and an order of words."""
 
-    NOTE = 1
-    WARNING = 2
-    ERROR = 3
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
 
-    def __str__(self) -> str:
-        return self.name.lower()
+    @property
+    def rank(self) -> int:
+        """0 for a note, and one more for each that is worse."""
+        return tuple(Severity).index(self)
+
+    def __lt__(self, other: str) -> bool:
+        return self.rank < Severity(other).rank
+
+    def __le__(self, other: str) -> bool:
+        return self.rank <= Severity(other).rank
+
+    def __gt__(self, other: str) -> bool:
+        return self.rank > Severity(other).rank
+
+    def __ge__(self, other: str) -> bool:
+        return self.rank >= Severity(other).rank
 
 
 @dataclass(frozen=True, slots=True)

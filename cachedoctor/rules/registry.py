@@ -158,7 +158,7 @@ def findings(context: Context, only: Container[str] | None = None) -> list[Findi
     """What the rules find, all or `only` those with these ids, worst first, then by id."""
     asked = [rule for rule in RULES if only is None or rule.id in only]
     found = [finding for rule in asked for finding in _of_rule(rule, context)]
-    return sorted(found, key=lambda finding: (-finding.severity, finding.rule))
+    return sorted(found, key=lambda finding: (-finding.severity.rank, finding.rule))
 
 
 def _of_rule(rule: Rule, context: Context) -> Iterator[Finding]:

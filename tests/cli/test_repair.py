@@ -204,7 +204,9 @@ def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
 def test_nothing_is_written_where_nothing_is_left(empty: str, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text(empty)
     assert "nothing would be left" in refused(tmp_path / "cache", "-o", tmp_path / "out")
-    assert b"This cache is empty" in run("analyze", tmp_path / "cache").stdout
+    told = " ".join(run("analyze", tmp_path / "cache").stdout.decode().split())
+    assert "t has no record that a build could use." in told
+    assert told.startswith("BuildKit v0.25 and later refuse" if "inputs" in empty else "This cache is empty: it")
 
 
 def test_options_that_make_no_sense() -> None:
@@ -229,9 +231,36 @@ def test_many_loops_and_a_large_one(tmp_path: Path) -> None:
         assert told["after"]["loops"] == 0
 
 
+def test_links_to_dead_records_count_as_written(tmp_path: Path) -> None:
+    dead = {"digest": "dead", "inputs": [[{"link": 2}]]}
+    records = [{"digest": "root"}, {"digest": "a", "inputs": [[{"link": 0}, {"link": 2}, {"link": 2}]]}, dead]
+    file = tmp_path / "cache.json"
+    file.write_text(json.dumps({"records": records}))
+    told = report(file, "--dry-run")
+    assert (told["before"]["links"], told["after"]["links"], told["removed"]["links"]["dangling"]) == (4, 1, 2)
+
+
 def test_a_config_alone_makes_no_layout(tmp_path: Path) -> None:
     assert "write the cache config to a file instead" in refused(SERVICE, "-o", f"oci:{tmp_path / 'new'}")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_of_other_files_becomes_no_layout(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert "a folder with other files in it, and no layout" in refused(LISTED, "-o", tmp_path)
+    assert tree(tmp_path) == {"notes.txt": b"mine"}
+    report(LISTED, "-o", tmp_path, "--force")
+    assert tree(tmp_path).items() >= {"notes.txt": b"mine"}.items()
+    assert (tmp_path / "index.json").exists()
+
+
+def test_paths_that_are_left_are_told(tmp_path: Path) -> None:
+    """A cache that was too large to be imported can hang the next export as soon as it is not."""
+    left = run("repair", TOO_LARGE, "--dry-run", "--max-bytes", "1MiB").stdout.decode()
+    assert "checks: practically never" in " ".join(left.split())
+    assert "Add --max-calls" in " ".join(left.split())
+    fewer = run("repair", TOO_LARGE, "--dry-run", "--max-bytes", "1MiB", "--max-calls", "100000000").stdout.decode()
+    assert "Add --max-calls" not in " ".join(fewer.split())
 
 
 def test_a_layout_that_lacks_a_layer_is_not_copied(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from cachedoctor.cacheconfig import decode, encode
 from cachedoctor.chains import paths
 from cachedoctor.errors import InputError
 from cachedoctor.repair import proof
+from cachedoctor.repair.prune import Preference
 from cachedoctor.repair.repair import LimitError, Options, Repaired, repair
 from cachedoctor.sources import CacheDocument, load
 from tests import independent
@@ -302,7 +303,9 @@ def test_a_limit_that_holds_already_changes_nothing() -> None:
     ("prefer", "links", "gone"),
     [("definition", [(0, "s"), (0, "t"), (0, "")], (0, "")), ("content", [(0, ""), (0, "s"), (1, "")], (0, "s"))],
 )
-def test_of_links_that_cost_the_same_the_less_liked_goes(prefer: str, links: list[Any], gone: tuple[int, str]) -> None:
+def test_of_links_that_cost_the_same_the_less_liked_goes(
+    prefer: Preference, links: list[Any], gone: tuple[int, str]
+) -> None:
     origin = document([record("a"), record("b"), record("c", links)])
     whole = repair([origin], Options())
     made = repair([origin], Options(max_calls=whole.after.calls - 1, prefer=prefer))

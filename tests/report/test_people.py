@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from pathlib import Path
 
+import orjson
 import pytest
 
 from cachedoctor.analysis import Analysis, analyze
-from cachedoctor.report import FORMATS, Style, report
+from cachedoctor.report import FORMATS, Style, report, words
 from cachedoctor.sources import load
 from tests.support import FIXTURES, document, layers, record
 
@@ -67,6 +69,21 @@ def test_first_line_is_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     assert first["service"].startswith("This cache is fine.")
     assert first["too-large"].startswith("BuildKit refuses to import this cache (config-too-large).")
     assert first["export-loop"].startswith("BuildKit v0.25 and later refuse to import this cache (empty-input).")
+
+
+def test_a_refused_cache_is_not_just_empty() -> None:
+    config = {"records": [{"digest": "a", "inputs": [[{"link": 1}]]}, {"digest": "b", "inputs": [[{"link": 0}]]}]}
+    found = analyze(load("-", stdin=io.BytesIO(orjson.dumps(config))))
+    assert words.headline(found) == (
+        "BuildKit refuses to import this cache (record-cycle). It has no record that a build could use."
+    )
+
+
+def test_the_headline_names_what_takes_the_time() -> None:
+    layers = [{"blob": f"sha256:{index:064}", "parent": index - 1} for index in range(2000)]
+    config = {"layers": layers, "records": [{"digest": "sha256:" + "a" * 64, "layers": [{"layer": 1999}]}]}
+    found = analyze(load("-", stdin=io.BytesIO(orjson.dumps(config))))
+    assert "would make 1 check and marshal its results: about 1 minute;" in words.headline(found)
 
 
 HOSTILE = "\x1b[2J\x9b\u202e[bold]x[/bold] `a|b` <img src=x> @team #12 https://x.y\r\nrow|"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cachedoctor.rules import RULES, Measure
+from cachedoctor.rules import RULES, Measure, Severity
 from cachedoctor.rules.selection import chosen, grown
 
 ALL = tuple(rule.id for rule in RULES)
@@ -61,3 +61,14 @@ def test_a_check_of_nothing_is_refused() -> None:
 def test_numbers_grow(now: int, before: int, exact: bool, expected: bool) -> None:
     assert grown(Measure("calls", now, exact), Measure("calls", before)) is expected
     assert grown(Measure("calls", now), Measure("calls", before, exact)) is expected
+
+
+def test_severities_are_words_with_an_order() -> None:
+    words = ["note", "warning", "error"]
+    assert [str(one) for one in Severity] == list(Severity) == words
+    for first in Severity:
+        for second in words:
+            places = words.index(first), words.index(second)
+            assert (first < second, first <= second) == (places[0] < places[1], places[0] <= places[1])
+            assert (first > second, first >= second) == (places[0] > places[1], places[0] >= places[1])
+            assert (first == second) == (places[0] == places[1])
