@@ -23,7 +23,7 @@ MAY_KNOW = {
     "baseline": {"analysis", "errors", "files", "rules", "text"},
     "check": {"analysis", "baseline", "chains", "rules", "sources"},
     "settings": {"errors", "files", "text"},
-    "repair": {"analysis", "cacheconfig", "chains", "errors", "files", "rules", "sources", "text"},
+    "repair": {"analysis", "cacheconfig", "chains", "errors", "files", "memory", "rules", "sources", "text"},
     "library": {"analysis", "repair", "report", "rules", "sources"},
     "report": {"analysis", "chains", "diagnosis", "errors", "pprof", "repair", "rules", "sources", "text"},
     "cli": {

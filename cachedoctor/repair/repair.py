@@ -11,12 +11,17 @@ from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.chains import paths
 from cachedoctor.chains.survey import Progress, Survey
 from cachedoctor.errors import InputError
+from cachedoctor.memory import available
 from cachedoctor.repair import loops, proof, prune
 from cachedoctor.repair.draft import Draft, Removed, draft
 from cachedoctor.repair.proof import Lost
 from cachedoctor.rules import Context, Limits, findings
 from cachedoctor.sources import CacheDocument
+from cachedoctor.sources.json import FREE_BYTES
 from cachedoctor.text import digits
+
+_MEMORY_PER_BYTE = 11
+"""Bytes of memory for each of a cache config that was read: measured with a million records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ def repair(documents: Sequence[CacheDocument], options: Options, progress: Progr
 
 def _repair(documents: Sequence[CacheDocument], options: Options, progress: Progress) -> Repaired:
     progress("merging records")
+    _weigh(documents)
     before = Survey([document.config for document in documents])
     if not before.order:
         raise LimitError("no record of it can be derived, so that nothing would be left")
@@ -114,6 +120,15 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
         lost=lost,
         warnings=_warnings(documents),
     )
+
+
+def _weigh(documents: Sequence[CacheDocument]) -> None:
+    """Raise `InputError` where there is not enough memory left for the graph and another document."""
+    need = _MEMORY_PER_BYTE * sum(document.size for document in documents)
+    left = available() if need > FREE_BYTES else None
+    if left is not None and need > left:
+        problem = f"repairing it takes about {need >> 20:,} MiB of memory more, and {left >> 20:,} MiB are left"
+        raise InputError(documents[0].source, "", problem)
 
 
 def _hold_limits(size: Size, options: Options) -> None:

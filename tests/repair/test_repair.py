@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from importlib import import_module
 from typing import Any
 
 import orjson
@@ -382,3 +383,18 @@ def test_nothing_is_lost_on_any_graph(made: list[dict[str, Any]], options: Optio
     assert independent.contents(made) == independent.contents([independent.parse(out.data)])
     assert repair([again(out.data)], options).data == out.data
     assert independent.parse(out.data).get("records", []) or out.after.records == 0
+
+
+def test_a_cache_for_which_memory_is_lacking_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("cachedoctor.repair.repair")
+    found = load(str(FIXTURES / "manifests/too-large.json"))
+    need = 11 * found[0].size
+    monkeypatch.setattr(module, "FREE_BYTES", need - 1)
+    for left in (None, need):
+        monkeypatch.setattr(module, "available", lambda left=left: left)
+        assert repair(found, Options()).lost == proof.Lost(0, 0)
+    monkeypatch.setattr(module, "available", lambda: need - 1)
+    with pytest.raises(InputError, match=r"repairing it takes about 11 MiB of memory more, and 11 MiB are left"):
+        repair(found, Options())
+    monkeypatch.setattr(module, "FREE_BYTES", need)
+    assert repair(found, Options()).lost == proof.Lost(0, 0)
