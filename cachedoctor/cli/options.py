@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import click
 
+from cachedoctor.cli.output import warn
 from cachedoctor.errors import InputError
 from cachedoctor.report import FORMATS
 from cachedoctor.rules.versions import Version
@@ -125,11 +126,17 @@ def documents(
     for source in sources:
         told(f"reading {source}")
         try:
-            found += load(source, tag=tag or None, platform=platform or None, stdin=stdin(), access=access)
+            read = load(source, tag=tag or None, platform=platform or None, stdin=stdin(), access=access)
         except InputError as error:
             if absent is None or not error.missing:
                 raise
             absent.append(error)
+            continue
+        if platform and not any(document.platform for document in read):
+            warn(f"{source}: --platform tells nothing here: its cache is for no platform in particular")
+        if tag and all(document.kind == "cache-config" for document in read):
+            warn(f"{source}: --tag tells nothing here: a cache config has no tags")
+        found += read
     return found
 
 

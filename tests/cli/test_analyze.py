@@ -207,3 +207,20 @@ def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m cachedoctor analyze {SERVICE} | true"
     got = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
     assert got.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "told"),
+    [
+        ("manifests/service.json", ["--tag", "main"], "--tag tells nothing here: a cache config has no tags"),
+        ("manifests/service.json", ["--platform", "linux/arm"], "--platform tells nothing here"),
+        ("layouts/v0.32.2-docker-list", ["--platform", "linux/arm"], "--platform tells nothing here"),
+        ("layouts/v0.32.2-docker-list", ["--tag", "latest"], ""),
+        ("layouts/v0.32.2-inline-multi-platform", ["--platform", "linux/arm64"], ""),
+    ],
+)
+def test_a_choice_where_there_is_none_is_told(source: str, option: list[str], told: str) -> None:
+    got = run("analyze", FIXTURES / source, *option, "--quiet")
+    assert got.returncode == 0
+    assert told in got.stderr.decode()
+    assert bool(told) == bool(got.stderr)
