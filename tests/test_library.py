@@ -170,3 +170,13 @@ def test_what_comes_back_can_be_sent_to_another_process() -> None:
     for made in (cachedoctor.analyze(documents), cachedoctor.repair(documents)):
         again = pickle.loads(pickle.dumps(made))
         assert orjson.dumps(cachedoctor.to_dict(again)) == orjson.dumps(cachedoctor.to_dict(made))
+
+
+def test_counts_that_do_not_fit_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = cachedoctor.load(DIAMONDS)
+    monkeypatch.setattr("cachedoctor.chains.paths.MOST_BITS_HELD", 10)
+    for function in (cachedoctor.analyze, cachedoctor.repair):
+        with pytest.raises(
+            cachedoctor.InputError, match=r"diamond-28.json: cannot count its paths: their exact number"
+        ):
+            function(documents)
