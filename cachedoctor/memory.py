@@ -8,6 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path("/")
+FREE_BYTES = 128 << 20
+"""Bytes of memory that are taken without asking whether they are there."""
+
+
+def lacking(need: int) -> int | None:
+    """The bytes that are left where these are fewer than are needed; `None` where that is not so, or not known."""
+    left = available() if need > FREE_BYTES else None
+    return left if left is not None and left < need else None
 
 
 def available(root: Path = ROOT) -> int | None:

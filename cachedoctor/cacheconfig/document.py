@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 NO_PARENT = -1
 """`parent` of a layer that has none (BuildKit v0.8 to v0.32: `v1.CacheLayer.ParentIndex`)."""
+
+
+def all_within(numbers: Sequence[int], count: int) -> bool:
+    """Whether all are indices of a list of so many."""
+    return not numbers or (min(numbers) >= 0 and max(numbers) < count)
 
 
 @dataclass(frozen=True, slots=True)

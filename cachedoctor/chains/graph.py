@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise, repeat
 
-from cachedoctor.cacheconfig import CacheConfig
+from cachedoctor.cacheconfig import CacheConfig, all_within
 from cachedoctor.chains.adjacency import Adjacency
 
 
@@ -99,7 +99,7 @@ def _within(config: CacheConfig) -> Graph:
     """The graph of one document without the links that point outside it."""
     count = len(config.digests)
     links, selectors, link_start = config.links, config.selectors, config.link_start
-    if links and not (min(links) >= 0 and max(links) < count):
+    if not all_within(links, count):
         inside = [0 <= link < count for link in links]
         kept = [0]
         for is_inside in inside:

@@ -11,13 +11,12 @@ from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.chains import paths
 from cachedoctor.chains.survey import Progress, Survey
 from cachedoctor.errors import InputError
-from cachedoctor.memory import available
+from cachedoctor.memory import lacking
 from cachedoctor.repair import loops, proof, prune
 from cachedoctor.repair.draft import Draft, Removed, draft
 from cachedoctor.repair.proof import Lost
 from cachedoctor.rules import Context, Limits, findings
 from cachedoctor.sources import CacheDocument
-from cachedoctor.sources.json import FREE_BYTES
 from cachedoctor.text import digits
 
 _MEMORY_PER_BYTE = 11
@@ -125,8 +124,8 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
 def _weigh(documents: Sequence[CacheDocument]) -> None:
     """Raise `InputError` where there is not enough memory left for the graph and another document."""
     need = _MEMORY_PER_BYTE * sum(document.size for document in documents)
-    left = available() if need > FREE_BYTES else None
-    if left is not None and need > left:
+    left = lacking(need)
+    if left is not None:
         problem = f"repairing it takes about {need >> 20:,} MiB of memory more, and {left >> 20:,} MiB are left"
         raise InputError(documents[0].source, "", problem)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from cachedoctor.cacheconfig import CacheConfig
+from cachedoctor.cacheconfig import CacheConfig, all_within
 from cachedoctor.chains import layers
 from cachedoctor.rules.interface import IMPORTED_BYTES, Context, Found, Measure, Severity
 from cachedoctor.rules.versions import merges_while_adding
@@ -124,17 +124,13 @@ def bad_index(context: Context) -> Iterator[Found]:
 def _pointing_outside(config: CacheConfig) -> list[int]:
     """The record of each result and chain that names a layer outside the document."""
     count = len(config.blobs)
-    pointed = layers.pointed_at(config) if config.chains or not _all_within(config.results, count) else ()
+    pointed = layers.pointed_at(config) if config.chains or not all_within(config.results, count) else ()
     return [record for record, layer in pointed if not 0 <= layer < count]
-
-
-def _all_within(numbers: Sequence[int], count: int) -> bool:
-    return not numbers or (min(numbers) >= 0 and max(numbers) < count)
 
 
 def _owners_outside(config: CacheConfig) -> list[int]:
     count = len(config.digests)
-    if _all_within(config.links, count):
+    if all_within(config.links, count):
         return []
     starts = [config.link_start[start] for start in config.input_start]
     return [

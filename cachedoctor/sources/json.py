@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from cachedoctor.errors import InputError
-from cachedoctor.memory import address_space, available
+from cachedoctor.memory import address_space, lacking
 
 FREE_VALUES = 100_000
 """Objects and arrays that may be in any document."""
@@ -15,8 +15,6 @@ BYTES_PER_VALUE = 6
 """Past these, how many bytes each must have on average: records whose digests have three letters have more."""
 MOST_VALUES = 16_000_000
 """Objects and arrays of one document: a cache config of the most bytes that are read has fewer."""
-FREE_BYTES = 128 << 20
-"""Bytes of memory that are taken without asking whether they are there."""
 
 _BUFFER = 12
 """Bytes of addresses that orjson sets aside for each byte of a document; few of them are touched."""
@@ -54,7 +52,7 @@ def _weigh(data: bytes, source: str, where: str) -> None:
             source, where, f"{values:,} objects and arrays in {len(data):,} bytes, which no cache has; refused"
         )
     need = len(data) + sum(weight * counts[letter] for letter, weight in _WEIGHTS)
-    rooms = [(need, "memory", available() if need > FREE_BYTES else None)]
+    rooms = [(need, "memory", lacking(need))]
     # Where orjson gets its buffer and then no memory for an object, it ends the process (3.13, SIGSEGV).
     rooms += [(need + _BUFFER * len(data), "address space", address_space())]
     for size, kind, left in rooms:

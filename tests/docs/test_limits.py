@@ -11,7 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "cachedoctor"
-READERS = ("baseline", "cacheconfig", "cli", "pprof", "report", "rules", "settings", "sources", "streams", "text")
+READERS = (
+    "baseline",
+    "cacheconfig",
+    "cli",
+    "memory",
+    "pprof",
+    "report",
+    "rules",
+    "settings",
+    "sources",
+    "streams",
+    "text",
+)
 LIMIT = re.compile(r"_?(MOST|LONGEST|DEEPEST|LARGEST|HIGHEST|FREE)(_[A-Z_]+)?")
 UNTOLD = {
     # How the decoder divides its work; the file format.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from importlib import import_module
 from typing import Any
 
 import orjson
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cachedoctor import memory
 from cachedoctor.cacheconfig import decode, encode
 from cachedoctor.chains import paths
 from cachedoctor.errors import InputError
@@ -386,15 +386,14 @@ def test_nothing_is_lost_on_any_graph(made: list[dict[str, Any]], options: Optio
 
 
 def test_a_cache_for_which_memory_is_lacking_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module("cachedoctor.repair.repair")
     found = load(str(FIXTURES / "manifests/too-large.json"))
     need = 11 * found[0].size
-    monkeypatch.setattr(module, "FREE_BYTES", need - 1)
+    monkeypatch.setattr(memory, "FREE_BYTES", need - 1)
     for left in (None, need):
-        monkeypatch.setattr(module, "available", lambda left=left: left)
+        monkeypatch.setattr(memory, "available", lambda left=left: left)
         assert repair(found, Options()).lost == proof.Lost(0, 0)
-    monkeypatch.setattr(module, "available", lambda: need - 1)
+    monkeypatch.setattr(memory, "available", lambda: need - 1)
     with pytest.raises(InputError, match=r"repairing it takes about 11 MiB of memory more, and 11 MiB are left"):
         repair(found, Options())
-    monkeypatch.setattr(module, "FREE_BYTES", need)
+    monkeypatch.setattr(memory, "FREE_BYTES", need)
     assert repair(found, Options()).lost == proof.Lost(0, 0)

@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from cachedoctor import memory
 from cachedoctor.errors import InputError
 from cachedoctor.sources import json
 from cachedoctor.sources.json import parse
@@ -54,15 +55,15 @@ def test_what_memory_has_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list of 1,000 objects and as many strings: 240 and 36 bytes each, twice for the quotes, and so on."""
     data = b"[" + b",".join([b'{"digest":"a"}'] * 1000) + b"]"
     need = len(data) + 1000 * 240 + 72 + 4000 * 36 + 999 * 48
-    monkeypatch.setattr(json, "FREE_BYTES", 1000)
-    monkeypatch.setattr(json, "available", lambda: need)
+    monkeypatch.setattr(memory, "FREE_BYTES", 1000)
+    monkeypatch.setattr(memory, "available", lambda: need)
     assert len(parse(data, "x.json")) == 1000
-    monkeypatch.setattr(json, "available", lambda: need - 1)
+    monkeypatch.setattr(memory, "available", lambda: need - 1)
     assert refused(data) == "x.json: $: reading it takes about 0 MiB of memory, and 0 MiB are left"
-    monkeypatch.setattr(json, "available", lambda: None)
+    monkeypatch.setattr(memory, "available", lambda: None)
     assert len(parse(data, "x.json")) == 1000
-    monkeypatch.setattr(json, "FREE_BYTES", need)
-    monkeypatch.setattr(json, "available", lambda: 0)
+    monkeypatch.setattr(memory, "FREE_BYTES", need)
+    monkeypatch.setattr(memory, "available", lambda: 0)
     assert len(parse(data, "x.json")) == 1000
 
 
