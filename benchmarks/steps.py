@@ -6,7 +6,7 @@ import gc
 import sys
 import time
 
-from cachedoctor.analysis import analyze
+from cachedoctor.analysis.analyze import analyze
 from cachedoctor.report import Style, report
 from cachedoctor.sources import load
 

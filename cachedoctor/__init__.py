@@ -4,11 +4,10 @@ Scripts `load` a cache, `analyze` it, `repair` it and `write` what came out; the
 """
 
 # All at once: were it loaded later, the subpackage `repair` would take the place of the function.
-from cachedoctor.analysis import Analysis
-from cachedoctor.errors import InputError
-from cachedoctor.library import analyze, load, repair, to_dict, write
-from cachedoctor.repair.proof import ProofError
-from cachedoctor.repair.repair import LimitError, Repaired
+from cachedoctor.analysis.analyze import Analysis
+from cachedoctor.api import analyze, load, repair, to_dict, write
+from cachedoctor.errors import InputError, LimitError, ProofError
+from cachedoctor.repairs.repair import Repaired
 from cachedoctor.rules import Finding, Limits, Severity
 from cachedoctor.sources import Access, CacheDocument
 

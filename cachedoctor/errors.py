@@ -1,22 +1,67 @@
-"""The one exception that reaches a user: input that cannot be read."""
+"""Everything that cachedoctor raises on purpose.
+
+CachedoctorError
+├── InputError            a source that cannot be read, or a place that cannot be written; one line
+│   └── RegistryError     what is wrong at a registry (`sources.registry.transport`)
+├── CountTooLarge         paths whose exact number would not fit into memory
+├── FocusError            a --focus that is not a regular expression, or has nothing to act on
+├── LimitError            a limit that repair cannot reach with what it may remove
+└── ProofError            a repaired cache that is not what it should be: a bug of cachedoctor
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-class InputError(Exception):
-    """Input that cannot be read, told in one line.
 
-    `source` is what was read (a path, `-`, a URL), `where` the place in it (a byte offset, a JSON path, a member of an
-    archive; empty if the whole), `problem` what was found and what was expected. `missing` says that nothing is wrong
-    with what was read: it is not there, and may come, as the cache of a new branch does.
+class CachedoctorError(Exception):
+    """The root of all."""
+
+
+class InputError(CachedoctorError):
+    """Input that cannot be read, or a place that cannot be written, as one line.
+
+    `problem` says what was found and what was expected, `where` the place in the input (a byte offset, a JSON path, a
+    member of an archive; empty if the whole), `source` what the user named (a path, `-`, a URL). Code that does not
+    know the source leaves it out, and `reading` adds it where it is known. `missing` means that nothing is there yet,
+    as for the cache of a new branch.
     """
 
-    def __init__(self, source: str, where: str, problem: str, *, missing: bool = False) -> None:
-        super().__init__(source, where, problem)
-        self.source = source
-        self.where = where
+    def __init__(self, problem: str, where: str = "", *, source: str = "", missing: bool = False) -> None:
+        super().__init__(problem, where, source)
         self.problem = problem
+        self.where = where
+        self.source = source
         self.missing = missing
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.source, self.where, self.problem) if part)
+
+
+@contextmanager
+def reading(source: str = "", where: str = "") -> Iterator[None]:
+    """Add to an `InputError` from inside what was being read: `where` goes in front, `source` only if it has none."""
+    try:
+        yield
+    except InputError as error:
+        if not error.source:
+            error.where = ": ".join(part for part in (where, error.where) if part)
+            error.source = source
+        raise
+
+
+class CountTooLarge(CachedoctorError):
+    """Paths are so many that their exact counts would outgrow the memory they may take (`graph.paths`)."""
+
+
+class FocusError(CachedoctorError):
+    """What to focus on is not a regular expression, or there is nothing to focus on."""
+
+
+class LimitError(CachedoctorError):
+    """A limit cannot be reached by removing what may be removed."""
+
+
+class ProofError(CachedoctorError):
+    """The repaired cache is not what it should be: a bug of cachedoctor, and nothing may be written."""

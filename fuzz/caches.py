@@ -14,23 +14,23 @@ from typing import Any
 
 import orjson
 
-from cachedoctor.analysis import analyze
+from cachedoctor.analysis.analyze import analyze
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
-from cachedoctor.chains.derive import derive
-from cachedoctor.chains.merge import fixpoint
-from cachedoctor.errors import InputError
-from cachedoctor.repair.destination import destination
-from cachedoctor.repair.repair import LimitError, Options, Repaired, repair
+from cachedoctor.errors import InputError, LimitError
+from cachedoctor.graph.merge import fixpoint
+from cachedoctor.graph.reachable import derive
+from cachedoctor.repairs.repair import Options, Repaired, repair
 from cachedoctor.report import FORMATS, Style, repaired, report
 from cachedoctor.sources import CacheDocument, load
+from cachedoctor.sources.destination import destination
 from cachedoctor.sources.file import stream_documents
 from cachedoctor.sources.layout import NowhereStore
 from fuzz import containers
 from fuzz.checks import check_report, one_of
 from tests import independent
-from tests.chains import reference
-from tests.chains.strategies import graph_of
-from tests.chains.strategies import shaped as shaped_documents
+from tests.graph import reference
+from tests.graph.strategies import graph_of
+from tests.graph.strategies import shaped as shaped_documents
 
 OPTIONS = (
     *(Options(), Options(), Options(minimal=True), Options(max_calls=40), Options(prefer="content", minimal=True)),

@@ -6,10 +6,10 @@ import gzip
 from contextlib import suppress
 from io import BytesIO
 
-from cachedoctor.diagnosis import diagnose
+from cachedoctor.diagnosis.diagnose import diagnose
+from cachedoctor.diagnosis.evidence import Evidence
+from cachedoctor.diagnosis.load import load
 from cachedoctor.errors import InputError
-from cachedoctor.pprof.evidence import Evidence
-from cachedoctor.pprof.load import load
 from cachedoctor.report import Style
 from cachedoctor.report.profiled.interface import FORMATS, report
 from fuzz.checks import check_report, one_of

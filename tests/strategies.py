@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.chains.reference import Document
-from tests.chains.strategies import documents
+from tests.graph.reference import Document
+from tests.graph.strategies import documents
 from tests.support import digest, layers, record
 
 CREATED = "2026-11-24T08:14:45.5Z"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cachedoctor.settings import KEYS
+from cachedoctor.cli.settings import KEYS
 from tests.registries import PASSWORD, USER
 from tests.support import FIXTURES, run
 

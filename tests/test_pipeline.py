@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor.errors import InputError
-from cachedoctor.repair.repair import LimitError, Options
+from cachedoctor.errors import InputError, LimitError
+from cachedoctor.repairs.repair import Options
 from cachedoctor.report import FORMATS
 from cachedoctor.sources import CacheDocument, load
 from fuzz.caches import check_repair, check_reports
-from tests.chains.reference import Document
+from tests.graph.reference import Document
 from tests.strategies import CREATED, HOSTILE, ODD, changes, hostile, nearly_valid, places, valid, written
 from tests.support import digest, layers, record, run
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachedoctor import text
+from cachedoctor import numbers, suggest, text
 
 
 @given(st.integers(min_value=0, max_value=1 << 20_000))
@@ -16,13 +16,13 @@ def test_digits_are_those_of_the_number(number: int) -> None:
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
-        assert text.digits(number) == str(number)
+        assert numbers.digits(number) == str(number)
     finally:
         sys.set_int_max_str_digits(limit)
 
 
 def test_digits_of_a_power_of_ten() -> None:
-    assert text.digits(10**200_000) == "1" + "0" * 200_000
+    assert numbers.digits(10**200_000) == "1" + "0" * 200_000
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_digits_of_a_power_of_ten() -> None:
     ],
 )
 def test_count(number: int, words: str) -> None:
-    assert text.count(number) == words
+    assert numbers.count(number) == words
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_count(number: int, words: str) -> None:
     ],
 )
 def test_duration(seconds: float | None, words: str) -> None:
-    assert text.duration(seconds) == words
+    assert numbers.duration(seconds) == words
 
 
 def test_time_range_names_a_shared_unit_once() -> None:
-    assert text.time_range(228.0, 660.0) == "about 3.8 to 11 minutes"
-    assert text.time_range(30.0, 660.0) == "about 30 seconds to 11 minutes"
-    assert text.time_range(0.0, 0.1) == "at once"
-    assert text.time_range(1e15, None) == text.duration(1e15)
+    assert numbers.time_range(228.0, 660.0) == "about 3.8 to 11 minutes"
+    assert numbers.time_range(30.0, 660.0) == "about 30 seconds to 11 minutes"
+    assert numbers.time_range(0.0, 0.1) == "at once"
+    assert numbers.time_range(1e15, None) == numbers.duration(1e15)
 
 
 @given(st.text())
@@ -79,11 +79,11 @@ def test_printable_keeps_letters() -> None:
 
 @pytest.mark.parametrize("value", [0, 7, 10**3999, 10**4000, 10**8000 - 1, 3 * 2**100_000 + 1], ids=int.bit_length)
 def test_digits_and_numbers_are_inverse(value: int) -> None:
-    assert text.number(text.digits(value)) == value
+    assert numbers.number(numbers.digits(value)) == value
 
 
 def test_numbers_may_have_zeros_in_front() -> None:
-    assert text.number("0" * 9000 + "12") == 12
+    assert numbers.number("0" * 9000 + "12") == 12
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_numbers_may_have_zeros_in_front() -> None:
     ],
 )
 def test_the_nearest_word(word: str, known: list[str], expected: str) -> None:
-    assert text.nearest(word, known) == expected
+    assert suggest.nearest(word, known) == expected
 
 
 def test_a_source_without_its_digest() -> None:
@@ -105,8 +105,8 @@ def test_a_source_without_its_digest() -> None:
 
 
 def test_a_word_that_is_near_none_gets_all_of_them() -> None:
-    assert text.meant("max_second", ["max-calls", "max-seconds"]) == "did you mean max-seconds?"
-    assert text.meant("foo", ["format", "names"]) == "expected one of format, names"
+    assert suggest.meant("max_second", ["max-calls", "max-seconds"]) == "did you mean max-seconds?"
+    assert suggest.meant("foo", ["format", "names"]) == "expected one of format, names"
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_inert_text_has_no_commands(given: str, expected: str) -> None:
 
 
 def test_a_long_word_is_compared_by_its_beginning() -> None:
-    assert text.meant("max-second" + "s" * 1_000_000, ["max-calls", "max-seconds"]).startswith("expected one of")
-    assert text.nearest("max-second" * 100_000, ["tag", "max-seconds"]) == "max-seconds"
+    assert suggest.meant("max-second" + "s" * 1_000_000, ["max-calls", "max-seconds"]).startswith("expected one of")
+    assert suggest.nearest("max-second" * 100_000, ["tag", "max-seconds"]) == "max-seconds"
 
 
 @pytest.mark.parametrize(

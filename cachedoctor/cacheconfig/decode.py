@@ -36,7 +36,7 @@ def decode(document: object, source: str, where: str = "$") -> CacheConfig:
     Raises `InputError` with the JSON path of the first value of a wrong type.
     """
     if not isinstance(document, dict):
-        raise InputError(source, where, f"expected a cache config object, found {_kind(document)}")
+        raise InputError(f"expected a cache config object, found {_kind(document)}", where, source=source)
     config = _read(document, lambda: _SlowReader(source).document(document, where))
     document.clear()
     return config
@@ -249,7 +249,7 @@ class _SlowReader:
         self.source = source
 
     def fail(self, where: str, expected: str, found: object) -> InputError:
-        return InputError(self.source, where, f"expected {expected}, found {_kind(found)}")
+        return InputError(f"expected {expected}, found {_kind(found)}", where, source=self.source)
 
     def slice_of(self, value: object, where: str, element: Callable[[Any, str], Any]) -> list[Any]:
         if value is None:
@@ -279,7 +279,7 @@ class _SlowReader:
         if type(value) is not int:
             raise self.fail(where, "an integer", value)
         if not -_INT64 <= value < _INT64:
-            raise InputError(self.source, where, "expected an integer of 64 bits, found a larger one")
+            raise InputError("expected an integer of 64 bits, found a larger one", where, source=self.source)
         return value
 
     def string(self, value: object, where: str) -> str:
@@ -289,7 +289,7 @@ class _SlowReader:
 
     def time(self, value: object, where: str) -> str:
         if not _is_time(self.string(value, where)):
-            raise InputError(self.source, where, "expected a time as RFC 3339 writes it")
+            raise InputError("expected a time as RFC 3339 writes it", where, source=self.source)
         return str(value)
 
     def document(self, value: dict[str, Any], where: str) -> None:
@@ -307,7 +307,7 @@ class _SlowReader:
 
     def layer(self, value: object, where: str) -> dict[str, Any]:
         if nested_too_deep(value):
-            raise InputError(self.source, where, f"nested more than {MOST_NESTED} deep")
+            raise InputError(f"nested more than {MOST_NESTED} deep", where, source=self.source)
         return self.struct(value, where, {"blob": self.string, "parent": self.integer})
 
     def record(self, value: object, where: str) -> dict[str, Any]:

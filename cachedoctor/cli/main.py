@@ -11,11 +11,11 @@ from typing import NoReturn
 import click
 
 from cachedoctor import __version__
-from cachedoctor.cli.analyze import analyze
-from cachedoctor.cli.check import check
+from cachedoctor.cli.commands.analyze import analyze
+from cachedoctor.cli.commands.check import check
+from cachedoctor.cli.commands.profile import profile
+from cachedoctor.cli.commands.repair import repair
 from cachedoctor.cli.output import complain, fail, tell_elsewhere
-from cachedoctor.cli.profile import profile
-from cachedoctor.cli.repair import repair
 
 INTERRUPTED = 130
 """What shells make of SIGINT."""

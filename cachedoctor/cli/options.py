@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 import click
 
+from cachedoctor.buildkit import Version
 from cachedoctor.cli.output import warn
 from cachedoctor.errors import InputError
 from cachedoctor.report import FORMATS
-from cachedoctor.rules.versions import Version
 from cachedoctor.sources import Access, CacheDocument, load
 from cachedoctor.sources.names import load_names
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from cachedoctor.files import write_atomically
+from cachedoctor.io.files import write_atomically
 from cachedoctor.report import Style
 from cachedoctor.text import cut, inert, printable
 
@@ -170,13 +170,13 @@ def tell_elsewhere(reason: str) -> None:
     reason = cut(reason, LONGEST_LINE)
     with suppress(OSError, MemoryError):
         if also.annotation and sys.stdout is not None:
-            from cachedoctor.report.github import annotation
+            from cachedoctor.report.formats.github import annotation
 
             line = f"{annotation('error', 'cachedoctor', reason)}\n"
             sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
             sys.stdout.flush()
         if also.summary and os.environ.get("GITHUB_STEP_SUMMARY"):
-            from cachedoctor.report.markdown import escape
+            from cachedoctor.report.formats.markdown import escape
 
             append_summary(f"**cachedoctor could not judge:** {escape(reason)}\n\n")
 

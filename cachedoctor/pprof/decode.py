@@ -50,7 +50,7 @@ def decode(data: bytes, source: str, sample_type: str | None = None) -> Profile:
     try:
         encoded = Encoded.FromString(data)
     except DecodeError as error:
-        raise InputError(source, "", "a damaged or truncated profile: its protobuf cannot be decoded") from error
+        raise InputError("a damaged or truncated profile: its protobuf cannot be decoded", source=source) from error
     return _Decoder(encoded, source).profile(sample_type)
 
 
@@ -72,7 +72,7 @@ def _check_size(data: bytes, source: str) -> None:
                 if length >= 0x80:
                     length, at = _varint(data, at - 1)
                 if length > LARGEST_FIELD:
-                    raise InputError(source, f"byte {at}", f"a field of {length:,} bytes, which is refused")
+                    raise InputError(f"a field of {length:,} bytes, which is refused", f"byte {at}", source=source)
                 at += length
             elif kind == 0:
                 _, at = _varint(data, at)
@@ -80,10 +80,10 @@ def _check_size(data: bytes, source: str) -> None:
                 at += {1: 8, 5: 4}[kind]
             fields += 1
             if fields > MOST_FIELDS:
-                raise InputError(source, f"byte {at}", f"more than {MOST_FIELDS:,} fields, which is refused")
+                raise InputError(f"more than {MOST_FIELDS:,} fields, which is refused", f"byte {at}", source=source)
     except (IndexError, KeyError) as error:
         raise InputError(
-            source, f"byte {at}", "a damaged or truncated profile: its protobuf cannot be decoded"
+            "a damaged or truncated profile: its protobuf cannot be decoded", f"byte {at}", source=source
         ) from error
 
 
@@ -118,7 +118,7 @@ class _Decoder:
         encoded = self.encoded
         types = self._types()
         if not types:
-            raise InputError(self.source, "", "a profile without sample types; expected profile.proto of pprof")
+            raise InputError("a profile without sample types; expected profile.proto of pprof", source=self.source)
         chosen = self._choose([one.type for one in types], sample_type)
         locations = self._locations()
         lines = [self._lines(location) for location in locations.values()]
@@ -189,7 +189,7 @@ class _Decoder:
             self.string(mapping.build_id)
 
     def fail(self, problem: str) -> InputError:
-        return InputError(self.source, "", f"a malformed profile: {problem}")
+        return InputError(f"a malformed profile: {problem}", source=self.source)
 
     def string(self, index: int) -> str:
         if not 0 <= index < max(1, len(self.strings)):
@@ -213,7 +213,7 @@ class _Decoder:
         """Which sample type counts (pprof, profile/index.go, `SampleIndexByName`)."""
         if wanted is not None:
             if wanted not in names:
-                raise InputError(self.source, "", f"no sample type {wanted}; it has {', '.join(names)}")
+                raise InputError(f"no sample type {wanted}; it has {', '.join(names)}", source=self.source)
             return names.index(wanted)
         default = self.string(self.encoded.default_sample_type)
         return names.index(default) if default and default in names else len(names) - 1

@@ -134,7 +134,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[re.Match[str], list[str]]]:
 def _with_stacks(found: list[Goroutine], source: str) -> list[Goroutine]:
     """The goroutines, if there is anything to be told from them."""
     if not any(one.stack for one in found):
-        raise InputError(source, "", "a goroutine dump without any stack: it is cut short, or was changed")
+        raise InputError("a goroutine dump without any stack: it is cut short, or was changed", source=source)
     return found
 
 
@@ -152,7 +152,7 @@ def _function(line: str) -> str | None:
 
 def _bounded(found: Sequence[Goroutine], source: str) -> None:
     if len(found) > MOST_GOROUTINES:
-        raise InputError(source, "", f"more than {MOST_GOROUTINES:,} goroutines, which is refused")
+        raise InputError(f"more than {MOST_GOROUTINES:,} goroutines, which is refused", source=source)
 
 
 def from_profile(profile: Profile) -> list[Goroutine]:

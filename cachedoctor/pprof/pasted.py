@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cachedoctor.errors import InputError
-from cachedoctor.streams import encoding_of
+from cachedoctor.io.streams import encoding_of
 
 MOST_LINES = 3_000_000
 """Of one text: a dump of the most bytes has fewer, since the lines of a goroutine have some fifty bytes."""
@@ -32,7 +32,7 @@ def lines(data: bytes, source: str) -> list[str]:
     text = data.decode(encoding, "replace" if encoding == "utf-16" else "backslashreplace")
     found = text.splitlines()
     if len(found) > MOST_LINES:
-        raise InputError(source, "", f"more than {MOST_LINES:,} lines of text, which is refused")
+        raise InputError(f"more than {MOST_LINES:,} lines of text, which is refused", source=source)
     return [line[_end(line) :].rstrip() for line in found]
 
 

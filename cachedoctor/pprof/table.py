@@ -101,10 +101,10 @@ def read(lines: Sequence[str], source: str) -> Table:
         elif words and not _RULE.fullmatch(line):
             skipped += 1
         if len(rows) > MOST_ROWS:
-            raise InputError(source, "", f"more than {MOST_ROWS:,} lines in the table, which is refused")
+            raise InputError(f"more than {MOST_ROWS:,} lines in the table, which is refused", source=source)
     before = list(map(_bare, lines[:at]))
     if not rows and not _says_nothing(before):
-        raise InputError(source, f"line {at + 2}", "a table of pprof -top without any function")
+        raise InputError("a table of pprof -top without any function", f"line {at + 2}", source=source)
     return replace(_table(rows, shares, unit or "count", before), skipped=skipped)
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from cachedoctor.errors import FocusError
 from cachedoctor.pprof import expressions, units
 from cachedoctor.pprof.profile import Ints, Nodes, Profile
 
@@ -26,10 +27,6 @@ CELLS = 1 << 20
 
 Sort = Literal["cum", "flat"]
 Mask = npt.NDArray[np.bool_]
-
-
-class FocusError(ValueError):
-    """What was to be focused on is no regular expression, or nothing can be focused on."""
 
 
 @dataclass(frozen=True, slots=True)

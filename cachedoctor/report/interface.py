@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from cachedoctor.analysis import Analysis
+    from cachedoctor.analysis.analyze import Analysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +34,5 @@ FORMATS = ("text", "json", "markdown", "github", "sarif", "junit", "gitlab")
 
 def report(name: str) -> Report:
     """The report of this name, imported only now: most need libraries that the others do not."""
-    made: Report = import_module(f"cachedoctor.report.{name}").Report()
+    made: Report = import_module(f"cachedoctor.report.formats.{name}").Report()
     return made

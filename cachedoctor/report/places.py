@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
-from cachedoctor.analysis import Analysis
+from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.rules import Finding
 from cachedoctor.text import printable, unpinned
 

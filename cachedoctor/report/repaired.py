@@ -11,15 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cachedoctor import __version__
-from cachedoctor.chains import cost
-from cachedoctor.repair.destination import Destination
-from cachedoctor.repair.repair import Repaired, Size
+from cachedoctor.graph import cost
+from cachedoctor.numbers import count, digits, duration, log10, plural, power
+from cachedoctor.repairs.repair import Repaired, Size
+from cachedoctor.report.formats.json import SCHEMA_VERSION, clean, escaped
 from cachedoctor.report.interface import Style
-from cachedoctor.report.json import SCHEMA_VERSION, clean, escaped
 from cachedoctor.report.screen import drawn, screen
 from cachedoctor.rules import Limits
 from cachedoctor.sources import digests
-from cachedoctor.text import count, digits, duration, log10, plural, power, printable, short
+from cachedoctor.sources.destination import Destination
+from cachedoctor.text import printable, short
 
 LIMIT = Limits().max_bytes
 """Bytes that BuildKit imports at most; see CD101."""

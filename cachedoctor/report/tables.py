@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cachedoctor.analysis import Analysis
-from cachedoctor.chains import cost
+from cachedoctor.analysis.analyze import Analysis
+from cachedoctor.buildkit import merges_while_adding, walks_paths
+from cachedoctor.graph import cost
+from cachedoctor.numbers import duration, plural, power, time_range
 from cachedoctor.report import words
 from cachedoctor.rules import RULES, Severity, verdict
-from cachedoctor.rules.versions import merges_while_adding, walks_paths
-from cachedoctor.text import duration, plural, power, short, time_range
+from cachedoctor.text import short
 
 COST_NOTE = (
     "Times are estimates from measured builders. Where one is given, a slower machine or an older build takes up to "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from cachedoctor.analysis import Analysis, Check
-from cachedoctor.chains import cost
+from cachedoctor.analysis.analyze import Analysis, Check
+from cachedoctor.buildkit import merges_while_adding, walks_paths
+from cachedoctor.graph import cost
+from cachedoctor.numbers import count, duration, plural
 from cachedoctor.rules import IMPORTED_BYTES, RULES, Finding, Severity
-from cachedoctor.rules.versions import merges_while_adding, walks_paths
-from cachedoctor.text import count, duration, plural, printable
+from cachedoctor.text import printable
 
 REFUSALS = frozenset({"CD101", "CD102", "CD103", "CD104", "CD105"})
 _NOTHING = "It has no record that a build could use."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cachedoctor.buildkit import merges_while_adding
 from cachedoctor.cacheconfig import CacheConfig, all_within
-from cachedoctor.chains import layers
+from cachedoctor.graph import layers
+from cachedoctor.numbers import plural
 from cachedoctor.rules.interface import IMPORTED_BYTES, Context, Found, Measure, Severity
-from cachedoctor.rules.versions import merges_while_adding
 from cachedoctor.sources import CacheDocument
-from cachedoctor.text import plural
 
 _REFUSED = "every BuildKit refuses the whole cache."
 _UNNOTICED = "no result needs them, so that BuildKit does not notice."

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cachedoctor.chains import cost
+from cachedoctor.buildkit import merges_while_adding, walks_paths
+from cachedoctor.graph import cost
+from cachedoctor.numbers import count, duration, plural
 from cachedoctor.rules.interface import Context, Found, Measure, Severity
-from cachedoctor.rules.versions import merges_while_adding, walks_paths
-from cachedoctor.text import count, duration, plural
 
 
 def _severity(seconds: float | None, context: Context) -> Severity | None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cachedoctor.chains.survey import Survey
-from cachedoctor.rules.versions import Version
+from cachedoctor.buildkit import Version
+from cachedoctor.graph.survey import Survey
 from cachedoctor.sources import CacheDocument
 
 MOST_RECORDS = 1_000

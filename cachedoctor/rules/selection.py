@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from cachedoctor.rules.interface import Measure
 from cachedoctor.rules.registry import RULES
-from cachedoctor.text import meant
+from cachedoctor.suggest import meant
 
 TOLERANCE = 5
 """Per cent by which an estimated number may grow before that counts."""

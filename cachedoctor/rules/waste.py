@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cachedoctor.chains import layers
+from cachedoctor.graph import layers
+from cachedoctor.numbers import plural
 from cachedoctor.rules.interface import Context, Found
-from cachedoctor.text import plural
 
 
 def duplicate_records(context: Context) -> Iterator[Found]:

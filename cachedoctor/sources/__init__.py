@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cachedoctor.errors import InputError
-from cachedoctor.files import open_regular
+from cachedoctor.io.files import open_regular
 from cachedoctor.sources.file import stream_documents
 from cachedoctor.sources.interface import Access, BlobStore, CacheDocument
 from cachedoctor.sources.layout import BesideStore, NowhereStore, folder_documents
@@ -49,7 +49,7 @@ def load(
         path, named = _folder_and_tag(source.removeprefix("oci:"))
         tag = named or tag
     if not path:
-        raise InputError(source, "", "names no file or folder")
+        raise InputError("names no file or folder", source=source)
     try:
         if Path(path).is_dir():
             return folder_documents(path, source, tag, platform)
@@ -59,7 +59,7 @@ def load(
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         hint = _meant(source) if isinstance(error, FileNotFoundError) else ""
         missing = isinstance(error, FileNotFoundError) and not hint
-        raise InputError(source, "", f"cannot read it: {reason}{hint}", missing=missing) from error
+        raise InputError(f"cannot read it: {reason}{hint}", source=source, missing=missing) from error
 
 
 def _meant(source: str) -> str:

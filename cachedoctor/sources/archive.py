@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from cachedoctor.errors import InputError
+from cachedoctor.io.streams import Readable
 from cachedoctor.sources import digests
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, CacheDocument
 from cachedoctor.sources.oci import layout_documents
 from cachedoctor.sources.tape import Tape
-from cachedoctor.streams import Readable
 
 MOST_MEMBERS = 100_000
 MOST_KEPT_BYTES = 768 << 20
@@ -32,7 +32,7 @@ class ArchiveStore:
             if member.isreg() and not member.issparse() and member.size <= MOST_CONFIG_BYTES:
                 kept += self._keep(tape, member)
             if kept > MOST_KEPT_BYTES:
-                raise InputError(source, member.name, f"more than {MOST_KEPT_BYTES:,} bytes of JSON in it")
+                raise InputError(f"more than {MOST_KEPT_BYTES:,} bytes of JSON in it", member.name, source=source)
 
     def _keep(self, tape: Tape, member: tarfile.TarInfo) -> int:
         """Keep a member that can be a manifest or a config; the bytes that this takes."""
@@ -46,7 +46,7 @@ class ArchiveStore:
             return 0
         self._files[name] = first + tape.content(member.size - 1)
         if len(self._files[name]) < member.size:
-            raise InputError(self._source, member.name, "the archive is cut short")
+            raise InputError("the archive is cut short", member.name, source=self._source)
         return member.size
 
     def index(self) -> bytes:
@@ -54,7 +54,7 @@ class ArchiveStore:
         found = self._files.get("index.json")
         if found is None:
             hint = f"; there is one in its folder {self._folder!r}: pack what is in that" if self._folder else ""
-            raise InputError(self._source, "", f"a tar archive without index.json is no OCI image layout{hint}")
+            raise InputError(f"a tar archive without index.json is no OCI image layout{hint}", source=self._source)
         return found
 
     def has(self, digest: str) -> bool:
@@ -75,9 +75,9 @@ class ArchiveStore:
         name = f"blobs/{algorithm}/{encoded}"
         data = self._files.get(name)
         if data is None:
-            raise InputError(self._source, name, "not in the archive, or no JSON, and the manifest names it")
+            raise InputError("not in the archive, or no JSON, and the manifest names it", name, source=self._source)
         if len(data) > limit:
-            raise InputError(self._source, name, f"more than {limit:,} bytes")
+            raise InputError(f"more than {limit:,} bytes", name, source=self._source)
         digests.verify(data, digest, size, self._source)
         return data
 
@@ -95,8 +95,10 @@ def _members(tape: Tape, source: str) -> Iterator[tarfile.TarInfo]:
                 yield member
     # A damaged extended header fails in whatever tarfile does with its numbers.
     except (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError) as error:
-        raise InputError(source, f"byte {tape.tell()}", "a damaged tar archive, or one that is cut short") from error
-    raise InputError(source, "", f"more than {MOST_MEMBERS:,} files in the archive")
+        raise InputError(
+            "a damaged tar archive, or one that is cut short", f"byte {tape.tell()}", source=source
+        ) from error
+    raise InputError(f"more than {MOST_MEMBERS:,} files in the archive", source=source)
 
 
 def is_tar(head: bytes) -> bool:

@@ -14,7 +14,7 @@ def split(digest: str, source: str) -> tuple[str, str]:
     """The algorithm and the encoded part (OCI image spec, "Digests"). Raises `InputError` for what is no digest."""
     if not is_one(digest):
         shown = digest if len(digest) <= 80 else digest[:77] + "..."
-        raise InputError(source, "", f"{shown!r} is no digest")
+        raise InputError(f"{shown!r} is no digest", source=source)
     algorithm, _, encoded = digest.partition(":")
     return algorithm, encoded
 
@@ -33,7 +33,7 @@ def verify(data: bytes, digest: str, size: int | None, source: str) -> None:
     """Raise `InputError` where bytes have another size or digest."""
     algorithm, encoded = split(digest, source)
     if size is not None and len(data) != size:
-        raise InputError(source, digest, f"expected {size:,} bytes, found {len(data):,}")
+        raise InputError(f"expected {size:,} bytes, found {len(data):,}", digest, source=source)
     found = hashlib.new(algorithm, data).hexdigest()
     if found != encoded:
-        raise InputError(source, digest, f"the content has another digest, {algorithm}:{found}")
+        raise InputError(f"the content has another digest, {algorithm}:{found}", digest, source=source)

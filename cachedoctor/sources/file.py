@@ -6,11 +6,11 @@ from typing import Any, BinaryIO
 
 from cachedoctor.cacheconfig import decode
 from cachedoctor.errors import InputError
+from cachedoctor.io.streams import encoding_of, read_all, unpack
 from cachedoctor.sources import digests, inline
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, BlobStore, CacheDocument
 from cachedoctor.sources.json import parse
 from cachedoctor.sources.oci import Resolver
-from cachedoctor.streams import encoding_of, read_all, unpack
 
 EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
 
@@ -32,14 +32,14 @@ def stream_documents(
                 return archive_documents(stream, stream, source, tag, platform)
             return archive_documents(whole, None, source, tag, platform)
     if not head.strip():
-        raise InputError(source, "", f"empty; {EXPECTED}")
+        raise InputError(f"empty; {EXPECTED}", source=source)
     if encoding := encoding_of(head):
         return json_documents(
             _recoded(read_all(whole, MOST_CONFIG_BYTES, source), encoding, source), source, beside, platform
         )
     if not head.lstrip().startswith((b"{", b"[")):
         what = "HTML" if head.lstrip()[:1] == b"<" else _no_json(head)
-        raise InputError(source, "byte 0", f"{what}; {EXPECTED}")
+        raise InputError(f"{what}; {EXPECTED}", "byte 0", source=source)
     data = read_all(whole, MOST_CONFIG_BYTES, source)
     return json_documents(data, source, beside, platform)
 
@@ -48,7 +48,9 @@ def _recoded(data: bytes, encoding: str, source: str) -> bytes:
     try:
         return data.decode(encoding).encode()
     except UnicodeDecodeError as error:
-        raise InputError(source, f"byte {error.start}", f"no {error.encoding.upper()}, which its mark says") from error
+        raise InputError(
+            f"no {error.encoding.upper()}, which its mark says", f"byte {error.start}", source=source
+        ) from error
 
 
 def _no_json(head: bytes) -> str:
@@ -63,7 +65,7 @@ def json_documents(data: bytes, source: str, beside: BlobStore, platform: str | 
     parsed = parse(data, source)
     if not isinstance(parsed, dict) or not parsed:
         found = "an empty object" if parsed == {} else "no object"
-        raise InputError(source, "$", f"{found}; {EXPECTED}")
+        raise InputError(f"{found}; {EXPECTED}", "$", source=source)
     if is_image_config(parsed):
         return [_lone_image_config(parsed, data, source)]
     if parsed.get("manifests") is not None or parsed.get("config") is not None:
@@ -84,7 +86,7 @@ def json_documents(data: bytes, source: str, beside: BlobStore, platform: str | 
             )
         ]
     keys = ", ".join(sorted(map(str, parsed))[:5])
-    raise InputError(source, "$", f"an object of {keys[:100]}; {EXPECTED}")
+    raise InputError(f"an object of {keys[:100]}; {EXPECTED}", "$", source=source)
 
 
 def is_image_config(parsed: dict[str, Any]) -> bool:
@@ -96,5 +98,5 @@ def _lone_image_config(image: dict[str, Any], data: bytes, source: str) -> Cache
     layers = inline.stand_ins(image, source, "$")
     found = inline.document(image, layers, source, "$", digests.of(data), None)
     if found is None:
-        raise InputError(source, "", f"the config of an image without any build cache: no {inline.KEY} in it")
+        raise InputError(f"the config of an image without any build cache: no {inline.KEY} in it", source=source)
     return found

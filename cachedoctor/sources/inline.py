@@ -38,12 +38,14 @@ def document(
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError(source, place, "expected base64") from error
+        raise InputError("expected base64", place, source=source) from error
     records = parse(data, source, place)
     unpacked = len(stand_ins(image, source, where))
     if unpacked != len(blobs):
         raise InputError(
-            source, where, f"BuildKit ignores this cache: {unpacked} layers in rootfs, {len(blobs)} in the manifest"
+            f"BuildKit ignores this cache: {unpacked} layers in rootfs, {len(blobs)} in the manifest",
+            where,
+            source=source,
         )
     return CacheDocument(
         source=source,
@@ -62,7 +64,7 @@ def platform_of(value: Any, source: str, where: str) -> str:
     parts = [field(value, name, str, source, where) for name in ("os", "architecture", "variant")]
     platform = "/".join(filter(None, parts))
     if len(platform) > LONGEST_PLATFORM:
-        raise InputError(source, where, f"expected a platform of at most {LONGEST_PLATFORM} letters")
+        raise InputError(f"expected a platform of at most {LONGEST_PLATFORM} letters", where, source=source)
     return platform
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from cachedoctor.errors import InputError
-from cachedoctor.memory import address_space, lacking
+from cachedoctor.io.memory import address_space, lacking
 
 FREE_VALUES = 100_000
 """Objects and arrays that may be in any document."""
@@ -38,7 +38,7 @@ def parse(data: bytes, source: str, where: str = "") -> Any:
         offset, reason = _place(data, error)
         cut = "; it seems to be cut short" if offset >= len(data.rstrip()) else ""
         at = f"{where}: byte {offset}" if where else f"byte {offset}"
-        raise InputError(source, at, f"expected JSON: {reason}{cut}") from error
+        raise InputError(f"expected JSON: {reason}{cut}", at, source=source) from error
 
 
 def _weigh(data: bytes, source: str, where: str) -> None:
@@ -46,10 +46,10 @@ def _weigh(data: bytes, source: str, where: str) -> None:
     counts = {letter: data.count(letter) for letter, _ in _WEIGHTS}
     values = counts[b"{"] + counts[b"["]
     if values > MOST_VALUES:
-        raise InputError(source, where, f"more than {MOST_VALUES:,} objects and arrays, which is refused")
+        raise InputError(f"more than {MOST_VALUES:,} objects and arrays, which is refused", where, source=source)
     if values > FREE_VALUES and values * BYTES_PER_VALUE > len(data):
         raise InputError(
-            source, where, f"{values:,} objects and arrays in {len(data):,} bytes, which no cache has; refused"
+            f"{values:,} objects and arrays in {len(data):,} bytes, which no cache has; refused", where, source=source
         )
     need = len(data) + sum(weight * counts[letter] for letter, weight in _WEIGHTS)
     rooms = [(need, "memory", lacking(need))]
@@ -58,7 +58,7 @@ def _weigh(data: bytes, source: str, where: str) -> None:
     for size, kind, left in rooms:
         if left is not None and size > left:
             problem = f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left"
-            raise InputError(source, where, problem)
+            raise InputError(problem, where, source=source)
 
 
 def _place(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
@@ -83,5 +83,5 @@ def expect(value: Any, kind: type, source: str, where: str) -> Any:
     """The value, if it is exactly of this type (a boolean is no integer). Raises `InputError` otherwise."""
     if type(value) is not kind:
         found = _NAMES.get(type(value), "null")
-        raise InputError(source, where, f"expected {_NAMES[kind]}, found {found}")
+        raise InputError(f"expected {_NAMES[kind]}, found {found}", where, source=source)
     return value

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from cachedoctor.errors import InputError
-from cachedoctor.files import open_regular
+from cachedoctor.io.files import open_regular
 from cachedoctor.sources import digests
 from cachedoctor.sources.interface import MOST_MANIFEST_BYTES, CacheDocument
 from cachedoctor.sources.oci import layout_documents
@@ -31,7 +31,7 @@ class FolderStore:
         name = self._name(digest)
         if name is None:
             algorithm, encoded = digests.split(digest, self._source)
-            raise InputError(self._source, f"blobs/{algorithm}/{encoded}", "named by a manifest, but not there")
+            raise InputError("named by a manifest, but not there", f"blobs/{algorithm}/{encoded}", source=self._source)
         data = self.file(name, limit)
         digests.verify(data, digest, size, self._source)
         return data
@@ -57,21 +57,21 @@ class FolderStore:
         """A file of the folder. Raises `InputError`."""
         path = os.path.realpath(Path(self._root, name))
         if os.path.commonpath((path, self._root)) != self._root:
-            raise InputError(self._source, name, "a link that leads out of the layout")
+            raise InputError("a link that leads out of the layout", name, source=self._source)
         try:
             with open_regular(path) as file:
                 data = file.read(limit + 1)
         except OSError as error:
-            raise InputError(self._source, name, f"cannot read it: {error.strerror or error}") from error
+            raise InputError(f"cannot read it: {error.strerror or error}", name, source=self._source) from error
         if len(data) > limit:
-            raise InputError(self._source, name, f"more than {limit:,} bytes")
+            raise InputError(f"more than {limit:,} bytes", name, source=self._source)
         return data
 
 
 def folder_documents(folder: str, source: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
     """The caches of an OCI layout folder (OCI image spec, "Image Layout"). Raises `InputError`."""
     if not Path(folder, "index.json").exists():
-        raise InputError(source, "", "a folder without index.json is no OCI image layout")
+        raise InputError("a folder without index.json is no OCI image layout", source=source)
     store = FolderStore(folder, source)
     return layout_documents(store.file("index.json", MOST_MANIFEST_BYTES), store, source, tag, platform)
 
@@ -114,8 +114,7 @@ class BesideStore(FolderStore):
 def missing(source: str, digest: str) -> InputError:
     """What to say where a manifest stands alone."""
     return InputError(
-        source,
-        "",
         f"a manifest or index without the config that it names; pass the OCI layout that holds both or the config blob "
         f"itself, or put that blob beside it, in a file named by the digits of {digest}",
+        source=source,
     )

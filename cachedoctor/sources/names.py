@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from cachedoctor.errors import InputError
+from cachedoctor.io.streams import read_fully
 from cachedoctor.sources.json import parse
-from cachedoctor.streams import read_fully
 
 MOST_BYTES = 256 << 20
 LONGEST_LABEL = 120
@@ -32,10 +32,10 @@ def load_names(path: str) -> dict[str, str]:
             data = read_fully(file, MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(path, "", f"cannot read it: {reason}") from error
+        raise InputError(f"cannot read it: {reason}", source=path) from error
     entries = parse(data, path) if len(data) <= MOST_BYTES else None
     if not isinstance(entries, list):
-        raise InputError(path, "", "expected the JSON list of /debug/cache/all, of 256 MiB at most")
+        raise InputError("expected the JSON list of /debug/cache/all, of 256 MiB at most", source=path)
     texts = dict(_texts(entries))
     labels = {}
     for digest, text in texts.items():

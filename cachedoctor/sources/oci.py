@@ -45,10 +45,10 @@ class Descriptor:
 def descriptor(value: Any, source: str, where: str) -> Descriptor:
     """Read a descriptor. Raises `InputError` for a wrong type."""
     if nested_too_deep(value):
-        raise InputError(source, where, f"nested more than {MOST_NESTED} deep")
+        raise InputError(f"nested more than {MOST_NESTED} deep", where, source=source)
     size = field(value, "size", int, source, where)
     if size is not None and size < 0:
-        raise InputError(source, f"{where}.size", "expected a number of bytes, found a negative one")
+        raise InputError("expected a number of bytes, found a negative one", f"{where}.size", source=source)
     platform = field(value, "platform", dict, source, where) or {}
     named = inline.platform_of(platform, source, f"{where}.platform")
     annotations = field(value, "annotations", dict, source, where) or {}
@@ -81,13 +81,15 @@ def tagged(found: Sequence[Descriptor], tag: str | None, source: str) -> list[De
     if tag is not None:
         chosen = [one for one in found if tag in one.names]
         if not chosen:
-            raise InputError(source, "index.json", f"no tag {tag!r} in it; there is {tags or 'none'}", missing=True)
+            raise InputError(
+                f"no tag {tag!r} in it; there is {tags or 'none'}", "index.json", source=source, missing=True
+            )
         return chosen
     if len(named) <= 1 or len({one.digest for one in found}) == 1:
         return list(found)
     chosen = [one for one in found if "latest" in one.names]
     if not chosen:
-        raise InputError(source, "index.json", f"several tags in it, choose one with --tag: {tags}")
+        raise InputError(f"several tags in it, choose one with --tag: {tags}", "index.json", source=source)
     return chosen
 
 
@@ -127,20 +129,20 @@ class Resolver:
                 continue
             self._seen.add(one.digest)
             if len(self._seen) > MOST_MANIFESTS:
-                raise InputError(self._source, "", f"more than {MOST_MANIFESTS:,} manifests")
+                raise InputError(f"more than {MOST_MANIFESTS:,} manifests", source=self._source)
             digest = self._digest = one.digest
             data = self._store.read(digest, one.size, MOST_MANIFEST_BYTES)
             self._manifest(parse(data, self._source, digest), len(data), f"{digest}: $", one.platform, depth)
         if self._found:
             return self._found
         if self._elsewhere:
-            raise InputError(self._source, "", f"no cache in it, and the index names {self._elsewhere}, not there")
+            raise InputError(f"no cache in it, and the index names {self._elsewhere}, not there", source=self._source)
         if self._platforms:
             there = ", ".join(sorted(self._platforms)[:20])
-            raise InputError(self._source, "", f"no image for platform {self._platform!r} in it; there is {there}")
+            raise InputError(f"no image for platform {self._platform!r} in it; there is {there}", source=self._source)
         what = "an image" if self._images else "an index"
         raise InputError(
-            self._source, "", f"{what} without any build cache: neither a cache config nor an inline cache in it"
+            f"{what} without any build cache: neither a cache config nor an inline cache in it", source=self._source
         )
 
     def _is_elsewhere(self, one: Descriptor) -> bool:
@@ -153,13 +155,15 @@ class Resolver:
     def _manifest(self, manifest: Any, size: int, where: str, platform: str, depth: int) -> None:
         expect(manifest, dict, self._source, where)
         if manifest.get("manifests") is not None and {"config", "layers"} & manifest.keys():
-            raise InputError(self._source, where, "both an index and a manifest, which every reader takes otherwise")
+            raise InputError(
+                "both an index and a manifest, which every reader takes otherwise", where, source=self._source
+            )
         if manifest.get("manifests") is not None:
             self._index(manifest, size, where, depth)
         elif manifest.get("config") is not None:
             self._image_manifest(manifest, size, where, platform)
         else:
-            raise InputError(self._source, where, "expected a manifest or an index")
+            raise InputError("expected a manifest or an index", where, source=self._source)
 
     def _index(self, index: Any, size: int, where: str, depth: int) -> None:
         listed = descriptors(index, self._source, where)
@@ -175,7 +179,7 @@ class Resolver:
             self._cache_config(configs[0], kind, size, blobs)
             return
         if depth > DEEPEST_INDEX:
-            raise InputError(self._source, where, f"more than {DEEPEST_INDEX} indexes nested in each other")
+            raise InputError(f"more than {DEEPEST_INDEX} indexes nested in each other", where, source=self._source)
         self._pending += [(one, depth + 1) for one in reversed(listed) if not one.is_attestation]
 
     def _image_manifest(self, manifest: Any, size: int, where: str, platform: str) -> None:
@@ -194,7 +198,7 @@ class Resolver:
         data = self._store.read(config.digest, config.size, MOST_IMAGE_BYTES)
         self._image_bytes += len(data)
         if self._image_bytes > MOST_IMAGE_BYTES:
-            raise InputError(self._source, "", f"more than {MOST_IMAGE_BYTES:,} bytes of image configs")
+            raise InputError(f"more than {MOST_IMAGE_BYTES:,} bytes of image configs", source=self._source)
         image = parse(data, self._source, config.digest)
         found = inline.document(image, blobs, self._source, f"{config.digest}: $", config.digest, size, platform)
         if found is None:
@@ -237,7 +241,7 @@ def layout_documents(
     parsed = parse(index, source, "index.json")
     listed = descriptors(parsed, source, "index.json: $")
     if not listed:
-        raise InputError(source, "index.json", "lists no manifest")
+        raise InputError("lists no manifest", "index.json", source=source)
     if any(one.media_type == MEDIA_TYPE for one in listed):
         return Resolver(store, source, platform).start_with(parsed, index)
     chosen = tagged(listed, tag, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from cachedoctor.errors import InputError
-from cachedoctor.streams import MOST_BYTES, Readable, read_fully
+from cachedoctor.io.streams import MOST_BYTES, Readable, read_fully
 
 MOST_HEADER_BYTES = 1 << 20
 """Bytes of all headers of one member."""
@@ -61,4 +61,4 @@ class Tape:
         self._headers = 0
 
     def _fail(self, problem: str) -> InputError:
-        return InputError(self._source, f"byte {self._position}", f"damaged tar: {problem}")
+        return InputError(f"damaged tar: {problem}", f"byte {self._position}", source=self._source)

@@ -164,8 +164,8 @@ def test_addresses_that_are_none_are_one_line(url: str) -> None:
 
 
 def test_a_silent_daemon_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cachedoctor.diagnosis import daemon as module
     from cachedoctor.errors import InputError
-    from cachedoctor.pprof import daemon as module
 
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.2)
     with serving(lambda handler: time.sleep(1.5)) as url, pytest.raises(InputError, match="no answer within 0 seconds"):
@@ -173,8 +173,8 @@ def test_a_silent_daemon_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_daemon_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cachedoctor.diagnosis import daemon as module
     from cachedoctor.errors import InputError
-    from cachedoctor.pprof import daemon as module
 
     def drip(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
@@ -189,8 +189,8 @@ def test_a_daemon_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_daemon_that_takes_no_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cachedoctor.diagnosis import daemon as module
     from cachedoctor.errors import InputError
-    from cachedoctor.pprof import daemon as module
 
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.2)
     with socket.socket() as full, contextlib.ExitStack() as waiting:

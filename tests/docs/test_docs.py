@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from cachedoctor.analysis import analyze
-from cachedoctor.report.json import document
+from cachedoctor.analysis.analyze import analyze
+from cachedoctor.report.formats.json import document
 from cachedoctor.rules import RULES
 from cachedoctor.sources import load
 from tests.docs.pages import CODE, DOCS, HEADING, LINK, PAGES, ROOT, SHELL, Block, blocks, prose

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cachedoctor.pprof.causes import Cause
-from cachedoctor.pprof.phases import Phase
+from cachedoctor.diagnosis.causes import Cause
+from cachedoctor.diagnosis.phases import Phase
 from cachedoctor.report.profiled import FORMATS
 from tests.docs.pages import CODE, DOCS, prose
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachedoctor.diagnosis.load import load
 from cachedoctor.errors import InputError
 from cachedoctor.pprof import decode as module
 from cachedoctor.pprof import profile_pb2 as pb
 from cachedoctor.pprof.decode import decode, simplified
-from cachedoctor.pprof.load import load
 from tests.pprof.profiles import Builder
 from tests.pprof.test_samples import field, varint
 from tests.support import FIXTURES, run

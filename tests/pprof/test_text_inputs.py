@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachedoctor.diagnosis import evidence
+from cachedoctor.diagnosis.evidence import read
+from cachedoctor.diagnosis.load import load
 from cachedoctor.errors import InputError
-from cachedoctor.pprof import evidence, goroutines, pasted, table
-from cachedoctor.pprof.evidence import read
-from cachedoctor.pprof.load import load
+from cachedoctor.pprof import goroutines, pasted, table
 from cachedoctor.pprof.top import top
 from tests.pprof.gotool import pprof_top
 from tests.pprof.test_top import random_profile
@@ -120,7 +121,7 @@ def test_text_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of empty lines took minutes to be looked through."""
     data = LISTED.encode()
     monkeypatch.setattr(pasted, "MOST_LINES", len(data.splitlines()))
-    monkeypatch.setattr("cachedoctor.pprof.evidence.MOST_TEXT_BYTES", len(data) + 1)
+    monkeypatch.setattr("cachedoctor.diagnosis.evidence.MOST_TEXT_BYTES", len(data) + 1)
     assert read(data, "x").goroutines
     with pytest.raises(InputError, match=f"x: more than {pasted.MOST_LINES} lines of text, which is refused"):
         read(b"\n" + data, "x")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cachedoctor.pprof.load import load
+from cachedoctor.diagnosis.load import load
 from cachedoctor.pprof.top import Sort, focused, top
 from tests.pprof.gotool import pprof_top
 from tests.pprof.profiles import Builder

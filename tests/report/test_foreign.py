@@ -18,17 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cachedoctor.analysis import Analysis, analyze
-from cachedoctor.check import Policy, accepted, check
-from cachedoctor.diagnosis import Diagnosis, diagnose
-from cachedoctor.pprof.evidence import Evidence, read
+from cachedoctor.analysis.analyze import Analysis, analyze
+from cachedoctor.analysis.check import Policy, accepted, check
+from cachedoctor.diagnosis.diagnose import Diagnosis, diagnose
+from cachedoctor.diagnosis.evidence import Evidence, read
 from cachedoctor.pprof.goroutines import Goroutine, profile_of
-from cachedoctor.repair.destination import FileDestination
-from cachedoctor.repair.repair import Options, repair
+from cachedoctor.repairs.repair import Options, repair
 from cachedoctor.report import FORMATS, Style, profiled, repaired, report
-from cachedoctor.report.markdown import code, line
+from cachedoctor.report.formats.markdown import code, line
 from cachedoctor.rules import Severity
 from cachedoctor.sources import CacheDocument
+from cachedoctor.sources.destination import FileDestination
 from cachedoctor.text import printable
 from tests.pprof.profiles import Builder
 from tests.report.foreign import NASTY, cells, commands, markup, steering

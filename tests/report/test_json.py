@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cachedoctor.analysis import Analysis, analyze
+from cachedoctor.analysis.analyze import Analysis, analyze
 from cachedoctor.report import Style, report
 from cachedoctor.sources import load
 from tests.support import FIXTURES, document, layers, record

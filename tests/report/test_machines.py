@@ -19,9 +19,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cachedoctor import __version__
-from cachedoctor.analysis import Analysis, analyze
-from cachedoctor.check import Policy, accepted, check
-from cachedoctor.report import FORMATS, Style, report, sarif
+from cachedoctor.analysis.analyze import Analysis, analyze
+from cachedoctor.analysis.check import Policy, accepted, check
+from cachedoctor.report import FORMATS, Style, report
+from cachedoctor.report.formats import sarif
 from cachedoctor.rules import OF_DOCUMENTS, RULES, Severity
 from cachedoctor.sources import load
 from tests.report.test_people import CASES

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cachedoctor.analysis import Analysis, analyze
+from cachedoctor.analysis.analyze import Analysis, analyze
 from cachedoctor.report import FORMATS, Style, report, words
 from cachedoctor.sources import load
 from tests.support import FIXTURES, document, layers, record

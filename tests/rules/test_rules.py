@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cachedoctor.analysis import analyze
+from cachedoctor.analysis.analyze import analyze
+from cachedoctor.buildkit import Version
 from cachedoctor.rules import RULES, Finding, Limits, Measure, Severity
-from cachedoctor.rules.versions import Version
 from cachedoctor.sources import CacheDocument, load
 from tests.support import FIXTURES, digest, document, layers, record
 

@@ -18,8 +18,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor import streams
 from cachedoctor.errors import InputError
+from cachedoctor.io import streams
 from cachedoctor.sources import CacheDocument, archive, inline, interface, load, oci, tape
 from cachedoctor.sources import layout as sources_layout
 from tests.sources.layouts import IMAGE_MANIFEST, INDEX, INLINE, MANIFEST, MANIFEST_LIST, Layout, tar

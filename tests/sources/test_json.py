@@ -12,8 +12,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cachedoctor import memory
 from cachedoctor.errors import InputError
+from cachedoctor.io import memory
 from cachedoctor.sources import json
 from cachedoctor.sources.json import parse
 

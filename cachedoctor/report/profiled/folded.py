@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from cachedoctor.diagnosis import Diagnosis
+from cachedoctor.diagnosis.diagnose import Diagnosis
 from cachedoctor.errors import InputError
 from cachedoctor.pprof.profile import Profile
 from cachedoctor.report.interface import Style
@@ -29,7 +29,7 @@ class Report:
             size += len(lines[-1])
             if size > MOST_BYTES:
                 source = diagnosis.evidence[0].source
-                raise InputError(source, "", f"more than {MOST_BYTES:,} bytes of folded stacks, which is refused")
+                raise InputError(f"more than {MOST_BYTES:,} bytes of folded stacks, which is refused", source=source)
         return "".join(sorted(lines))
 
 
@@ -40,7 +40,7 @@ def stacks(diagnosis: Diagnosis) -> Iterator[tuple[Sequence[str], int]]:
     """
     first = diagnosis.evidence[0]
     if first.profile is None:
-        raise InputError(first.source, "", "a table does not tell stacks: folded and svg need the profile itself")
+        raise InputError("a table does not tell stacks: folded and svg need the profile itself", source=first.source)
     return _stacks(first.profile)
 
 

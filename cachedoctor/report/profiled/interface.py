@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from cachedoctor.report.interface import Style
 
 if TYPE_CHECKING:
-    from cachedoctor.diagnosis import Diagnosis
+    from cachedoctor.diagnosis.diagnose import Diagnosis
 
 FORMATS = ("text", "json", "markdown", "folded", "svg")
 """The names of all formats; each is a module of this package with a class `Report` in it."""

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 
 from cachedoctor import __version__
-from cachedoctor.diagnosis import Diagnosis, Remaining
+from cachedoctor.diagnosis.diagnose import Diagnosis, Remaining
 from cachedoctor.pprof.top import Row
+from cachedoctor.report.formats.json import SCHEMA_VERSION, clean, escaped, number
 from cachedoctor.report.interface import Style
-from cachedoctor.report.json import SCHEMA_VERSION, clean, escaped, number
 
 
 class Report:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cachedoctor.diagnosis import Diagnosis, Finding
+from cachedoctor.diagnosis.causes import Cause
+from cachedoctor.diagnosis.diagnose import Diagnosis, Finding
 from cachedoctor.pprof import units
-from cachedoctor.pprof.causes import Cause
 from cachedoctor.pprof.top import Top
+from cachedoctor.report.formats.markdown import escape, line, table
 from cachedoctor.report.interface import Style
-from cachedoctor.report.markdown import escape, line, table
 from cachedoctor.report.profiled import words
 from cachedoctor.report.tables import Data, Foreign
 

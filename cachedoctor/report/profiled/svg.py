@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cachedoctor.diagnosis import Diagnosis
+from cachedoctor.diagnosis.causes import KNOWLEDGE
+from cachedoctor.diagnosis.diagnose import Diagnosis
 from cachedoctor.pprof import units
-from cachedoctor.pprof.causes import KNOWLEDGE
 from cachedoctor.report.interface import Style
 from cachedoctor.report.profiled.flamegraph import svg
 from cachedoctor.report.profiled.folded import stacks

@@ -7,8 +7,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cachedoctor.diagnosis import Diagnosis, Finding
-from cachedoctor.pprof.causes import Cause
+from cachedoctor.diagnosis.causes import Cause
+from cachedoctor.diagnosis.diagnose import Diagnosis, Finding
 from cachedoctor.pprof.top import HEAD, Top
 from cachedoctor.report.interface import Style
 from cachedoctor.report.profiled import words

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cachedoctor.diagnosis import TIMED, Diagnosis, Remaining
-from cachedoctor.pprof.causes import CAUSE_OF, KNOWLEDGE, Cause
-from cachedoctor.pprof.exports import RUNNING, Export, Wait
-from cachedoctor.pprof.phases import WORDS
+from cachedoctor.diagnosis.causes import CAUSE_OF, KNOWLEDGE, Cause
+from cachedoctor.diagnosis.diagnose import TIMED, Diagnosis, Remaining
+from cachedoctor.diagnosis.exports import RUNNING, Export, Wait
+from cachedoctor.diagnosis.phases import WORDS
+from cachedoctor.numbers import count, duration, time_range
 from cachedoctor.report.tables import Data, Foreign
-from cachedoctor.text import count, duration, time_range
 
 MOST_WAITS = 8
 _FOLDERS = re.compile(r"^[^\[(]*/")

@@ -26,7 +26,7 @@ from cachedoctor.sources.registry.session import (
     ATTEMPTS,
     BUSY,
     MOST_ANSWER_BYTES,
-    Problem,
+    RegistryError,
     Session,
     Unanswered,
     origin,
@@ -108,7 +108,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]
             raise self.problem(f"{self._denied(status)}{self.told(response)}")
         if status in BUSY:
             said = f"the registry answers {status} every time, {ATTEMPTS} times{self.told(response)}"
-            raise Unanswered(self.source, "", said)
+            raise Unanswered(said, source=self.source)
         return response
 
     def _send(
@@ -302,12 +302,12 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]
     def _url(self, path: str) -> str:
         return f"{self.prefix}://{path}"
 
-    def unexpected(self, response: requests.Response, what: str) -> Problem:
+    def unexpected(self, response: requests.Response, what: str) -> RegistryError:
         """What to say where the registry answers with a status that does not fit."""
         hint = "; it speaks TLS: --no-plain-http" if b"to an HTTPS server" in response.content[:_SHOWN] else ""
         return self.problem(f"{what}: the registry answers {response.status_code}{self.told(response)}{hint}")
 
-    def problem(self, text: str, *, missing: bool = False) -> Problem:
+    def problem(self, text: str, *, missing: bool = False) -> RegistryError:
         """A reason that names the source; what is foreign in the text has to be harmless already."""
         return self.session.problem(text, missing=missing)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cachedoctor.errors import InputError
-from cachedoctor.files import open_regular
+from cachedoctor.io.files import open_regular
 from cachedoctor.sources.json import expect, field, parse
 
 MOST_BYTES = 16 << 20
@@ -92,9 +92,9 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "it is no regular file"
-        raise InputError(str(path), "", f"cannot read Docker's credentials: {reason}") from error
+        raise InputError(f"cannot read Docker's credentials: {reason}", source=str(path)) from error
     if len(data) > MOST_BYTES:
-        raise InputError(str(path), "", f"more than {MOST_BYTES:,} bytes")
+        raise InputError(f"more than {MOST_BYTES:,} bytes", source=str(path))
     config: dict[str, Any] = expect(parse(data, str(path)), dict, str(path), "$")
     return config
 
@@ -114,7 +114,7 @@ def _stored(entry: dict[str, Any], path: Path, where: str, server: str) -> Crede
         try:
             basic = base64.b64encode(base64.b64decode(basic, validate=True).rstrip(b"\0")).decode()
         except (binascii.Error, ValueError) as error:
-            raise InputError(str(path), f"{where}.auth", "expected base64") from error
+            raise InputError("expected base64", f"{where}.auth", source=str(path)) from error
     return Credentials(
         f"the credentials for {server} in {path}",
         basic or None,
@@ -131,7 +131,7 @@ def encode(user: str, password: str) -> str:
 def _ask(helper: str, server: str, seconds: float, path: Path) -> tuple[Credentials | None, str]:
     """What a credential helper has for a registry, or what to say of it (docker-credential-helpers, "get")."""
     if not _HELPER.fullmatch(helper):
-        raise InputError(str(path), "", f"{helper[:80]!r} is no name of a credential helper")
+        raise InputError(f"{helper[:80]!r} is no name of a credential helper", source=str(path))
     try:
         done = subprocess.run(
             [f"docker-credential-{helper}", "get"],

@@ -78,19 +78,19 @@ def parse(url: str, tag: str | None = None) -> Reference:
     name, at, digest = text.partition("@")
     if at and not digests.is_one(digest):
         if "/" in digest or "/" not in name:
-            raise InputError(SCHEME + "...", "", "a URL must hold no credentials; docker login keeps them")
-        raise InputError(SCHEME + "...", "", f"expected a digest after @: {LOOKS_LIKE}")
+            raise InputError("a URL must hold no credentials; docker login keeps them", source=SCHEME + "...")
+        raise InputError(f"expected a digest after @: {LOOKS_LIKE}", source=SCHEME + "...")
     host, repository = _split(name)
     named = None
     if ":" in repository:
         repository, _, named = repository.rpartition(":")
     if (host and not _is_host(host)) or not _is(_REPOSITORY, repository):
-        raise InputError(url, "", f"names no repository: {LOOKS_LIKE}, the repository in lower case")
+        raise InputError(f"names no repository: {LOOKS_LIKE}, the repository in lower case", source=url)
     for one in (named, tag):
         if one is not None and not TAG.fullmatch(one):
-            raise InputError(url, "", f"{one[:80]!r} is no tag")
+            raise InputError(f"{one[:80]!r} is no tag", source=url)
     if tag is not None and (named or digest) and tag != named:
-        raise InputError(url, "", f"names a {'digest' if digest else 'tag'}, and --tag another; leave one out")
+        raise InputError(f"names a {'digest' if digest else 'tag'}, and --tag another; leave one out", source=url)
     return Reference(host, repository, named or tag, digest or None)
 
 

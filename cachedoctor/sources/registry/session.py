@@ -46,11 +46,11 @@ T = TypeVar("T")
 Origin = tuple[str, str, int | None]
 
 
-class Problem(InputError):
+class RegistryError(InputError):
     """What is wrong at a registry, with foreign words made harmless by `Session.foreign`."""
 
 
-class Unanswered(Problem):
+class Unanswered(RegistryError):
     """A request without a whole answer: what it asked for may be done nonetheless."""
 
 
@@ -116,10 +116,12 @@ class Session(requests.Session):
         with self:
             try:
                 yield
-            except Problem:
+            except RegistryError:
                 raise
             except InputError as error:
-                raise Problem(error.source, self.foreign(error.where), self.foreign(error.problem)) from error
+                raise RegistryError(
+                    self.foreign(error.problem), self.foreign(error.where), source=error.source
+                ) from error
 
     def request(
         self,
@@ -262,13 +264,13 @@ class Session(requests.Session):
 
     def _late(self) -> InputError:
         if time.monotonic() >= self._until:
-            return Unanswered(self._source, "", f"the registry took more than {self._seconds:g} seconds in all")
+            return Unanswered(f"the registry took more than {self._seconds:g} seconds in all", source=self._source)
         problem = f"the registry did not answer in full within {self._timeout:g} seconds; see --timeout"
-        return Unanswered(self._source, "", problem)
+        return Unanswered(problem, source=self._source)
 
-    def problem(self, text: str, *, missing: bool = False) -> Problem:
+    def problem(self, text: str, *, missing: bool = False) -> RegistryError:
         """A reason that names the source; what is foreign in the text has to be `foreign` already."""
-        return Problem(self._source, "", text, missing=missing)
+        return RegistryError(text, source=self._source, missing=missing)
 
     def _reason(self, error: BaseException) -> InputError:
         """What to say of an exception; its own text can hold a URL with secrets in it."""
@@ -286,7 +288,7 @@ class Session(requests.Session):
             return self._late()
         lost = (ConnectionError, http.client.HTTPException, urllib3.exceptions.ProtocolError)
         if any(isinstance(cause, lost) for cause in causes):
-            return Dropped(self._source, "", "the connection was lost, or what came is no HTTP")
+            return Dropped("the connection was lost, or what came is no HTTP", source=self._source)
         reasons = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
         return self.problem(f"cannot reach the registry: {reasons[-1] if reasons else type(error).__name__}")
 
@@ -317,9 +319,9 @@ def _check_certificates(path: str) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError as error:
-        raise InputError(path, "", "expected certificates in PEM form for --ca-file") from error
+        raise InputError("expected certificates in PEM form for --ca-file", source=path) from error
     except OSError as error:
-        raise InputError(path, "", f"cannot read it: {error.strerror or error}") from error
+        raise InputError(f"cannot read it: {error.strerror or error}", source=path) from error
 
 
 def _retry_after(response: requests.Response) -> float:

@@ -27,10 +27,12 @@ class RegistryStore:
         data = self._manifests.pop(digest, None)
         if data is None:
             if size is not None and size > limit:
-                raise InputError(source, digest, f"more than {limit:,} bytes")
+                raise InputError(f"more than {limit:,} bytes", digest, source=source)
             response = self._registry.blob(digest, limit if size is None else size)
             if response.status_code == 404:
-                raise InputError(source, digest, f"named by a manifest, but not there{self._registry.told(response)}")
+                raise InputError(
+                    f"named by a manifest, but not there{self._registry.told(response)}", digest, source=source
+                )
             if response.status_code != 200:
                 raise self._registry.unexpected(response, digest)
             data = response.content

@@ -11,12 +11,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cachedoctor.analysis import analyze
-from cachedoctor.diagnosis import Diagnosis, diagnose
+from cachedoctor.analysis.analyze import analyze
+from cachedoctor.diagnosis.diagnose import Diagnosis, diagnose
+from cachedoctor.diagnosis.evidence import Evidence
+from cachedoctor.diagnosis.load import load
 from cachedoctor.errors import InputError
-from cachedoctor.pprof.evidence import Evidence
 from cachedoctor.pprof.goroutines import Goroutine, profile_of
-from cachedoctor.pprof.load import load
 from cachedoctor.report import Style
 from cachedoctor.report.profiled import FORMATS, folded, report
 from cachedoctor.sources import load as load_cache

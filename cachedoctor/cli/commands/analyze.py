@@ -1,0 +1,73 @@
+"""`cachedoctor analyze`: what is wrong with a cache, and what the next export costs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cachedoctor.analysis.analyze import analyze as judge
+from cachedoctor.buildkit import Version
+from cachedoctor.cli import options
+from cachedoctor.cli.output import Output, Place, fail, progress
+from cachedoctor.errors import InputError
+from cachedoctor.report import report
+from cachedoctor.sources import Access
+
+
+@click.command()
+@options.sources
+@options.format
+@options.output
+@options.buildkit
+@options.tag
+@options.platform
+@options.registry
+@options.names
+@options.verbosity
+@options.color
+@click.option("--exit-code", is_flag=True, help="Exit with 1 where an error is found.")
+def analyze(
+    sources: tuple[str, ...],
+    format: str,
+    output: str | None,
+    buildkit: Version | None,
+    tag: str | None,
+    platform: str | None,
+    access: Access,
+    names: str | None,
+    quiet: bool,
+    verbose: bool,
+    no_color: bool,
+    exit_code: bool,
+) -> None:
+    """Say what is wrong with a cache, and what its next export costs.
+
+    SOURCE is a cache config, a manifest or index with its config beside it, an OCI layout (a folder, or a tar,
+    compressed or not), oci:DIR[:TAG], docker://HOST[:PORT]/REPO[:TAG|@DIGEST], or - for standard input. What it is, is
+    found from its content. Several sources are merged in the order given, as several --cache-from are.
+
+    \b
+    Examples:
+      cachedoctor analyze manifest.json
+      cachedoctor analyze oci:/var/cache/build:main --buildkit v0.21.1
+      cachedoctor analyze docker://registry.example.com/app:buildcache
+      cachedoctor analyze tag-a.json tag-b.json --format markdown
+    """
+    out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    reads = ((names, "file of names"), (access.ca_file, "file of certificates"))
+    out.spare(
+        *(Place(source, "cache") for source in sources),
+        *(Place(path, what) for path, what in reads if path),
+    )
+    try:
+        with progress(quiet) as told:
+            documents = options.documents(sources, tag, platform, access, told)
+            result = judge(documents, buildkit=buildkit, labels=options.labels(names), progress=told)
+            told("writing the report")
+            text = report(format).render(result, out.style)
+        out.write(text, commands=format == "github")
+    except InputError as error:
+        fail(str(error))
+    if exit_code and result.verdict == "error":
+        sys.exit(1)

@@ -1,0 +1,305 @@
+"""`cachedoctor check`: a judgement before the build, told by the exit code."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from cachedoctor.analysis import baseline as baselines
+from cachedoctor.analysis.analyze import Analysis
+from cachedoctor.analysis.baseline import Baseline
+from cachedoctor.analysis.check import Policy, accepted
+from cachedoctor.analysis.check import check as judge
+from cachedoctor.buildkit import Version
+from cachedoctor.cli import options
+from cachedoctor.cli.output import (
+    Elsewhere,
+    Output,
+    Place,
+    append_summary,
+    elsewhere,
+    fail,
+    keep_apart,
+    one_file,
+    progress,
+    warn,
+)
+from cachedoctor.errors import InputError
+from cachedoctor.report import Style, report
+from cachedoctor.rules import Limits, Severity
+from cachedoctor.rules.selection import chosen
+from cachedoctor.sources import Access
+from cachedoctor.sources.registry.reference import parse
+
+SEVERITIES = ("error", "warning", "note")
+SETTINGS = "cachedoctor.settings"
+"""Under which key a context keeps the file of the settings that count."""
+
+
+class _Check(click.Command):
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Before anything can go wrong, see where it would be looked for: bad settings come before the options."""
+        github = any(
+            one in ("--format=github", "-fgithub") or (one in ("--format", "-f") and after == "github")
+            for one, after in pairwise([*args, ""])
+        )
+        elsewhere.set(Elsewhere(annotation=github, summary="--step-summary" in args))
+        return super().make_context(info_name, args, parent, **extra)
+
+
+class _Calls(click.IntRange):
+    """A number of calls, or `none`, which wins over a number in the settings."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        return None if value == "none" else super().convert(value, parameter, context)
+
+
+def _settings(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """Make what a file sets the defaults of all options: those that are given win."""
+    from cachedoctor.cli import settings
+
+    if context.resilient_parsing:
+        return path
+    try:
+        found = settings.read(Path(path)) if path else settings.find(Path())
+    except InputError as error:
+        fail(str(error))
+    defaults = {key.replace("-", "_"): value for key, value in found.values.items()}
+    for option in context.command.params:
+        if option.name in defaults:
+            text = str(defaults[option.name])
+            try:
+                option.process_value(context, text)
+            except click.BadParameter as error:
+                fail(f"{found.path}: {option.name.replace('_', '-')}: {error.message}")
+            defaults[option.name] = text
+    context.default_map = defaults
+    context.meta[SETTINGS] = found.path
+    return path
+
+
+def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise click.BadParameter(f"{value} is no number of seconds from 0 on")
+    return value
+
+
+def _rules(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """The words of a list with commas. A word that names no rule is refused here, where the option is known."""
+    words = tuple(word.strip() for word in text.split(",")) if text else ()
+    try:
+        chosen(words, ())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return words
+
+
+@click.command(cls=_Check)
+@options.sources
+@click.option(
+    "--max-seconds",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="N",
+    callback=_finite,
+    help="Fail where a step of the next export takes longer.",
+)
+@click.option(
+    "--max-calls",
+    type=_Calls(min=1),
+    metavar="N",
+    help="Fail where the loop check of BuildKit v0.9 to v0.24 makes more calls; default: none.",
+)
+@click.option(
+    "--max-bytes",
+    default="1MiB",
+    show_default=True,
+    metavar="N",
+    callback=options.size,
+    help="Fail where config or manifest have more bytes.",
+)
+@options.buildkit
+@click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    default="error",
+    show_default=True,
+    help="Exit with 1 for findings of this severity and worse.",
+)
+@click.option(
+    "--select",
+    metavar="RULES",
+    callback=_rules,
+    help="Ask these rules only: ids, names, or starts of ids, with commas: CD1,path-explosion.",
+)
+@click.option("--ignore", metavar="RULES", callback=_rules, help="Do not ask these rules.")
+@click.option("--baseline", metavar="FILE", help="Let pass what is in this file and did not get worse.")
+@click.option("--write-baseline", metavar="FILE", help="Write down what is found. Without --baseline, this passes.")
+@click.option("--missing-ok/--no-missing-ok", help="Pass where a SOURCE is not there yet.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    is_eager=True,
+    callback=_settings,
+    help="Settings; default: .cachedoctor.toml, or [tool.cachedoctor] of pyproject.toml.",
+)
+@click.option("--step-summary/--no-step-summary", help="Append the report as markdown to $GITHUB_STEP_SUMMARY.")
+@options.format
+@options.output
+@options.tag
+@options.platform
+@options.registry
+@options.names
+@options.verbosity
+@options.color
+@click.pass_context
+def check(
+    context: click.Context,
+    sources: tuple[str, ...],
+    max_seconds: float,
+    max_calls: int | None,
+    max_bytes: int,
+    buildkit: Version | None,
+    fail_on: str,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    baseline: str | None,
+    write_baseline: str | None,
+    missing_ok: bool,
+    config: str | None,
+    step_summary: bool,
+    format: str,
+    output: str | None,
+    tag: str | None,
+    platform: str | None,
+    access: Access,
+    names: str | None,
+    quiet: bool,
+    verbose: bool,
+    no_color: bool,
+) -> None:
+    """Judge a cache against limits before the build, and tell by the exit code.
+
+    Exit codes: 0 where nothing is found at the fail level, 1 where something is, 2 for bad usage or a SOURCE that
+    cannot be read, with the reason on standard error. Each SOURCE is judged alone, and then the cache that all of them
+    make together, as several --cache-from do: two clean tags can loop together.
+
+    \b
+    Examples:
+      cachedoctor check manifest.json
+      cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning
+      cachedoctor check oci:cache:main --buildkit v0.21.1 --format junit -o cache.xml
+    """
+    out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    elsewhere.set(Elsewhere(annotation=format == "github", summary=step_summary))
+    _keep_apart(context, out)
+    absent: list[InputError] = []
+    try:
+        rules = chosen(select, ignore)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        policy = Policy(
+            limits=Limits(max_seconds=max_seconds, max_calls=max_calls, max_bytes=max_bytes),
+            buildkit=buildkit,
+            rules=rules,
+            fail_on=Severity[fail_on.upper()],
+            baseline=_baseline(context, baseline, write_baseline),
+        )
+        with progress(quiet) as told:
+            documents = [
+                document
+                for source in sources
+                for document in options.documents(
+                    [source], _tag(context, source, tag), platform, access, told, absent if missing_ok else None
+                )
+            ]
+            missing = [error.source for error in absent]
+            result = judge(documents, policy, labels=options.labels(names), missing=missing, progress=told)
+            if write_baseline and not policy.baseline:
+                result = accepted(result, write_baseline)
+            told("writing the report")
+            text = report(format).render(result, out.style)
+    except InputError as error:
+        fail(str(error))
+    for source, told_of in {error.source: error for error in absent}.items():
+        warn(f"{source}: no cache yet: {told_of.problem}")
+    if write_baseline:
+        _save(write_baseline, result)
+    out.write(text, commands=format == "github")
+    if step_summary:
+        _summarize(context, result)
+    sys.exit(1 if result.failing else 0)
+
+
+def _keep_apart(context: click.Context, out: Output) -> None:
+    """End where a file that is to be written is another that is read or written. Only the baseline may be replaced."""
+    given = context.params
+    reads = [Place(source, "cache") for source in given["sources"]] + [
+        Place(path, what)
+        for path, what in (
+            (given["names"], "file of names"),
+            (given["ca_file"], "file of certificates"),
+            (context.meta.get(SETTINGS), "file of settings"),
+            (given["baseline"], "baseline"),
+        )
+        if path
+    ]
+    writes = (
+        (out.path, "report"),
+        (given["write_baseline"], "baseline"),
+        (os.environ.get("GITHUB_STEP_SUMMARY") if given["step_summary"] else None, "step summary"),
+    )
+    keep_apart(reads, [Place(path, what) for path, what in writes if path])
+
+
+def _is_setting(context: click.Context, option: str) -> bool:
+    return context.get_parameter_source(option) is ParameterSource.DEFAULT_MAP
+
+
+def _tag(context: click.Context, source: str, tag: str | None) -> str | None:
+    """The tag to read of a source; one of the settings gives way to what the source itself names.
+
+    Raises `InputError` where the source is no reference.
+    """
+    if not (tag and source.startswith("docker://") and _is_setting(context, "tag")):
+        return tag
+    named = parse(source)
+    return None if named.tag or named.digest else tag
+
+
+def _baseline(context: click.Context, path: str | None, new: str | None) -> Baseline | None:
+    """The old baseline. Where one is written, that of the settings need not be there yet. Raises `InputError`."""
+    if not path or (new and _is_setting(context, "baseline") and not os.path.lexists(path)):
+        return None
+    return baselines.load(path)
+
+
+def _save(path: str, result: Analysis) -> None:
+    """Write a baseline, but never over the one that the check fails by: the next run would forgive everything."""
+    assert result.check
+    if result.failing and result.check.baseline and one_file(path, result.check.baseline):
+        warn(f"{path}: stays as it is, since the check fails by it")
+        return
+    try:
+        baselines.save(path, result)
+    except OSError as error:
+        fail(f"{path}: cannot write the baseline: {error.strerror or error}")
+
+
+def _summarize(context: click.Context, result: Analysis) -> None:
+    """Append the report; only where the option was given it is worth a word that nobody reads summaries here."""
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        append_summary(f"{report('markdown').render(result, Style())}\n")
+    elif not _is_setting(context, "step_summary"):
+        warn("there is no step summary to append to: GITHUB_STEP_SUMMARY is not set")

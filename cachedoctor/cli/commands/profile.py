@@ -1,0 +1,174 @@
+"""`cachedoctor profile`: where a stuck buildkitd spends its time, and why."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from click.core import ParameterSource
+
+from cachedoctor.analysis.analyze import analyze
+from cachedoctor.cli import options
+from cachedoctor.cli.output import Output, Place, fail, progress, warn
+from cachedoctor.errors import InputError
+from cachedoctor.io.files import write_atomically
+from cachedoctor.report.profiled.interface import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cachedoctor.diagnosis.daemon import Answer
+    from cachedoctor.diagnosis.evidence import Evidence
+    from cachedoctor.graph.survey import Survey
+    from cachedoctor.sources import Access
+
+USUAL_ROWS = 20
+"""Functions that people are shown unless they ask for another number or for every detail."""
+_NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+_TIME = re.compile(rf"(?:{_NUMBER} ?h)? ?(?:{_NUMBER} ?m(?:in)?)? ?(?:{_NUMBER} ?s)?")
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
+    if given is None:
+        return None
+    found = _TIME.fullmatch(given.strip())
+    if not found or not any(found.groups()):
+        raise click.BadParameter("expected a time such as 2471.3s, 40m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+@click.command()
+@click.argument("source", metavar="FILE|URL")
+@click.option(
+    "--sort", type=click.Choice(["cum", "flat"]), default="cum", show_default=True, help="Order of the table."
+)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Functions in the table, as pprof's -nodecount.")
+@click.option("--focus", metavar="REGEX", help="Only samples that match, as pprof's -focus (RE2).")
+@click.option("--sample-type", metavar="TYPE", help="What to count, such as alloc_space; default: the profile's own.")
+@click.option(
+    "--cache",
+    "caches",
+    metavar="SOURCE",
+    multiple=True,
+    help="A cache that the build imports: tells how long the export goes on. Give all of them.",
+)
+@click.option("--running-for", metavar="TIME", callback=_seconds, help="How long the export has run: 40m, 1h30m.")
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, 600),
+    default=15,
+    show_default=True,
+    help="Of a URL: how long the CPU profile is taken.",
+)
+@click.option("--save", metavar="DIR", help="Of a URL: keep what was fetched, for a bug report.")
+@click.option("--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report.")
+@options.output
+@options.registry
+@options.verbosity
+@options.color
+def profile(
+    source: str,
+    sort: Literal["cum", "flat"],
+    top: int | None,
+    focus: str | None,
+    sample_type: str | None,
+    caches: tuple[str, ...],
+    running_for: float | None,
+    seconds: int,
+    save: str | None,
+    format: str,
+    output: str | None,
+    access: Access,
+    quiet: bool,
+    verbose: bool,
+    no_color: bool,
+) -> None:
+    """Say what a stuck buildkitd is doing, whether it ends, and what to do.
+
+    FILE is a pprof profile (CPU, heap, goroutine, mutex, block), a goroutine dump as text (debug=1 or debug=2), the
+    text of `go tool pprof -top`, or - for standard input; what it is, is found from its content. URL is the debug
+    address of a running buildkitd (--debugaddr): http://HOST:PORT takes a CPU profile and a goroutine dump.
+
+    \b
+    Examples:
+      cachedoctor profile cpu.pprof
+      cachedoctor profile goroutines.txt --cache manifest.json
+      cachedoctor profile http://127.0.0.1:6060 --save report
+      cachedoctor profile cpu.pprof --format svg -o flame.svg
+    """
+    from cachedoctor.diagnosis.diagnose import diagnose
+    from cachedoctor.errors import FocusError
+    from cachedoctor.report.profiled import report
+
+    out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    reads = (
+        *((cache, "cache") for cache in caches),
+        *([(access.ca_file, "file of certificates")] if access.ca_file else []),
+    )
+    out.spare(Place(source, "profile"), *(Place(path, what) for path, what in reads))
+    shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
+    try:
+        with progress(quiet) as told:
+            evidence = _evidence(source, sample_type, seconds, save, told)
+            survey = _survey(caches, access, told)
+            told("looking for the cause")
+            found = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
+            told("writing the report")
+            text = report(format).render(found, out.style)
+        if running_for is not None and not caches:
+            warn("--running-for tells nothing without --cache")
+        if focus and not found.top.rows:
+            warn(f"--focus {focus}: nothing matches")
+        if caches and not found.remaining:
+            warn(f"--cache tells nothing here: there is no estimate for {found.main.cause}")
+        out.write(text)
+    except FocusError as error:
+        raise click.BadParameter(str(error), param_hint="--focus") from error
+    except InputError as error:
+        fail(str(error))
+
+
+def _evidence(
+    source: str, sample_type: str | None, seconds: int, save: str | None, told: Callable[[str], None]
+) -> Sequence[Evidence]:
+    from cachedoctor.diagnosis import daemon, load
+
+    if not daemon.is_url(source):
+        if save:
+            raise click.UsageError("--save is for a URL: a file is there already")
+        if click.get_current_context().get_parameter_source("seconds") is not ParameterSource.DEFAULT:
+            raise click.UsageError("--seconds is for a URL: a file is as long as it is")
+        told(f"reading {source}")
+        read = load.load(source, sample_type=sample_type, stdin=options.stdin())
+        if read.warning:
+            warn(f"{source}: {read.warning}")
+        return [read]
+    found: list[Evidence] = []
+    try:
+        for answer in daemon.fetch(source, seconds, told):
+            if save:
+                _save(answer, save)
+            found.append(load.load_answer(answer, sample_type))
+    except InputError as error:
+        # A daemon that hangs may still have given its goroutines.
+        if not found:
+            raise
+        warn(str(error))
+    return found
+
+
+def _save(answer: Answer, folder: str) -> None:
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        write_atomically(Path(folder, answer.name), answer.data)
+    except OSError as error:
+        fail(f"{folder}: cannot keep what was fetched: {error.strerror or error}")
+
+
+def _survey(caches: Sequence[str], access: Access, told: Callable[[str], None]) -> Survey | None:
+    if not caches:
+        return None
+    return analyze(options.documents(caches, None, None, access, told), progress=told).survey

@@ -1,0 +1,150 @@
+"""Settings of `cachedoctor check` that are kept in a file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cachedoctor.errors import InputError
+from cachedoctor.io.files import open_regular
+from cachedoctor.suggest import meant
+
+MOST_BYTES = 1 << 20
+MOST_DOTS = 200
+"""In one key: tomllib takes quadratic time for them. What looks like a key may be in a text or a remark."""
+MOST_DIGITS = 4000
+"""Of a whole number: more than Python makes a text of (`sys.set_int_max_str_digits`)."""
+OWN = ".cachedoctor.toml"
+SHARED = "pyproject.toml"
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _is(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: type(value) in kinds
+
+
+KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "baseline": ("a file name", _is(str)),
+    "buildkit": ("a version such as 'v0.21.1'", _is(str)),
+    "fail-on": ("'error', 'warning' or 'note'", _is(str)),
+    "format": ("the name of a format", _is(str)),
+    "ignore": ("rules: a list of strings, or a string with commas", _words),
+    "max-bytes": ("a number, or a size such as '1MiB'", _is(int, str)),
+    "max-calls": ("a whole number", _is(int)),
+    "max-seconds": ("a number", _is(int, float)),
+    "missing-ok": ("true or false", _is(bool)),
+    "names": ("a file name", _is(str)),
+    "platform": ("a platform such as 'linux/arm64'", _is(str)),
+    "select": ("rules: a list of strings, or a string with commas", _words),
+    "step-summary": ("true or false", _is(bool)),
+    "tag": ("a tag", _is(str)),
+    "timeout": ("a number of seconds", _is(int, float)),
+}
+"""For each key the value that is expected, in words, and whether a value is one."""
+_DOTTED = re.compile(
+    rb"(?:(?<![\w-])[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')(?:[ \t]*\.[ \t]*(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')){%d}"
+    % MOST_DOTS
+)
+_FLAGS_ALONE = frozenset({"ca-file", "plain-http"})
+"""What is no setting: a branch brings its own file, and would say by it where and how credentials are sent."""
+_FILES = frozenset({"baseline", "names"})
+"""Keys whose values start from the folder of the settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a file sets, by the names of the options without their dashes in front."""
+
+    path: str
+    """The file, empty where there is none."""
+    values: Mapping[str, bool | int | float | str]
+
+
+def find(folder: Path) -> Settings:
+    """The settings that apply in a folder.
+
+    The nearest folder from here up to the root of the repository (the folder that holds `.git`; without one only this
+    folder counts) that has a `.cachedoctor.toml`, or a `pyproject.toml` with a table `[tool.cachedoctor]`, decides.
+    Where both are in it, `.cachedoctor.toml` counts alone. Raises `InputError` as `read` does.
+    """
+    try:
+        return _find(folder)
+    except OSError as error:
+        raise InputError(f"cannot look for settings: {error.strerror or error}", source=str(folder)) from error
+
+
+def _find(folder: Path) -> Settings:
+    for place in _up_to_the_root(folder):
+        if (place / OWN).is_file():
+            return read(place / OWN)
+        if (place / SHARED).is_file() and (found := _table(place / SHARED)) is not None:
+            return _checked(place / SHARED, found)
+    return Settings("", {})
+
+
+def _up_to_the_root(folder: Path) -> Iterator[Path]:
+    folder = folder.absolute()
+    places = [folder, *folder.parents]
+    roots = [index for index, place in enumerate(places) if (place / ".git").exists()]
+    yield from places[: roots[0] + 1 if roots else 1]
+
+
+def read(path: Path) -> Settings:
+    """The settings of one file: of its table `[tool.cachedoctor]` where it is a `pyproject.toml`, else of the whole.
+
+    Raises `InputError` where it cannot be read, and for an unknown key or a value of another type.
+    """
+    found = _table(path)
+    if found is None:
+        raise InputError("has no table [tool.cachedoctor]", source=str(path))
+    return _checked(path, found)
+
+
+def _table(path: Path) -> Any:
+    try:
+        with open_regular(str(path), hint="") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise InputError(f"expected settings of at most {MOST_BYTES:,} bytes", source=str(path))
+        if _DOTTED.search(data):
+            raise InputError(f"a key of more than {MOST_DOTS} parts, which is refused", source=str(path))
+        parsed = tomllib.loads(data.decode())
+    except OSError as error:
+        raise InputError(f"cannot read the settings: {error.strerror or error}", source=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"expected TOML in UTF-8: {error}", source=str(path)) from error
+    if path.name != SHARED:
+        return parsed
+    tool = parsed.get("tool")
+    return tool.get("cachedoctor") if isinstance(tool, dict) else None
+
+
+def _checked(path: Path, found: Any) -> Settings:
+    if not isinstance(found, dict):
+        raise InputError("expected a table", "tool.cachedoctor", source=str(path))
+    values: dict[str, bool | int | float | str] = {}
+    for key, value in found.items():
+        if key in _FLAGS_ALONE:
+            raise InputError(
+                f"no setting, since a branch could redirect credentials; give --{key}", key, source=str(path)
+            )
+        if key not in KEYS:
+            raise InputError(f"no such setting; {meant(key, KEYS)}", key, source=str(path))
+        expected, fits = KEYS[key]
+        if not fits(value):
+            raise InputError(f"expected {expected}", key, source=str(path))
+        if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+            raise InputError(f"expected {expected}, of at most {MOST_DIGITS:,} digits", key, source=str(path))
+        if isinstance(value, list):
+            value = ",".join(value)
+        if isinstance(value, str) and "\0" in value:
+            raise InputError(f"expected {expected}, without a NUL", key, source=str(path))
+        values[key] = str(path.parent / value) if key in _FILES else value
+    return Settings(str(path), values)

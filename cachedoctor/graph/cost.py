@@ -1,0 +1,110 @@
+"""What the next export of a cache costs, for each regime of exporters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cachedoctor.graph import loops, paths
+from cachedoctor.graph.loops import Acyclic
+from cachedoctor.graph.merge import Merge
+from cachedoctor.graph.quotient import MergedGraph, quotient
+from cachedoctor.graph.records import Graph
+from cachedoctor.graph.replay import Exporter
+
+SECONDS_PER_CALL = (140e-9, 175e-9, 400e-9)
+"""A call of the loop check: fastest and usual on the machine of the captures (Go 1.24), and a slower or older build."""
+SECONDS_PER_WALK_STEP = 60e-9
+"""A descendant walked: 10,000 records in a chain read into themselves took 3 s longer (v0.32.2)."""
+SECONDS_PER_MARSHAL_STEP = 30e-9
+"""A question for a blob: a chain of 200 took 3.0 s, one of 400 took 44 s (v0.32.2); v0.21.1 took 1.6 times as long."""
+
+MOST_ORDERS = 200
+"""Orders that are replayed at the most."""
+FEWEST_ORDERS = 16
+"""Orders that have to agree before a count is called exact without a proof."""
+ORDER_BUDGET = 160_000
+"""Records and links that all replays together may visit, but for the first, so that they never dominate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one order of the exporter gives."""
+
+    items: int
+    links: int
+    calls: int
+    links_removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoopCheckCost:
+    """The exporter of BuildKit v0.9 to v0.24: how far its result and its loop check vary."""
+
+    orders: list[Order]
+    """One entry for each order replayed, fewest calls first; one alone where no order can change anything."""
+    proved: bool
+    """Whether it is proved that no order gives another result."""
+    typical: Acyclic
+    """The graph of the order in the middle, loops cut."""
+    log_paths: Sequence[float]
+    """For each item of `typical` the binary logarithm of the paths to it."""
+    records: list[int]
+    """The smallest record of each item of `typical`."""
+    item: list[int]
+    """The smallest record of the item that each record is in."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether every order gives the same and no loop was cut."""
+        same = self.proved or (len(self.orders) >= FEWEST_ORDERS and len(set(self.orders)) == 1)
+        return same and not self.orders[-1].links_removed
+
+    @property
+    def middle(self) -> Order:
+        """The order in the middle, by calls."""
+        return self.orders[(len(self.orders) - 1) // 2]
+
+
+def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: MergedGraph) -> LoopCheckCost:
+    """Count the loop-check calls of the next export.
+
+    `merged` is the graph at the fixpoint. Where it is proved that every order reaches the same, that is counted once.
+    Otherwise the merge of that exporter is replayed in seeded orders, as many as the budget allows. With loops the
+    count depends on the order of the walk: one depth-first pass cuts them, then the paths are counted.
+    """
+    item = merge.every_order
+    if item is not None:
+        same = merged if item == merge.item else quotient(graph, order, item)
+        acyclic = loops.cut(same)
+        if not acyclic.removed:
+            calls, log_paths = paths.calls_and_log_paths(acyclic)
+            return LoopCheckCost(
+                [Order(same.size, same.links, calls, links_removed=0)], True, acyclic, log_paths, same.records, item
+            )
+    exporter = Exporter(graph, order)
+    count = max(1, min(MOST_ORDERS, ORDER_BUDGET // (graph.size + len(graph.links) + 1)))
+    replays = [_replay(exporter, graph, order, seed) for seed in range(count)]
+    seeds = sorted(range(count), key=lambda seed: (replays[seed].calls, seed))
+    middle = seeds[(count - 1) // 2]
+    item = exporter.replay(middle)
+    typical = quotient(graph, order, item)
+    acyclic = loops.cut(typical, middle)
+    _, log_paths = paths.calls_and_log_paths(acyclic)
+    return LoopCheckCost([replays[seed] for seed in seeds], False, acyclic, log_paths, typical.records, item)
+
+
+def _replay(exporter: Exporter, graph: Graph, order: Sequence[int], seed: int) -> Order:
+    merged = quotient(graph, order, exporter.replay(seed))
+    acyclic = loops.cut(merged, seed)
+    return Order(merged.size, merged.links, paths.calls(acyclic), acyclic.removed)
+
+
+def seconds(count: int, each: float) -> float | None:
+    """Seconds for so many steps of so many seconds each; `None` past the range of a float."""
+    try:
+        total = count * each
+    except OverflowError:
+        return None
+    return total if math.isfinite(total) else None

@@ -1,0 +1,169 @@
+"""Loops of the merged graph: where they are, and the graph without them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cachedoctor.graph.adjacency import Adjacency
+from cachedoctor.graph.quotient import MergedGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A strongly connected component with at least one cycle in it."""
+
+    items: list[int]
+    """All its items, ascending."""
+    links: int
+    """Number of links between them."""
+    example: list[int]
+    """A shortest cycle through the smallest item: each is a source of the next, and the last of the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acyclic:
+    """A merged graph whose loops are cut, with an order in which sources come first."""
+
+    sources: list[list[int]]
+    """The sources of each item, with one entry a link."""
+    children: list[list[int]]
+    """The children of each item, with one entry a link."""
+    order: list[int]
+    """All items, each after its sources."""
+    roots: list[int]
+    """The items that had no inputs before any loop was cut."""
+    removed: int
+    """Number of links that were removed to cut the loops."""
+
+
+def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:
+    """Remove the links that close a loop in one depth-first pass from the roots; the order is taken from the seed.
+
+    BuildKit v0.9 to v0.24 remove all links between two items when the walk of `(*normalizeState).checkLoops` finds
+    the second on its own path. They walk every path, this pass walks each link once, so which link goes can differ.
+    O(items + links).
+    """
+    order, cyclic = merged.adjacency.topological
+    if not cyclic:
+        return Acyclic(merged.sources, merged.children, order, merged.roots(), removed=0)
+    gone = _back_links(merged, seed)
+    cut_at = {item for _, item in gone}
+    sources = [
+        [source for source in own if (source, item) not in gone] if item in cut_at else own
+        for item, own in enumerate(merged.sources)
+    ]
+    left = Adjacency(sources)
+    removed = merged.links - sum(map(len, sources))
+    return Acyclic(sources, left.children, left.topological[0], merged.roots(), removed)
+
+
+def _back_links(merged: MergedGraph, seed: int) -> set[tuple[int, int]]:
+    """The (source, item) pairs whose item is on the path when a depth-first walk meets the link."""
+    random_order = random.Random(seed)
+    starts = merged.roots()
+    random_order.shuffle(starts)
+    unseen, on_path, done = 0, 1, 2
+    state = bytearray(merged.size)
+    gone = set()
+    for start in [*starts, *range(merged.size)]:
+        if state[start] != unseen:
+            continue
+        state[start] = on_path
+        stack = [(start, iter(_shuffled(merged.children[start], random_order)))]
+        while stack:
+            item, children = stack[-1]
+            for child in children:
+                if state[child] == unseen:
+                    state[child] = on_path
+                    stack.append((child, iter(_shuffled(merged.children[child], random_order))))
+                    break
+                if state[child] == on_path:
+                    gone.add((item, child))
+            else:
+                state[item] = done
+                stack.pop()
+    return gone
+
+
+def _shuffled(items: Sequence[int], random_order: random.Random) -> list[int]:
+    shuffled = list(items)
+    if len(shuffled) > 1:
+        random_order.shuffle(shuffled)
+    return shuffled
+
+
+def find(merged: MergedGraph) -> list[Loop]:
+    """All loops, by their smallest item. O(items + links)."""
+    _, cyclic = merged.adjacency.topological
+    if not cyclic:
+        return []
+    return sorted(
+        (_loop(merged, component) for component in _components(merged, cyclic)), key=lambda loop: loop.items[0]
+    )
+
+
+def _loop(merged: MergedGraph, component: list[int]) -> Loop:
+    inside = set(component)
+    links = sum(child in inside for item in component for child in merged.children[item])
+    return Loop(sorted(component), links, _shortest_cycle(merged, min(component), inside))
+
+
+def _shortest_cycle(merged: MergedGraph, start: int, inside: set[int]) -> list[int]:
+    """Breadth-first from `start` back to itself, without leaving the component."""
+    came_from = {start: start}
+    queue = [start]
+    for item in queue:
+        for child in merged.children[item]:
+            if child == start:
+                cycle = [item]
+                while cycle[-1] != start:
+                    cycle.append(came_from[cycle[-1]])
+                return cycle[::-1]
+            if child in inside and child not in came_from:
+                came_from[child] = item
+                queue.append(child)
+    raise AssertionError("a strongly connected component has a cycle through each of its items")
+
+
+def _components(merged: MergedGraph, items: Sequence[int]) -> list[list[int]]:
+    """Strongly connected components with a cycle (Tarjan 1972, without recursion)."""
+    children = merged.children
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    on_stack: set[int] = set()
+    stack: list[int] = []
+    components = []
+    for start in items:
+        if start in index:
+            continue
+        index[start] = low[start] = len(index)
+        stack.append(start)
+        on_stack.add(start)
+        work = [(start, iter(children[start]))]
+        while work:
+            item, rest = work[-1]
+            for child in rest:
+                if child not in index:
+                    index[child] = low[child] = len(index)
+                    stack.append(child)
+                    on_stack.add(child)
+                    work.append((child, iter(children[child])))
+                    break
+                if child in on_stack:
+                    low[item] = min(low[item], index[child])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[item])
+                if low[item] == index[item]:
+                    position = len(stack) - 1
+                    while stack[position] != item:
+                        position -= 1
+                    component = stack[position:]
+                    del stack[position:]
+                    on_stack.difference_update(component)
+                    if len(component) > 1 or item in children[item]:
+                        components.append(component)
+    return components

@@ -1,0 +1,253 @@
+"""Records that are one cache key, merged to the fixpoint that no order changes."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cachedoctor.graph.records import Graph
+
+Alternative = tuple[int, str]
+"""A source class and a selector."""
+
+_Place = tuple[int, int, str]
+"""An input number, and an alternative there."""
+
+WORK_PER_LINK = 64
+"""Comparisons that merging may spend for each record and link before it stops and says so."""
+WORK_FLOOR = 2_000_000
+"""Comparisons that merging may always spend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A partition of the records into items."""
+
+    item: list[int]
+    """The item of each record at the fixpoint, named by the smallest record in it; dead records stand alone."""
+    every_order: list[int] | None
+    """The partition that BuildKit v0.9 to v0.24 are proved to reach in whatever order they walk, `None` if unproved.
+
+    It may be finer than `item`: their rule is stricter.
+    """
+    complete: bool
+    """Whether the fixpoint was reached; if not, some records that are one may still be told apart."""
+
+
+def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
+    """Merge the records in `order` (a derivation order) until nothing merges any more.
+
+    Two records are one if they have the same digest and number of inputs and share an alternative (source and
+    selector, sources compared after merging) at every input. BuildKit v0.25 to v0.32 apply this rule while records
+    are added (`v1.(*CacheChains).Add`); the fixpoint is a congruence closure and does not depend on the order.
+
+    Near linear on caches as BuildKit writes them. The rule is an AND over inputs, so a hostile document could force
+    quadratic work: past `WORK_PER_LINK` comparisons for each record and link the result is marked incomplete.
+    """
+    item = list(range(graph.size))
+    repeated = _repeated(graph, order)
+    if not repeated:
+        return Merge(item, every_order=item, complete=True)
+    inputs_of = _inputs_alive(graph, order)
+    same_arity = _merge_identical(graph, repeated, inputs_of, item)
+    first = [record for record in repeated if item[record] == record]
+    closure = _Closure(graph, _repeated(graph, first), inputs_of, item)
+    every_order = closure.items() if same_arity and not closure.could_merge() else None
+    complete = closure.run()
+    return Merge(closure.items(), every_order, complete)
+
+
+def _repeated(graph: Graph, records: Sequence[int]) -> list[int]:
+    """Those of the records whose digest occurs more than once among them; only these can merge."""
+    digests = [graph.digests[record] for record in records]
+    times = Counter(digests)
+    if len(times) == len(digests):
+        return []
+    return [record for record, digest in zip(records, digests, strict=True) if times[digest] > 1]
+
+
+def _inputs_alive(graph: Graph, order: Sequence[int]) -> Callable[[int], list[list[Alternative]]]:
+    """The inputs of a record without its dead alternatives: BuildKit drops these before it merges."""
+    if len(order) == graph.size:
+        return graph.inputs
+    alive = set(order)
+    return lambda record: [[link for link in one if link[0] in alive] for one in graph.inputs(record)]
+
+
+def _merge_identical(
+    graph: Graph, repeated: Sequence[int], inputs_of: Callable[[int], list[list[Alternative]]], item: list[int]
+) -> bool:
+    """Hash-cons: give records with the same digest and the same alternatives one item, sources first.
+
+    Returns whether all records of a digest have the same number of inputs.
+    """
+    seen: dict[tuple[str, tuple[frozenset[Alternative], ...]], int] = {}
+    arity: dict[str, int] = {}
+    same_arity = True
+    for record in repeated:
+        inputs = inputs_of(record)
+        digest = graph.digests[record]
+        same_arity &= arity.setdefault(digest, len(inputs)) == len(inputs)
+        key = (digest, tuple([frozenset([(item[source], selector) for source, selector in one]) for one in inputs]))
+        item[record] = seen.setdefault(key, record)
+    return same_arity
+
+
+class _Closure:
+    """Union-find over items, with an index from each alternative to the items that have it.
+
+    `children[(source, input, selector, digest)]` are the items of that digest with that alternative; `inputs[item]`
+    the alternatives of each input; both always name current items, which `_unite` sees to, smaller side first.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        candidates: Sequence[int],
+        inputs_of: Callable[[int], list[list[Alternative]]],
+        item: list[int],
+    ) -> None:
+        self.parent = item
+        self.digests = graph.digests
+        self.inputs: dict[int, list[set[Alternative]]] = {}
+        self.children: dict[tuple[int, int, str, str], set[int]] = defaultdict(set)
+        self.keys_of: dict[int, set[tuple[int, str, str]]] = defaultdict(set)
+        self.work = WORK_FLOOR + WORK_PER_LINK * (graph.size + len(graph.links))
+        for record in candidates:
+            inputs = [{(item[source], selector) for source, selector in one} for one in inputs_of(record)]
+            self.inputs[record] = inputs
+            for number, alternatives in enumerate(inputs):
+                for source, selector in alternatives:
+                    self._index(record, source, number, selector)
+        self.fresh: dict[int, set[_Place]] = {
+            record: {(number, *link) for number, one in enumerate(inputs) for link in one}
+            for record, inputs in self.inputs.items()
+        }
+
+    def _index(self, record: int, source: int, number: int, selector: str) -> None:
+        digest = self.digests[record]
+        self.children[source, number, selector, digest].add(record)
+        self.keys_of[source].add((number, selector, digest))
+
+    def find(self, record: int) -> int:
+        """The item that a record is in now."""
+        root = record
+        while self.parent[root] != root:
+            root = self.parent[root]
+        while self.parent[record] != root:
+            self.parent[record], record = root, self.parent[record]
+        return root
+
+    def items(self) -> list[int]:
+        """The item of each record, named by its smallest record."""
+        found = [self.find(record) for record in range(len(self.parent))]
+        first: dict[int, int] = {}
+        return [first.setdefault(root, record) for record, root in enumerate(found)]
+
+    def _matches(self, record: int, number: int) -> list[set[int]]:
+        digest = self.digests[record]
+        return [self.children[source, number, selector, digest] for source, selector in self.inputs[record][number]]
+
+    def could_merge(self) -> bool:
+        """Whether BuildKit v0.9 to v0.24 could, in some order, join two of these items.
+
+        Records of one digest have to have the same number of inputs; then no candidate is a root, since equal roots are
+        one item already.
+
+        Its rule (`v1.normalizeItem`): the other is a child of at least one alternative at input 0 and of each at
+        every later input. As long as no two items that are not identical satisfy it, no order can start to differ.
+        """
+        for record, inputs in self.inputs.items():
+            each = [found for number in range(1, len(inputs)) for found in self._matches(record, number)]
+            either = self._matches(record, 0)
+            smallest = min(each, key=len) if each else set().union(*either)
+            self.work -= len(smallest) + len(each) + len(either)
+            if self.work < 0:
+                return True
+            for other in smallest:
+                if (
+                    other != record
+                    and all(other in found for found in each)
+                    and any(other in found for found in either)
+                ):
+                    return True
+        return False
+
+    def run(self) -> bool:
+        """Merge until nothing is fresh; false if the work allowed ran out first."""
+        while self.fresh and self.work > 0:
+            record, fresh = self.fresh.popitem()
+            if not fresh or self.parent[record] != record:
+                continue
+            for other in self._candidates(record, fresh):
+                record = self._unite(record, other)
+        return not self.fresh
+
+    def _candidates(self, record: int, fresh: set[_Place]) -> list[int]:
+        """The items that share an alternative with this one at every input, one of the fresh ones among them.
+
+        Either those that share a fresh one are looked through, or those that share any at the input where these are
+        fewest: whatever is less work.
+        """
+        inputs = self.inputs[record]
+        digest = self.digests[record]
+        found = [self.children[source, number, selector, digest] for number, source, selector in fresh]
+        if sum(map(len, found)) > 2 * min(map(len, inputs)):
+            every = [self._matches(record, number) for number in range(len(inputs))]
+            self.work -= sum(map(len, every))
+            found = min(found, *every, key=lambda sets: sum(map(len, sets)))
+        self.work -= sum(map(len, found))
+        others = set().union(*found)
+        others.discard(record)
+        return [other for other in others if self._share(inputs, self.inputs[other])]
+
+    def _share(self, first: list[set[Alternative]], second: list[set[Alternative]]) -> bool:
+        self.work -= sum(map(min, map(len, first), map(len, second)))
+        return len(first) == len(second) and not any(map(set.isdisjoint, first, second))
+
+    def _unite(self, kept: int, gone: int) -> int:
+        if self._weight(gone) > self._weight(kept):
+            kept, gone = gone, kept
+        self.parent[gone] = kept
+        self._move_as_child(kept, gone)
+        self._move_as_source(kept, gone)
+        return kept
+
+    def _weight(self, record: int) -> int:
+        return sum(map(len, self.inputs[record])) + len(self.keys_of.get(record, ()))
+
+    def _move_as_child(self, kept: int, gone: int) -> None:
+        """Let the alternatives of `gone` be alternatives of `kept`, fresh ones."""
+        digest = self.digests[gone]
+        fresh = self.fresh.setdefault(kept, set())
+        fresh |= self.fresh.pop(gone, set())
+        for number, alternatives in enumerate(self.inputs.pop(gone)):
+            self.inputs[kept][number] |= alternatives
+            for source, selector in alternatives:
+                found = self.children[source, number, selector, digest]
+                found.discard(gone)
+                found.add(kept)
+                fresh.add((number, source, selector))
+            self.work -= len(alternatives)
+
+    def _move_as_source(self, kept: int, gone: int) -> None:
+        """Let the children of `gone` be children of `kept`; what both have is fresh for the fewer of them."""
+        for number, selector, digest in self.keys_of.pop(gone, ()):
+            moved = self.children.pop((gone, number, selector, digest))
+            there = self.children[kept, number, selector, digest]
+            new = (number, kept, selector)
+            for child in moved:
+                alternatives = self.inputs[child][number]
+                alternatives.discard((gone, selector))
+                alternatives.add((kept, selector))
+                fresh = self.fresh.get(child)
+                if fresh is not None and (number, gone, selector) in fresh:
+                    fresh.discard((number, gone, selector))
+                    fresh.add(new)
+            if there:
+                for child in moved if len(moved) <= len(there) else there:
+                    self.fresh.setdefault(child, set()).add(new)
+            there |= moved
+            self.keys_of[kept].add((number, selector, digest))
+            self.work -= len(moved)

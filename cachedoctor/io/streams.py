@@ -1,0 +1,186 @@
+"""Bytes that come in one after the other: unpacked as they come, and never more than is borne."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Protocol
+
+from cachedoctor.errors import InputError
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+"""How a text begins that a Windows shell wrote, and its encoding."""
+HEAD = 512
+"""Bytes that tell what a stream is: a whole tar header."""
+FREE_BYTES = 16 << 20
+"""Bytes that may come out of a compressed stream whatever went in."""
+FREE_TAR_BYTES = 1 << 30
+"""The same of a tar: what is passed over in it may be a large file of zeros."""
+HIGHEST_RATIO = 200
+"""Past these, how many bytes may come out for each that went in."""
+MOST_BYTES = 64 << 30
+"""Bytes that may come out of any stream."""
+MOST_PACKED = 2
+"""How often a stream may be compressed over."""
+
+_GZIP = b"\x1f\x8b"
+_USTAR = b"ustar"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# What is decompressed at once, so that it gives 64 MiB at most: a zstd block of four bytes can stand for 128 KiB, while
+# gzip makes at most 1032 bytes of one.
+_CHUNKS = {"gzip": 1 << 16, "zstd": 2048}
+
+
+class Readable(Protocol):
+    """Anything that gives its next bytes."""
+
+    def read(self, count: int, /) -> bytes:
+        """At most `count` bytes, none at the end."""
+
+
+class Replayed:
+    """A stream whose head was read already."""
+
+    def __init__(self, head: bytes, rest: Readable) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, count: int) -> bytes:
+        """The head first, then the rest."""
+        if not self._head:
+            return self._rest.read(count)
+        part, self._head = self._head[:count], self._head[count:]
+        return part
+
+
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+class Unpacked:
+    """A compressed stream, decompressed while it is read.
+
+    Members may follow each other, with zeros between them (RFC 1952, RFC 8878). `read` raises `InputError` where the
+    data is damaged or cut short, or grows past a limit.
+    """
+
+    def __init__(self, stream: Readable, name: str, source: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._source = source
+        self._decompressor: _Decompressor | None = None
+        self._rest = b""
+        self._ready = bytearray()
+        self._taken = 0
+        self._given = 0
+        self._free = FREE_BYTES
+
+    def pass_over(self) -> None:
+        """Bear more bytes, since most of them are not kept."""
+        self._free = FREE_TAR_BYTES
+
+    def read(self, count: int) -> bytes:
+        """At most `count` decompressed bytes, none at the end."""
+        while len(self._ready) < count and self._fill():
+            pass
+        data = bytes(self._ready[:count])
+        del self._ready[:count]
+        return data
+
+    def _fill(self) -> bool:
+        data = self._rest or self._stream.read(_CHUNKS[self._name])
+        self._rest = b""
+        if not data:
+            if self._decompressor:
+                raise self._fail("the data is cut short")
+            return False
+        self._taken += len(data)
+        if not self._decompressor:
+            data = data.lstrip(b"\0")
+            if not data:
+                return True
+            self._decompressor = _decompressor(self._name)
+        self._decompress(self._decompressor, data)
+        return True
+
+    def _decompress(self, decompressor: _Decompressor, data: bytes) -> None:
+        try:
+            out = decompressor.decompress(data)
+        except _error(self._name) as error:
+            raise self._fail("damaged data") from error
+        if decompressor.eof:
+            self._rest = decompressor.unused_data
+            self._taken -= len(self._rest)
+            self._decompressor = None
+        self._given += len(out)
+        if self._given > MOST_BYTES or self._given > self._free + HIGHEST_RATIO * self._taken:
+            raise self._fail(f"unpacks to more than {self._given:,} bytes, which is refused")
+        self._ready += out
+
+    def _fail(self, problem: str) -> InputError:
+        return InputError(problem, f"{self._name} byte {self._taken}", source=self._source)
+
+
+def _decompressor(name: str) -> _Decompressor:
+    if name == "gzip":
+        import zlib
+
+        return zlib.decompressobj(16 + zlib.MAX_WBITS)
+    import zstandard
+
+    return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+
+
+def _error(name: str) -> type[Exception]:
+    if name == "gzip":
+        import zlib
+
+        return zlib.error
+    import zstandard
+
+    return zstandard.ZstdError
+
+
+def unpack(stream: Readable, source: str) -> tuple[bytes, Readable, bool]:
+    """Undo gzip and zstd, known by their magic numbers.
+
+    Returns the head of what is inside, all of it, and whether it was compressed. Raises `InputError` where it is
+    compressed more than `MOST_PACKED` times over; so does reading what is returned, where that is damaged or too large.
+    """
+    for packed in range(MOST_PACKED + 1):
+        head = read_fully(stream, HEAD)
+        if isinstance(stream, Unpacked) and head[257:262] == _USTAR:
+            stream.pass_over()
+        whole = Replayed(head, stream)
+        name = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else None
+        if name is None:
+            return head, whole, packed > 0
+        stream = Unpacked(whole, name, source)
+    raise InputError(f"compressed more than {MOST_PACKED} times over", source=source)
+
+
+def encoding_of(head: bytes) -> str | None:
+    """The encoding that a byte order mark tells, as a Windows shell writes it; `None` where there is none."""
+    return next((name for mark, name in _MARKS if head.startswith(mark)), None)
+
+
+def read_fully(stream: Readable, size: int) -> bytes:
+    """So many bytes, or as many as there are."""
+    parts = []
+    while size and (part := stream.read(min(size, 16 << 20))):
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read_all(stream: Readable, limit: int, source: str) -> bytes:
+    """The whole rest of a stream. Raises `InputError` past the limit."""
+    data = read_fully(stream, limit + 1)
+    if len(data) > limit:
+        raise InputError(f"more than {limit:,} bytes, which is refused", source=source)
+    return data

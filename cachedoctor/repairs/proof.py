@@ -1,0 +1,75 @@
+"""The proof that a repaired cache lost nothing, taken on what was written and read back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from cachedoctor.errors import ProofError
+from cachedoctor.graph import layers
+from cachedoctor.graph.survey import Survey
+
+REFUSED = frozenset({"CD102", "CD103", "CD104", "CD105"})
+"""Rules for whose findings BuildKit refuses a whole cache; its size alone is up to the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What the documents had and the repaired one has not."""
+
+    records: int
+    """Items that could be derived, by digest."""
+    results: int
+    """Results of such items that an importer could use, by digest and the blobs of all their layers."""
+
+
+def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) -> Lost:
+    """Compare what can be derived, and its results. `blobs` are what the manifest of each document before lists."""
+    number = before.chain_numbers
+    now = [number.add(config, tree) for config, tree in zip(after.configs, after.trees, strict=True)]
+    had = _results(before, number.of_layers, blobs)
+    has = _results(after, now, [None] * len(after.configs))
+    return Lost(records=_missing(_digests(before), _digests(after)), results=_missing(had, has))
+
+
+def _missing(had: Sequence[Hashable], has: Sequence[Hashable]) -> int:
+    """How many of the first are not among the second, each as often as it occurs."""
+    return 0 if had == has else (Counter(had) - Counter(has)).total()
+
+
+def _digests(survey: Survey) -> list[str]:
+    return list(map(survey.graph.digests.__getitem__, survey.merged.records))
+
+
+def _results(
+    survey: Survey, numbers: Sequence[Sequence[int]], blobs: Sequence[frozenset[str] | None]
+) -> list[tuple[str, Hashable]]:
+    """Each distinct result and chain of each item: the item's digest, and the number of its layer or those of all."""
+    item_of = [-1] * survey.graph.size
+    for record in survey.order:
+        item_of[record] = survey.merge.item[record]
+    found: dict[tuple[int, int | tuple[int, ...]], None] = {}
+    base = 0
+    for config, tree, own, listed in zip(survey.configs, survey.trees, numbers, blobs, strict=True):
+        count = len(own)
+        lacking = bytes(count) if listed is None else layers.incomplete_layers(config, tree, listed)
+        usable = [depth > 0 and not lacks for depth, lacks in zip(tree.depth, lacking, strict=True)]
+        for record, layer in layers.results(config):
+            if 0 <= layer < count and usable[layer]:
+                found[item_of[base + record], own[layer]] = None
+        for record, chain, _ in config.chains:
+            if chain and all(0 <= layer < count and usable[layer] for layer in chain):
+                found[item_of[base + record], tuple(own[layer] for layer in chain)] = None
+        base += len(config.digests)
+    return [(survey.graph.digests[item], key) for item, key in found if item >= 0]
+
+
+def check(after: Survey, errors: Sequence[str]) -> None:
+    """Raise `ProofError` where a repaired cache has a loop, a dead record, or fails the rules in `errors`."""
+    if errors:
+        raise ProofError(f"the repaired cache fails {', '.join(sorted(set(errors)))}")
+    if after.loops or after.record_cycles:
+        raise ProofError("the repaired cache has a loop")
+    if after.dead_records or after.merged.size != after.graph.size:
+        raise ProofError("the repaired cache has dead or duplicate records")

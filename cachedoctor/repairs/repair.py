@@ -1,0 +1,209 @@
+"""From cache documents to one that imports, has no loops, and lost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from cachedoctor.cacheconfig import CacheConfig, decode, encode
+from cachedoctor.errors import CountTooLarge, InputError, LimitError, ProofError
+from cachedoctor.graph import paths
+from cachedoctor.graph.survey import Progress, Survey
+from cachedoctor.io.memory import lacking
+from cachedoctor.numbers import digits
+from cachedoctor.repairs import loops, proof, prune
+from cachedoctor.repairs.draft import Draft, Removed, draft
+from cachedoctor.repairs.proof import Lost
+from cachedoctor.rules import Context, Limits, findings
+from cachedoctor.sources import CacheDocument
+
+_MEMORY_PER_BYTE = 11
+"""Bytes of memory for each of a cache config that was read: measured with a million records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How far repair may go."""
+
+    minimal: bool = False
+    """Keep one alternative for each input, the cheapest."""
+    max_calls: int | None = None
+    max_bytes: int | None = None
+    prefer: prune.Preference = "cheapest"
+    """What decides between alternatives that cost the same; see `prune.Preference`."""
+    drop_oldest: bool = False
+    """Whether whole records may go where removing alternatives does not reach `max_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a cache is."""
+
+    records: int
+    links: int
+    layers: int
+    results: int
+    bytes: int
+    calls: int
+    """Loop-check calls of the graph merged to the fixpoint, loops cut."""
+    loops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A repaired cache, not yet written."""
+
+    documents: Sequence[CacheDocument]
+    """What it was made from."""
+    config: CacheConfig
+    data: bytes
+    before: Size
+    after: Size
+    removed: Removed
+    lost: Lost
+    warnings: tuple[str, ...]
+
+    def check(self, read_back: bytes) -> None:
+        """Hold what was written and read back against what was proved. Raises `ProofError`."""
+        if read_back != self.data:
+            raise ProofError("what was read back is not what was written")
+
+
+def repair(documents: Sequence[CacheDocument], options: Options, progress: Progress = lambda step: None) -> Repaired:
+    """Mend and join cache documents, in the order given.
+
+    Dead records, bad links and unused layers go, equal records become one with all their results, and loops are cut
+    where every record can still be derived. Alternatives go only as far as `options` ask for.
+
+    Raises `LimitError` where a limit cannot be reached, `InputError` where the paths are too many to be counted, and
+    `ProofError` where the outcome is not what it should be.
+    """
+    try:
+        return _repair(documents, options, progress)
+    except CountTooLarge as error:
+        raise InputError(f"cannot count its paths: {error}", source=documents[0].source) from error
+
+
+def _repair(documents: Sequence[CacheDocument], options: Options, progress: Progress) -> Repaired:
+    progress("merging records")
+    _weigh(documents)
+    before = Survey([document.config for document in documents])
+    if not before.order:
+        raise LimitError("no record of it can be derived, so that nothing would be left")
+    made = draft(before, [document.blobs for document in documents])
+    progress("cutting loops")
+    _cut(made, before, options)
+    progress("removing alternatives")
+    _limit(made, options)
+    config = made.config()
+    distinct = set().union(*before.chain_numbers.of_layers)
+    made.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
+    data = encode(config)
+    progress("proving that nothing is lost")
+    after, lost = prove(data, documents, before, made.removed)
+    size = _size(after, len(data))
+    _hold_limits(size, options)
+    return Repaired(
+        documents=documents,
+        config=config,
+        data=data,
+        before=_size(before, sum(document.size for document in documents)),
+        after=size,
+        removed=made.removed,
+        lost=lost,
+        warnings=_warnings(documents),
+    )
+
+
+def _weigh(documents: Sequence[CacheDocument]) -> None:
+    """Raise `InputError` where there is not enough memory left for the graph and another document."""
+    need = _MEMORY_PER_BYTE * sum(document.size for document in documents)
+    left = lacking(need)
+    if left is not None:
+        problem = f"repairing it takes about {need >> 20:,} MiB of memory more, and {left >> 20:,} MiB are left"
+        raise InputError(problem, source=documents[0].source)
+
+
+def _hold_limits(size: Size, options: Options) -> None:
+    if options.max_bytes is not None and size.bytes > options.max_bytes:
+        raise ProofError(f"the repaired cache has {size.bytes} bytes, over --max-bytes")
+    if options.max_calls is not None and size.calls > options.max_calls:
+        raise ProofError(f"the repaired cache takes {digits(size.calls)} calls, over --max-calls")
+
+
+def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> tuple[Survey, Lost]:
+    """Read a repaired document as any other, and hold it against those that it was made from.
+
+    Returns what it holds, and what is lost: nothing, unless records were given up to reach a size. Raises
+    `ProofError`.
+    """
+    try:
+        config = decode(orjson.loads(data), "the repaired cache")
+    except (InputError, orjson.JSONDecodeError) as error:
+        raise ProofError(f"the repaired cache cannot be read: {error}") from error
+    # The same columns: nothing was dropped, whatever a manifest lists.
+    unchanged = [config] == before.configs
+    found = before if unchanged else Survey([config])
+    document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
+    proof.check(found, _refusals(document, found))
+    missing = Lost(0, 0) if unchanged else proof.lost(before, [one.blobs for one in documents], found)
+    if not removed.dropped_records and (missing.records or missing.results):
+        raise ProofError(f"{missing.records} records and {missing.results} results would be lost")
+    return found, missing
+
+
+def _refusals(document: CacheDocument, found: Survey) -> list[str]:
+    return [finding.rule for finding in findings(Context([document], found, Limits(), None), only=proof.REFUSED)]
+
+
+def _cut(made: Draft, before: Survey, options: Options) -> None:
+    if options.minimal:
+        prune.minimal(made, options.prefer)
+    links = made.links
+    if before.loops and not options.minimal:
+        made.inputs = loops.cut(made.inputs, made.rank, before.loops)
+        made.removed.looping_links = links - made.links
+
+
+def _limit(made: Draft, options: Options) -> None:
+    if options.max_bytes is not None:
+        _limit_bytes(made, options.max_bytes, options)
+    if options.max_calls is not None and not prune.to_calls(made, options.max_calls, options.prefer):
+        fewest = digits(paths.calls(made.acyclic()))
+        raise LimitError(f"--max-calls {options.max_calls}: the fewest that keep every record are {fewest}")
+
+
+def _limit_bytes(made: Draft, limit: int, options: Options) -> None:
+    size = len(encode(made.config()))
+    if prune.to_bytes(made, size - limit, options.prefer):
+        return
+    size = len(encode(made.config()))
+    if not options.drop_oldest:
+        raise LimitError(
+            f"--max-bytes {limit:,}: with one alternative for each input it is still {size:,} bytes; --drop-oldest may "
+            "give up the records with the oldest results"
+        )
+    if not prune.drop_oldest(made, lambda: len(encode(made.config())) <= limit):
+        raise LimitError(f"--max-bytes {limit:,}: no record at all would be left")
+
+
+def _size(found: Survey, size: int) -> Size:
+    return Size(
+        records=found.graph.size,
+        links=sum(len(config.links) for config in found.configs),
+        layers=sum(len(config.blobs) for config in found.configs),
+        results=sum(len(config.results) + len(config.chains) for config in found.configs),
+        bytes=size,
+        calls=found.fixpoint_calls,
+        loops=len(found.loops) or len(found.record_cycles),
+    )
+
+
+def _warnings(documents: Sequence[CacheDocument]) -> tuple[str, ...]:
+    return tuple(
+        f"{document.source}: left out what BuildKit does not know: {', '.join(document.config.unknown_fields[:10])}"
+        for document in documents
+        if document.config.unknown_fields
+    )

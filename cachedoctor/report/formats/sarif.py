@@ -1,0 +1,101 @@
+"""SARIF 2.1.0, for code scanning and other viewers (OASIS, "Static Analysis Results Interchange Format", errata 01).
+
+The document is built from plain values: of the object models for it one is not typed and takes longer to import than a
+check takes, the other needs a validation framework. Tests hold it against the schema of the standard.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+import orjson
+
+from cachedoctor import __version__
+from cachedoctor.analysis.analyze import Analysis
+from cachedoctor.report.formats.json import escaped
+from cachedoctor.report.interface import Style
+from cachedoctor.report.places import fingerprints, path_of, path_or_name, section, sentence, sources_of, uri
+from cachedoctor.rules import RULES, Finding, Severity
+from cachedoctor.text import printable
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+
+
+class Report:
+    """One run, with all rules that were asked, and a result for each finding."""
+
+    def render(self, analysis: Analysis, style: Style) -> str:
+        """The log, indented by two; the style makes no difference."""
+        rules = [index for index, rule in enumerate(RULES) if rule.id in analysis.rules]
+        prints = fingerprints(analysis)
+        site = documentation()
+        run = {
+            "tool": {
+                "driver": {
+                    "name": "cachedoctor",
+                    "version": __version__,
+                    "semanticVersion": __version__,
+                    "rules": [_rule(index, site) for index in rules],
+                }
+            },
+            "columnKind": "unicodeCodePoints",
+            "invocations": [{"executionSuccessful": True, "exitCode": 1 if analysis.check and analysis.failing else 0}],
+            "results": [
+                _result(finding, digits, analysis) for finding, digits in zip(analysis.findings, prints, strict=True)
+            ],
+        }
+        log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+        return escaped(orjson.dumps(log, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+
+
+def documentation() -> str:
+    """Where the repository of this project is to be read, as its package says; empty where it does not.
+
+    A help URI has to be absolute (section 3.49.12), so that without this there is none, and the help names the page.
+    """
+    try:
+        urls = metadata.metadata("cachedoctor").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    return next((url.removeprefix("Source, ") for url in urls if url.startswith("Source, ")), "").rstrip("/")
+
+
+def _rule(index: int, site: str) -> dict[str, Any]:
+    rule = RULES[index]
+    page = section(rule.id, rule.name)
+    steps = "\n".join(f"{number}. {step}" for number, step in enumerate(rule.help, 1))
+    return {
+        "id": rule.id,
+        "name": "".join(word.capitalize() for word in rule.name.split("-")),
+        "shortDescription": {"text": f"{rule.name} ({rule.affects})"},
+        "help": {"text": f"{steps}\n\nSee {page} of cachedoctor."},
+        **({"helpUri": f"{site}/blob/main/{page}"} if site else {}),
+        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+    }
+
+
+def _result(finding: Finding, fingerprint: str, analysis: Analysis) -> dict[str, Any]:
+    states = {"baselineState": "unchanged" if finding.known else "new"}
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": analysis.rules.index(finding.rule),
+        "level": _LEVELS[finding.severity],
+        "message": {"text": sentence(finding)},
+        "locations": [_location(source) for source in sources_of(finding, analysis)],
+        "partialFingerprints": {"cachedoctor/v1": fingerprint},
+        **(states if analysis.check and analysis.check.baseline else {}),
+    }
+
+
+def _location(source: str) -> dict[str, Any]:
+    """A file with its first line; what is no file is a resource with its own name.
+
+    GitHub refuses a log in which a result has no physical location, or that has no line, so that both have one.
+    """
+    physical = {"artifactLocation": {"uri": uri(path_or_name(source))}, "region": {"startLine": 1}}
+    if path_of(source) is not None:
+        return {"physicalLocation": physical}
+    logical = {"fullyQualifiedName": printable(source), "kind": "resource"}
+    return {"physicalLocation": physical, "logicalLocations": [logical]}

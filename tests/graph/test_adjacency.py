@@ -1,0 +1,35 @@
+"""Orders of a graph, and the graph the other way round."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.graph.adjacency import Adjacency
+from tests.graph import reference
+
+SOURCES = st.integers(1, 9).flatmap(
+    lambda count: st.lists(st.lists(st.integers(0, count - 1), max_size=3), min_size=count, max_size=count)
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(SOURCES)
+def test_topological_order(sources: list[list[int]]) -> None:
+    order, cyclic = Adjacency(sources).topological
+    assert sorted([*order, *cyclic]) == list(range(len(sources)))
+    assert cyclic == sorted(cyclic)
+    pairs = {(source, item) for item, own in enumerate(sources) for source in own}
+    below = reference.reach(range(len(sources)), pairs)
+    on_cycles = {item for item in below if item in below[item]}
+    assert set(cyclic) == on_cycles.union(*(below[item] for item in on_cycles))
+    position = {item: index for index, item in enumerate(order)}
+    assert all(position[source] < position[item] for item in order for source in sources[item])
+
+
+@settings(max_examples=200, deadline=None)
+@given(SOURCES)
+def test_reverse_keeps_each_link(sources: list[list[int]]) -> None:
+    children = Adjacency(sources).children
+    forward = sorted((source, item) for source, own in enumerate(children) for item in own)
+    assert forward == sorted((source, item) for item, own in enumerate(sources) for source in own)

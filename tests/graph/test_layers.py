@@ -1,0 +1,210 @@
+"""Layers, their parents and their chains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.cacheconfig import CacheConfig, decode
+from cachedoctor.graph import layers
+from tests.support import digest, document, record
+from tests.support import layers as listed
+
+
+@given(st.lists(st.integers(-2, 8), max_size=8))
+def test_depth_and_faults_as_if_each_layer_was_followed(parents: list[int]) -> None:
+    tree = layers.layer_tree(parents)
+    for layer in range(len(parents)):
+        path = [layer]
+        while 0 <= parents[path[-1]] < len(parents) and parents[path[-1]] not in path:
+            path.append(parents[path[-1]])
+        ends = parents[path[-1]] == -1
+        assert tree.depth[layer] == (len(path) if ends else 0)
+        assert (layer in tree.cyclic) == (parents[path[-1]] == layer)
+        assert (layer in tree.dangling) == (parents[layer] != -1 and not 0 <= parents[layer] < len(parents))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00.1Z"),
+        ("2026-11-24T08:00:00.49Z", "2026-11-24T08:00:00.5Z"),
+        ("2026-11-24T08:00:00.123456788Z", "2026-11-24T08:00:00.123456789Z"),
+        ("2026-11-24T10:00:00+02:00", "2026-11-24T08:00:01Z"),
+        ("", "0001-01-01T00:00:00Z"),
+        ("2026-11-24T08:00:00.2+00:00", "2026-11-24T06:00:00.3-02:00"),
+    ],
+)
+def test_instants_are_in_the_order_of_time(earlier: str, later: str) -> None:
+    assert layers.instant(earlier) < layers.instant(later)
+
+
+def test_the_newest_result_counts() -> None:
+    one = record("root")
+    one["layers"] = [
+        {"layer": 2, "createdAt": "2026-11-24T08:00:00.4Z"},
+        {"layer": 0, "createdAt": "2026-11-24T08:00:00.41Z"},
+    ]
+    config = document([one, record("x", [0], layer=2), record("y", [0])], listed(-1, 0, 1)).config
+    assert layers.result_layers(config, layers.layer_tree(config.parents)) == [1, 3, 0]
+
+
+def test_a_missing_blob_takes_all_below_it() -> None:
+    config = document([], listed(-1, 0, 1, -1)).config
+    blobs = frozenset({digest("layer 0"), digest("layer 2"), digest("layer 3")})
+    assert list(layers.incomplete_layers(config, layers.layer_tree(config.parents), blobs)) == [0, 1, 1, 0]
+
+
+def test_equal_chains_have_equal_numbers() -> None:
+    first, second = document([], listed(-1, 0, 1)).config, document([], [*listed(-1, 0), *listed(-1)]).config
+    numbers = layers.ChainNumbers(
+        [first, second], [layers.layer_tree(one.parents) for one in (first, second)]
+    ).of_layers
+    assert numbers == [[0, 1, 2], [0, 1, 0]]
+
+
+def test_marshalling_grows_with_the_third_power() -> None:
+    assert [layers.marshal_steps(count) for count in (0, 1, 2, 100)] == [0, 0, 2, 250_000]
+    whole = sum(map(layers.marshal_steps, range(401)))
+    assert whole == pytest.approx(400**4 / 16, rel=0.01)
+
+
+PARENTS = st.lists(st.integers(-2, 9), max_size=9)
+BLOBS = st.lists(st.sampled_from("ab"), min_size=9, max_size=9)
+
+
+def path_of(parents: Sequence[int], layer: int) -> tuple[list[int], bool]:
+    """A layer and all above it as far as they go, and whether they come to a proper end."""
+    path: list[int] = []
+    while 0 <= layer < len(parents) and layer not in path:
+        path.append(layer)
+        layer = parents[layer]
+    return path, layer == -1
+
+
+def with_layers(parents: Sequence[int], blobs: Sequence[str], records: list[dict[str, Any]]) -> CacheConfig:
+    made = [{"blob": blob, "parent": parent} for blob, parent in zip(blobs, parents, strict=False)]
+    return decode({"layers": made, "records": records}, "test")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    PARENTS, st.lists(st.integers(-2, 10), max_size=4), st.lists(st.lists(st.integers(-2, 10), max_size=2), max_size=2)
+)
+def test_used_are_the_layers_that_results_and_chains_lead_to(
+    parents: list[int], results: list[int], chains: list[list[int]]
+) -> None:
+    """Also where parents never end, or lead out of the document."""
+    one = {"layers": [{"layer": at} for at in results], "chains": [{"layers": own} for own in chains]}
+    config = with_layers(parents, "x" * 9, [{}, one])
+    pointed_at = [*results, *chain.from_iterable(chains)]
+    expected = {step for at in pointed_at for step in path_of(parents, at)[0]}
+    assert list(layers.used_layers(config)) == [at in expected for at in range(len(parents))]
+    assert list(layers.results(config)) == [(1, at) for at in results]
+    assert list(layers.pointed_at(config)) == [(1, at) for at in pointed_at]
+
+
+@settings(max_examples=300, deadline=None)
+@given(PARENTS, BLOBS)
+def test_incomplete_are_the_layers_with_a_missing_blob_at_or_above_them(parents: list[int], blobs: list[str]) -> None:
+    config = with_layers(parents, blobs, [])
+    tree = layers.layer_tree(parents)
+    found = layers.incomplete_layers(config, tree, frozenset("a"))
+    for layer in range(len(parents)):
+        path, ends = path_of(parents, layer)
+        if ends:
+            assert found[layer] == any(blobs[step] == "b" for step in path)
+        elif blobs[layer] == "b":
+            assert found[layer]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(PARENTS, BLOBS), min_size=1, max_size=2))
+def test_numbers_are_equal_where_blobs_and_all_parents_are(made: list[tuple[list[int], list[str]]]) -> None:
+    listed = [with_layers(parents, blobs, []) for parents, blobs in made]
+    numbers = layers.ChainNumbers(listed, [layers.layer_tree(parents) for parents, _ in made]).of_layers
+    seen = [
+        (numbers[document][layer], tuple(blobs[step] for step in path))
+        for document, (parents, blobs) in enumerate(made)
+        for layer in range(len(parents))
+        for path, ends in [path_of(parents, layer)]
+        if ends
+    ]
+    assert all((one[0] == other[0]) == (one[1] == other[1]) for one in seen for other in seen)
+
+
+@st.composite
+def times(draw: st.DrawFn) -> tuple[str, Fraction]:
+    """A time as text, in any zone and with any fraction, and its distance from an epoch in seconds."""
+    minutes = draw(st.sampled_from([0, 0, 60, -330, 765]))
+    whole = draw(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)).map(lambda one: one.replace(microsecond=0)))
+    near = datetime(2026, 11, 24, 8) + timedelta(seconds=draw(st.integers(-2, 2)), minutes=minutes)
+    local = draw(st.sampled_from([whole, near, near]))
+    fraction = draw(st.integers(0, 999_999_999)) // 10 ** draw(st.integers(0, 9))
+    digits = f"{fraction:09}".rstrip("0") if draw(st.booleans()) else f"{fraction}".rstrip("0")
+    zone = draw(st.sampled_from(["Z", "+00:00"])) if not minutes else f"{'-' if minutes < 0 else '+'}{_clock(minutes)}"
+    text = f"{local.isoformat()}{'.' if digits else ''}{digits}{zone}"
+    utc = local.replace(tzinfo=timezone(timedelta(minutes=minutes))) - datetime(1, 1, 1, tzinfo=UTC)
+    seconds = utc.days * 86_400 + utc.seconds
+    return text, Fraction(seconds) + Fraction(int(digits or "0"), 10 ** len(digits))
+
+
+def _clock(minutes: int) -> str:
+    return f"{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
+@settings(max_examples=600, deadline=None)
+@given(times(), times())
+def test_instants_of_any_zones_and_fractions_are_in_the_order_of_time(
+    one: tuple[str, Fraction], other: tuple[str, Fraction]
+) -> None:
+    assert (layers.instant(one[0]) < layers.instant(other[0])) == (one[1] < other[1])
+    assert (layers.instant(one[0]) == layers.instant(other[0])) == (one[1] == other[1])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(times(), st.integers(-1, 5)), min_size=1, max_size=4, unique_by=lambda one: one[0][1]))
+def test_the_length_is_that_of_the_newest_result(results: list[tuple[tuple[str, Fraction], int]]) -> None:
+    parents = [-1, 0, 1, 4, 3]
+    listed = [{"createdAt": time[0], "layer": layer} for time, layer in results]
+    config = with_layers(parents, "x" * 5, [{}, {"layers": listed}])
+    newest = max(results, key=lambda one: one[0][1])[1]
+    expected = {0: 1, 1: 2, 2: 3}.get(newest, 0)
+    assert layers.result_layers(config, layers.layer_tree(parents)) == [0, expected]
+
+
+@pytest.mark.parametrize("created", ["0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00+01:00"])
+def test_a_time_before_the_first_year_is_none(created: str) -> None:
+    """Go reads it, Python has no such time; neither has a build."""
+    assert layers.instant(created) == layers.instant("") < layers.instant("0001-01-01T00:00:00Z")
+
+
+def test_a_result_without_a_time_is_older_than_any() -> None:
+    own = [{"layer": 1}, {"layer": 0, "createdAt": "1970-01-01T00:00:00Z"}, {"layer": 1}]
+    config = with_layers([-1, 0], "xy", [{"layers": own}])
+    assert layers.result_layers(config, layers.layer_tree([-1, 0])) == [1]
+
+
+def test_a_chain_counts_by_its_own_layers() -> None:
+    several = {"chains": [{"layers": [2]}, {"layers": [0, 2, 1]}]}
+    config = with_layers(
+        [-1, 0, 1], "xyz", [several, several | {"layers": [{"layer": 2}]}, {"chains": [{"layers": [2]}]}]
+    )
+    assert layers.result_layers(config, layers.layer_tree([-1, 0, 1])) == [3, 3, 1]
+
+
+@pytest.mark.parametrize("count", [100_000])
+def test_long_chains_and_long_cycles_are_followed_once(count: int) -> None:
+    upwards = layers.layer_tree([at + 1 for at in range(count - 1)] + [-1])
+    assert upwards.depth == list(range(count, 0, -1))
+    ring = layers.layer_tree([*range(1, count), 0])
+    assert (ring.depth, ring.cyclic) == ([0] * count, list(range(count)))
+    lost = layers.layer_tree([at + 1 for at in range(count)])
+    assert (lost.depth, lost.cyclic, lost.dangling) == ([0] * count, [], [count - 1])

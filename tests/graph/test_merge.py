@@ -1,0 +1,270 @@
+"""Merging to the fixpoint, and the proof that no order changes what the older exporter merges."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.graph import merge
+from cachedoctor.graph.merge import fixpoint
+from cachedoctor.graph.quotient import quotient, unmerged
+from cachedoctor.graph.reachable import derive
+from tests.graph import reference
+from tests.graph.reference import Document, Record
+from tests.graph.strategies import documents, graph_of
+
+MOST_ORDERS = 100
+
+
+def some_order(records: Sequence[Record], choose: random.Random) -> list[int]:
+    """Any order in which each record comes after an alternative of each input."""
+    order: list[int] = []
+    while True:
+        ready = [
+            record
+            for record, one in enumerate(records)
+            if record not in order and all(any(source in order for source, _ in links) for links in one.inputs)
+        ]
+        if not ready:
+            return order
+        order.append(choose.choice(ready))
+
+
+def shuffled(document: Document, place: Sequence[int]) -> Document:
+    """The same document with its records in other places."""
+    records: list[Document] = [{} for _ in place]
+    for record, one in enumerate(document["records"]):
+        inputs = [[link | {"link": place[link["link"]]} for link in links] for links in one.get("inputs", [])]
+        records[place[record]] = one | {"inputs": inputs}
+    return {"records": records}
+
+
+@settings(max_examples=2500, deadline=None)
+@given(documents(cyclic=True, empty=True))
+def test_the_fixpoint_is_that_of_comparing_all_pairs(made: list[Document]) -> None:
+    graph = graph_of(made)
+    found = fixpoint(graph, derive(graph).order)
+    assert found.complete
+    assert found.item == reference.fixpoint(reference.join(made))
+
+
+@settings(max_examples=1500, deadline=None)
+@given(documents(empty=True))
+def test_the_fixpoint_of_documents_that_import(made: list[Document]) -> None:
+    graph = graph_of(made)
+    assert fixpoint(graph, derive(graph).order).item == reference.fixpoint(reference.join(made))
+
+
+@settings(max_examples=500, deadline=None)
+@given(documents(cyclic=True, empty=True, most_documents=2), st.integers(0, 1000))
+def test_no_order_changes_the_fixpoint(made: list[Document], seed: int) -> None:
+    """Neither of the package's own walk, nor of the pairs that the reference compares."""
+    records = reference.join(made)
+    choose = random.Random(seed)
+    pairs = list(itertools.combinations(sorted(reference.derivable(records)), 2))
+    choose.shuffle(pairs)
+    expected = reference.fixpoint(records, pairs)
+    graph = graph_of(made)
+    for _ in range(3):
+        assert fixpoint(graph, some_order(records, choose)).item == expected
+
+
+@settings(max_examples=500, deadline=None)
+@given(documents(cyclic=True, empty=True), st.integers(0, 1000))
+def test_places_in_the_document_do_not_change_the_fixpoint(made: list[Document], seed: int) -> None:
+    choose = random.Random(seed)
+    places: list[int] = []
+    moved = []
+    for one in made:
+        place = list(range(len(one["records"])))
+        choose.shuffle(place)
+        moved.append(shuffled(one, place))
+        places += [len(places) + to for to in place]
+    first, second = graph_of(made), graph_of(moved)
+    one_way = fixpoint(first, derive(first).order).item
+    other_way = fixpoint(second, derive(second).order).item
+    assert reference.named(one_way) == reference.named([other_way[place] for place in places])
+
+
+@settings(max_examples=2500, deadline=None)
+@given(documents(empty=True, most_orders=MOST_ORDERS))
+def test_where_it_is_proved_every_order_of_the_old_exporter_gives_that_partition(made: list[Document]) -> None:
+    graph = graph_of(made)
+    found = fixpoint(graph, derive(graph).order)
+    if found.every_order is None:
+        return
+    records = reference.join(made)
+    expected = reference.named(found.every_order)
+    for arrange in reference.every_order(records):
+        assert reference.Export(records, arrange).run().partition() == expected
+
+
+@settings(max_examples=1000, deadline=None)
+@given(documents(empty=True), st.integers(0, 1000))
+def test_where_it_is_proved_random_orders_of_larger_graphs_agree(made: list[Document], seed: int) -> None:
+    graph = graph_of(made)
+    found = fixpoint(graph, derive(graph).order)
+    if found.every_order is None:
+        return
+    records = reference.join(made)
+    choose = random.Random(seed)
+    for _ in range(8):
+        run = reference.Export(records, lambda record, number, links: choose.sample(links, len(links))).run()
+        assert run.partition() == reference.named(found.every_order)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(documents(empty=True))
+def test_the_proved_partition_is_named_as_the_fixpoint_is_and_no_coarser(made: list[Document]) -> None:
+    graph = graph_of(made)
+    found = fixpoint(graph, derive(graph).order)
+    if found.every_order is None:
+        return
+    assert found.every_order == reference.named(found.every_order)
+    assert all(found.item[own] == found.item[record] for record, own in enumerate(found.every_order))
+
+
+def test_something_is_proved_and_something_is_not() -> None:
+    """So that the properties above are not true of nothing."""
+    root, one = {"digest": "root"}, {"digest": "a", "inputs": [[{"link": 0}]]}
+    same = graph_of([{"records": [root, one]}, {"records": [root, one]}])
+    found = fixpoint(same, derive(same).order)
+    assert found.item == [0, 1, 0, 1]
+    assert found.every_order is not None
+    assert reference.named(found.every_order) == [0, 1, 0, 1]
+    more = {"digest": "a", "inputs": [[{"link": 0}, {"link": 0, "selector": "s"}]]}
+    other = graph_of([{"records": [root, one]}, {"records": [root, more]}])
+    assert fixpoint(other, derive(other).order).every_order is None
+
+
+def two_that_differ_at_the_second_input() -> Document:
+    roots = [{"digest": name} for name in "abc"]
+    records = [{"digest": "x", "inputs": [[{"link": 0}], [{"link": source}]]} for source in (1, 2)]
+    return {"records": [*roots, *records]}
+
+
+def test_an_alternative_that_differs_at_a_later_input_is_enough_of_a_proof() -> None:
+    graph = graph_of([two_that_differ_at_the_second_input()])
+    found = fixpoint(graph, derive(graph).order)
+    assert found.every_order == found.item == [0, 1, 2, 3, 4]
+
+
+def test_out_of_work_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge, "WORK_FLOOR", 0)
+    monkeypatch.setattr(merge, "WORK_PER_LINK", 0)
+    graph = graph_of([two_that_differ_at_the_second_input()])
+    assert fixpoint(graph, derive(graph).order).every_order is None
+
+
+@settings(max_examples=1000, deadline=None)
+@given(documents(cyclic=True, empty=True))
+def test_items_and_links_of_the_merged_graph(made: list[Document]) -> None:
+    records = reference.join(made)
+    graph = graph_of(made)
+    order = derive(graph).order
+    for item in (fixpoint(graph, order).item, list(range(graph.size))):
+        merged = quotient(graph, order, item)
+        expected = reference.edges(records, item)
+        assert merged.records == reference.items(records, item)
+        assert merged.links == len(expected)
+        forward = sorted((source, child) for source, own in enumerate(merged.children) for child in own)
+        assert forward == sorted((source, child) for child, own in enumerate(merged.sources) for source in own)
+        shown = [(merged.records[source], merged.records[child]) for source, child in forward]
+        assert shown == sorted((source, child) for source, child, _, _ in expected)
+        targets = {child for _, child, _, _ in expected}
+        assert [merged.records[root] for root in merged.roots()] == [
+            name for name in merged.records if name not in targets
+        ]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "links"),
+    [
+        ([[("", 0), ("", 0)]], 1),
+        ([[("s", 0), ("", 1), ("s", 0)]], 2),
+        ([[("s", 0), ("", 0)]], 2),
+        ([[("", 0)], [("", 0)]], 2),
+    ],
+)
+def test_a_link_that_is_written_twice_is_one(inputs: list[list[tuple[str, int]]], links: int) -> None:
+    made = [[{"selector": selector, "link": source} for selector, source in one] for one in inputs]
+    graph = graph_of([{"records": [{"digest": "a"}, {"digest": "b"}, {"digest": "c", "inputs": made}]}])
+    assert quotient(graph, [0, 1, 2], [0, 1, 2]).links == links
+
+
+@settings(max_examples=200, deadline=None)
+@given(documents(cyclic=True, empty=True))
+def test_unmerged_keeps_dead_records_and_links_as_written(made: list[Document]) -> None:
+    records = reference.join(made)
+    graph = unmerged(graph_of(made))
+    assert graph.records == list(range(len(records)))
+    assert graph.sources == [[source for links in one.inputs for source, _ in links] for one in records]
+    assert graph.links == sum(map(len, graph.sources))
+
+
+@settings(max_examples=500, deadline=None)
+@given(documents(empty=True))
+def test_out_of_work_it_says_so_and_what_it_merged_was_right(made: list[Document]) -> None:
+    graph = graph_of(made)
+    order = derive(graph).order
+    expected = reference.fixpoint(reference.join(made))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merge, "WORK_FLOOR", 20)
+        patch.setattr(merge, "WORK_PER_LINK", 0)
+        found = fixpoint(graph, order)
+    assert all(expected[own] == expected[record] for record, own in enumerate(found.item))
+    assert found.item == expected or not found.complete
+
+
+def test_a_grid_of_which_no_two_are_one_runs_out_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each shares its first source with a whole row and its second with a whole column, and both with none."""
+    side = 20
+    roots = [{"digest": f"{axis}{index}"} for axis in "ab" for index in range(side)]
+    cells = [
+        {"digest": "cell", "inputs": [[{"link": row}], [{"link": side + column}]]}
+        for row in range(side)
+        for column in range(side)
+    ]
+    graph = graph_of([{"records": [*roots, *cells]}])
+    order = derive(graph).order
+    found = fixpoint(graph, order)
+    assert found.complete
+    assert found.item == list(range(graph.size))
+    monkeypatch.setattr(merge, "WORK_FLOOR", 0)
+    monkeypatch.setattr(merge, "WORK_PER_LINK", 1)
+    assert not fixpoint(graph, order).complete
+
+
+def test_records_that_only_share_a_dead_alternative_are_two() -> None:
+    dead = {"digest": "dead", "inputs": [[]]}
+    records = [
+        {"digest": "one"},
+        {"digest": "two"},
+        dead,
+        {"digest": "x", "inputs": [[{"link": 0}, {"link": 2}]]},
+        {"digest": "x", "inputs": [[{"link": 1}, {"link": 2}]]},
+    ]
+    graph = graph_of([{"records": records}])
+    found = fixpoint(graph, derive(graph).order)
+    assert found.item == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_merging_climbs_up_from_sources_that_merged_late(count: int) -> None:
+    """Two towers stand on records that only a third one shows to be one, so merging starts late, at the bottom."""
+    records: list[Document] = [{"digest": "p"}, {"digest": "q"}]
+    records += [{"digest": "base", "inputs": [[{"link": 0}]]}, {"digest": "base", "inputs": [[{"link": 1}]]}]
+    for level in range(count):
+        at = len(records)
+        records += [{"digest": f"{level}", "inputs": [[{"link": at - 2 + side}]]} for side in (0, 1)]
+    graph = graph_of([{"records": records}])
+    assert fixpoint(graph, derive(graph).order).item == list(range(len(records)))
+    records.append({"digest": "base", "inputs": [[{"link": 0}, {"link": 1}]]})
+    graph = graph_of([{"records": records}])
+    merged = [0, 1, *(2 + 2 * (level // 2) for level in range(2 * count + 2)), 2]
+    assert fixpoint(graph, derive(graph).order).item == merged

@@ -1,0 +1,65 @@
+"""Documents joined into one graph, against the same numbering done plainly."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.graph.records import Graph
+from tests.graph import reference
+from tests.graph.reference import Document
+from tests.graph.strategies import documents, graph_of
+
+LINKS = st.tuples(st.integers(-2, 4), st.sampled_from(["", "s"]))
+INPUTS = st.lists(st.lists(LINKS, max_size=3), max_size=3)
+
+
+def document(inputs: list[list[list[tuple[int, str]]]]) -> Document:
+    return {
+        "records": [
+            {"digest": str(number), "inputs": [[{"link": link, "selector": s} for link, s in one] for one in own]}
+            for number, own in enumerate(inputs)
+        ]
+    }
+
+
+def read(graph: Graph) -> list[reference.Record]:
+    return [reference.Record(graph.digests[record], graph.inputs(record)) for record in range(graph.size)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(documents(cyclic=True, empty=True))
+def test_documents_are_numbered_through(made: list[Document]) -> None:
+    assert read(graph_of(made)) == reference.join(made)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(INPUTS, max_size=4).map(document), min_size=1, max_size=3))
+def test_links_that_leave_their_document_go_and_their_inputs_stay(made: list[Document]) -> None:
+    """A link to -1 or past the end must not lead to a record of the next document."""
+    graph = graph_of(made)
+    expected = reference.join(made)
+    assert read(graph) == expected
+    assert graph.has_empty_input == any(not links for one in expected for links in one.inputs)
+
+
+@settings(max_examples=300, deadline=None)
+@given(documents(cyclic=True, empty=True))
+def test_columns_say_the_same_as_the_records(made: list[Document]) -> None:
+    graph = graph_of(made)
+    each = list(zip(graph.owners(), graph.input_numbers(), graph.links, graph.selectors, strict=True))
+    assert each == [
+        (record, number, source, selector)
+        for record, one in enumerate(reference.join(made))
+        for number, links in enumerate(one.inputs)
+        for source, selector in links
+    ]
+    for record in range(graph.size):
+        assert graph.links[graph.span(record)] == [source for owner, _, source, _ in each if owner == record]
+        assert graph.arity(record) == len(graph.inputs(record))
+
+
+def test_an_alternative_that_is_written_twice_is_one() -> None:
+    twice = [{"link": 0}, {"link": 0, "selector": "s"}, {"link": 0}]
+    graph = graph_of([{"records": [{"digest": "a"}, {"digest": "b", "inputs": [twice]}]}])
+    assert graph.inputs(1) == [[(0, ""), (0, "s")]]

@@ -1,0 +1,167 @@
+"""Replays of the exporter of v0.9 to v0.24 against its transcription over all orders of its maps."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from cachedoctor.graph import loops, paths
+from cachedoctor.graph.quotient import quotient
+from cachedoctor.graph.reachable import derive
+from cachedoctor.graph.replay import Exporter
+from tests.graph import reference
+from tests.graph.reference import Document
+from tests.graph.strategies import documents, graph_of
+from tests.support import FIXTURES
+
+EXPECTED: dict[str, Any] = json.loads((FIXTURES / "expected.json").read_text())
+WALKED = [
+    case
+    for case, want in EXPECTED.items()
+    if max((one["calls"] for one in want["exporter_le_0_24"].get("observed", [])), default=10**9) < 600_000
+]
+MOST_ORDERS = 48
+SEEDS = range(5)
+
+
+def partitions(records: list[reference.Record]) -> dict[tuple[int, ...], reference.Export]:
+    """What every order of the transcription gives, each partition with a run that gave it."""
+    found: dict[tuple[int, ...], reference.Export] = {}
+    for arrange in reference.every_order(records):
+        run = reference.Export(records, arrange).run()
+        found.setdefault(tuple(run.partition()), run)
+    return found
+
+
+def is_among_all_orders(made: list[Document]) -> None:
+    """Replays are partitions that some order gives, and each order's walk makes as many calls as there are paths."""
+    graph = graph_of(made)
+    order = derive(graph).order
+    every = partitions(reference.join(made))
+    exporter = Exporter(graph, order)
+    for seed in SEEDS:
+        assert tuple(exporter.replay(seed)) in every
+    for partition, run in itertools.islice(every.items(), 8):
+        acyclic = loops.cut(quotient(graph, order, partition))
+        try:
+            run.check_loops()
+        except reference.TooLong:
+            assert acyclic.removed or paths.calls(acyclic) > run.most_calls
+            continue
+        assert (acyclic.removed > 0) == (run.removed > 0)
+        if not acyclic.removed:
+            assert paths.calls(acyclic) == run.calls
+
+
+@settings(max_examples=1200, deadline=None)
+@given(documents(most_orders=MOST_ORDERS))
+def test_replays_and_their_calls_are_those_of_some_order(made: list[Document]) -> None:
+    is_among_all_orders(made)
+
+
+@settings(max_examples=700, deadline=None)
+@given(documents(empty=True, most_orders=MOST_ORDERS))
+def test_replays_and_their_calls_with_dead_records(made: list[Document]) -> None:
+    is_among_all_orders(made)
+
+
+def test_dead_records_have_their_say_in_the_order_of_the_importers_list() -> None:
+    """The document is listed before it is validated: the dead record 0 leads the importer to record 2 before 1.
+
+    Record 1 can join record 2, and record 2 cannot join record 1.
+    """
+    records: list[Document] = [
+        {"digest": "dead", "inputs": [[], [{"link": 2}]]},
+        {"digest": "x", "inputs": [[{"link": 3}], [{"link": 4}]]},
+        {"digest": "x", "inputs": [[{"link": 3}], [{"link": 4}, {"link": 5}]]},
+        {"digest": "p"},
+        {"digest": "q"},
+        {"digest": "r"},
+    ]
+    assert partitions(reference.join([{"records": records}])).keys() == {(0, 1, 1, 3, 4, 5)}
+    is_among_all_orders([{"records": records}])
+
+
+@settings(max_examples=500, deadline=None)
+@given(documents(cyclic=True, empty=True))
+def test_documents_with_cycles_give_consistent_partitions(made: list[Document]) -> None:
+    """BuildKit refuses them; here only digests must agree, and dead records stay alone."""
+    records = reference.join(made)
+    graph = graph_of(made)
+    order = derive(graph).order
+    alive = set(order)
+    for seed in SEEDS:
+        item = Exporter(graph, order).replay(seed)
+        assert item == reference.named(item)
+        assert all(records[own].digest == records[record].digest for record, own in enumerate(item))
+        assert all(own == record for record, own in enumerate(item) if record not in alive)
+        acyclic = loops.cut(quotient(graph, order, item), seed)
+        assert len(acyclic.order) == len({item[record] for record in alive})
+
+
+@settings(max_examples=200, deadline=None)
+@given(documents(empty=True))
+def test_a_seed_gives_the_same_replay_each_time(made: list[Document]) -> None:
+    graph = graph_of(made)
+    order = derive(graph).order
+    exporter = Exporter(graph, order)
+    first = [exporter.replay(seed) for seed in SEEDS]
+    assert [exporter.replay(seed) for seed in reversed(SEEDS)] == first[::-1]
+    assert [Exporter(graph, sorted(order)).replay(seed) for seed in SEEDS] == first
+
+
+def test_of_several_candidates_the_one_with_the_smallest_hash_of_its_number_is_joined() -> None:
+    count = 12
+    roots: list[Document] = [{"digest": f"root {index}"} for index in range(count)]
+    each: list[Document] = [{"digest": "x", "inputs": [[{"link": index}]]} for index in range(count)]
+    joins = {"digest": "x", "inputs": [[{"link": index} for index in range(count)]]}
+    graph = graph_of([{"records": [*roots, *each, joins]}])
+    smallest = min(range(count), key=lambda index: sha256(str(index + 1).encode()).digest())
+    assert smallest not in (0, count - 1)
+    exporter = Exporter(graph, derive(graph).order)
+    for seed in SEEDS:
+        assert exporter.replay(seed) == [*range(2 * count), count + smallest]
+
+
+@pytest.mark.parametrize("case", WALKED)
+def test_the_transcription_does_what_buildkit_was_seen_to_do(case: str) -> None:
+    """The reference itself is held against the captures, walking every path as BuildKit does."""
+    want = EXPECTED[case]
+    made = [json.loads((FIXTURES / name).read_text()) for name in want["inputs"]]
+    records = reference.join(made)
+    observed = want["exporter_le_0_24"]["observed"]
+    choose = random.Random(0)
+    for _ in range(2):
+        run = reference.Export(
+            records, lambda record, number, links: choose.sample(links, len(links)), most_calls=2_000_000
+        ).run()
+        partition = run.partition()
+        items, links = len(run.by_key), len(reference.edges(records, partition))
+        assert items == len(set(map(partition.__getitem__, run.added)))
+        run.check_loops()
+        seen = [one for one in observed if (one["items"], one["links"]) == (items, links)]
+        assert seen
+        if max(one["links_removed"] for one in observed):
+            assert run.removed
+            assert min(one["calls"] for one in seen) / 1.2 <= run.calls <= max(one["calls"] for one in seen) * 1.2
+        else:
+            assert (run.calls, run.removed) in [(one["calls"], 0) for one in seen]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_source_whose_visit_has_not_ended_has_no_say(seed: int) -> None:
+    """The fourth is met while the third, which is made from it, is visited, and still joins the second."""
+    records: list[Document] = [
+        {"digest": "root"},
+        {"digest": "x", "inputs": [[{"link": 0}], [{"link": 0}]]},
+        {"digest": "z", "inputs": [[{"link": 3}, {"link": 0}]]},
+        {"digest": "x", "inputs": [[{"link": 0}], [{"link": 0}, {"link": 2}]]},
+    ]
+    graph = graph_of([{"records": records}])
+    assert Exporter(graph, derive(graph).order).replay(seed) == [0, 1, 2, 1]

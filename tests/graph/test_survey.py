@@ -1,0 +1,234 @@
+"""The survey as a whole: against captures of BuildKit, and against a plain reading of small documents."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.cacheconfig import decode
+from cachedoctor.graph import survey as module
+from cachedoctor.graph.survey import Survey, survey
+from tests.graph import reference
+from tests.graph.reference import Document
+from tests.graph.strategies import configs, documents
+from tests.support import FIXTURES, digest
+
+EXPECTED: dict[str, Any] = json.loads((FIXTURES / "expected.json").read_text())
+OBSERVED = {
+    case: want["exporter_le_0_24"]["observed"]
+    for case, want in EXPECTED.items()
+    if "observed" in want["exporter_le_0_24"]
+}
+REFUSED = [case for case, want in EXPECTED.items() if "error" in want["importer_ge_0_25"]]
+
+
+@functools.cache
+def capture(case: str) -> Survey:
+    names: Sequence[str] = EXPECTED[case]["inputs"]
+    return survey([decode(json.loads((FIXTURES / name).read_text()), name) for name in names])
+
+
+def covers(values: Sequence[int], low: int, high: int) -> bool:
+    """Whether a range holds what was observed, a fifth of slack at both ends, and is not wider than eight times it."""
+    near = low <= min(values) * 1.2 and high >= max(values) / 1.2
+    return near and high <= max(values) * 8 and low * 8 >= min(values)
+
+
+@pytest.mark.parametrize("case", OBSERVED)
+def test_items_links_and_calls_are_those_that_buildkit_gave(case: str) -> None:
+    """Equal where it gave one answer and none other is possible; within the range of orders where it gave several."""
+    found = capture(case).loop_check
+    observed = OBSERVED[case]
+    for name in ("calls", "items", "links"):
+        seen = [one[name] for one in observed]
+        replayed = [getattr(order, name) for order in found.orders]
+        if found.exact:
+            assert set(replayed) == set(seen)
+        assert covers(seen, min(replayed), max(replayed))
+
+
+@pytest.mark.parametrize("case", OBSERVED)
+def test_links_are_removed_where_buildkit_removed_some(case: str) -> None:
+    found = capture(case).loop_check
+    removed = max(one["links_removed"] for one in OBSERVED[case])
+    assert (max(order.links_removed for order in found.orders) > 0) == (removed > 0)
+
+
+@pytest.mark.parametrize("case", [case for case in OBSERVED if not max(o["links_removed"] for o in OBSERVED[case])])
+def test_each_answer_without_loops_is_one_of_the_orders(case: str) -> None:
+    found = {(order.items, order.links, order.calls) for order in capture(case).loop_check.orders}
+    assert {(one["items"], one["links"], one["calls"]) for one in OBSERVED[case]} <= found
+
+
+@pytest.mark.parametrize("case", [case for case in EXPECTED if case not in OBSERVED])
+def test_what_buildkit_did_not_come_to_the_end_of_is_too_much(case: str) -> None:
+    """It was stopped after two hundred million calls."""
+    assert capture(case).loop_check.orders[0].calls > 200_000_000
+
+
+@pytest.mark.parametrize("case", [case for case in EXPECTED if case not in REFUSED])
+def test_the_fixpoint_has_the_records_of_the_newer_importer(case: str) -> None:
+    """The newer importer drops links that close a loop, so it may have fewer links, never more."""
+    found = capture(case)
+    after = EXPECTED[case]["importer_ge_0_25"]
+    assert found.merged.size in after["records"]
+    assert found.merged.links >= max(after["links"])
+    if not found.loops:
+        assert found.merged.links in after["links"]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_captures_have_the_empty_input_that_is_complained_of(case: str) -> None:
+    found = capture(case)
+    record = int(EXPECTED[case]["importer_ge_0_25"]["error"].rpartition(" ")[2])
+    assert not all(found.graph.inputs(record))
+    assert found.dead_records > 0
+
+
+def test_two_clean_tags_have_a_loop_of_seven_together() -> None:
+    assert [capture(tag).loops for tag in ("tag-a", "tag-b")] == [[], []]
+    both = capture("tag-a + tag-b")
+    assert [len(loop.items) for loop in both.loops] == [7]
+    assert both.record_cycles == []
+
+
+def with_results(made: list[Document], data: bytes) -> list[Document]:
+    """The same documents with layers, and up to two results for each record, no two of one time."""
+    numbers = iter(data)
+    second = 0
+    for one in made:
+        count = 1 + next(numbers, 0) % 5
+        one["layers"] = [
+            {"blob": "xyz"[next(numbers, 0) % 3], "parent": next(numbers, 0) % (at + 1) - 1} for at in range(count)
+        ]
+        for record in one["records"]:
+            record["layers"] = []
+            for _ in range(next(numbers, 0) % 3):
+                second = (second * 7 + 3) % 997
+                time = f"2026-11-24T08:{second // 60:02}:{second % 60:02}Z"
+                record["layers"].append({"layer": next(numbers, 0) % count, "createdAt": time})
+    return made
+
+
+def blobs(document: Document, layer: int) -> tuple[str, ...]:
+    """The blobs of a layer and all its parents."""
+    own = document["layers"][layer]
+    return (own["blob"], *(blobs(document, own["parent"]) if own["parent"] >= 0 else ()))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    documents(empty=True).flatmap(
+        lambda made: st.binary(min_size=150, max_size=150).map(lambda data: with_results(made, data))
+    )
+)
+def test_results_and_what_marshalling_them_costs(made: list[Document]) -> None:
+    records = reference.join(made)
+    group = reference.fixpoint(records)
+    alive = reference.derivable(records)
+    where = [(one, record) for one in made for record in one["records"]]
+    chains: set[tuple[int, tuple[str, ...]]] = set()
+    longest: dict[int, int] = {}
+    for record in alive:
+        document, own = where[record]
+        chains.update((group[record], blobs(document, result["layer"])) for result in own["layers"])
+        if own["layers"]:
+            newest = max(own["layers"], key=lambda result: str(result["createdAt"]))
+            length = len(blobs(document, newest["layer"]))
+            longest[group[record]] = max(longest.get(group[record], 0), length)
+    found = survey(configs(made))
+    assert found.results == len(chains)
+    assert found.longest_chain == max(longest.values(), default=0)
+    assert found.marshal_steps == sum(length**3 // 4 for length in longest.values())
+
+
+@settings(max_examples=300, deadline=None)
+@given(documents(cyclic=True, empty=True))
+def test_counts_of_the_graph(made: list[Document]) -> None:
+    records = reference.join(made)
+    alive = reference.derivable(records)
+    group = reference.fixpoint(records)
+    names, edges = reference.items(records, group), reference.edges(records, group)
+    found = survey(configs(made))
+    assert found.dead_records == len(records) - len(alive)
+    assert (found.merged.records, found.merged.links) == (names, len(edges))
+    looped = reference.loops(names, {(source, item) for source, item, _, _ in edges})
+    assert {frozenset(found.merged.records[item] for item in loop.items) for loop in found.loops} == looped
+    assert bool(found.record_cycles) == reference.has_cycle(records)
+    if not looped:
+        each = [(source, item) for source, item, _, _ in edges]
+        ends = {item for _, item in each}
+        roots = [name for name in names if name not in ends]
+        lengths = [len(path) - 1 for path in reference.every_path(roots, list(set(each)))]
+        assert found.max_depth == max(lengths, default=0)
+        assert found.walk.steps == sum(len(reference.descendants(name, each)) for name in names)
+
+
+@settings(max_examples=300, deadline=None)
+@given(documents(empty=True))
+def test_hotspot_inputs_share_out_the_paths(made: list[Document]) -> None:
+    """The alternatives of all records of the item, and for each input the part of the paths that comes in there."""
+    records = reference.join(made)
+    found = survey(configs(made))
+    check = found.loop_check
+    if check.typical.removed:
+        return
+    edges = reference.edges(records, check.item)
+    ways: dict[int, int] = {}
+
+    def ways_to(name: int) -> int:
+        if name not in ways:
+            ways[name] = sum(ways_to(source) for source, item, _, _ in edges if item == name) or 1
+        return ways[name]
+
+    assert len(found.hotspots) == min(module.MOST_HOTSPOTS, len(check.records))
+    for spot, inputs in zip(found.hotspots, found.hotspot_inputs, strict=True):
+        name = check.records[spot.item]
+        own = [
+            [source for source, item, at, _ in edges if (item, at) == (name, number)] for number in range(len(inputs))
+        ]
+        assert {at for _, item, at, _ in edges if item == name} == set(range(len(inputs)))
+        assert [one.alternatives for one in inputs] == [len(sources) for sources in own]
+        for one, sources in zip(inputs, own, strict=True):
+            expected = Fraction(sum(map(ways_to, sources)), ways_to(name))
+            assert one.share == pytest.approx(float(expected))
+
+
+def test_records_are_named_so_that_they_are_found_again() -> None:
+    first: Document = {"records": [{"digest": digest("a")}, {"digest": digest("b")}]}
+    empty: Document = {"records": []}
+    last: Document = {"records": [{"digest": digest("c")}, {"digest": digest("d")}]}
+    found = survey(configs([first, empty, last]))
+    assert [found.place(record) for record in range(4)] == [(0, 0), (0, 1), (2, 0), (2, 1)]
+    twelve = digest("c").removeprefix("sha256:")[:12]
+    assert found.name(2) == f"record 0 of source 3 ({twelve})"
+    assert survey(configs([last])).name(0) == f"record 0 ({twelve})"
+
+
+@pytest.mark.parametrize(("first", "second", "results"), [([0, 1], [2, 1], 1), ([0, 1], [1], 2), ([0, 1], [1, 0], 2)])
+def test_chains_are_one_result_where_all_their_layers_are(first: list[int], second: list[int], results: int) -> None:
+    listed = [{"blob": "a", "parent": -1}, {"blob": "b", "parent": 0}, {"blob": "a", "parent": -1}]
+    chains = [{"layers": first}, {"layers": second}]
+    assert survey(configs([{"layers": listed, "records": [{"digest": "x", "chains": chains}]}])).results == results
+
+
+def test_each_step_is_told_before_it_starts() -> None:
+    told: list[str] = []
+    survey(configs([{"records": [{"digest": "a"}]}]), told.append)
+    assert len(told) == len(set(told)) >= 5
+    assert "counting loop-check calls" in told
+
+
+@pytest.mark.parametrize("made", [[{}], [{"records": None}, {"layers": []}], [{"records": [{"inputs": [[]]}]}]])
+def test_nothing_to_export_costs_nothing(made: list[Document]) -> None:
+    found = survey(configs(made))
+    assert (found.merged.size, found.loop_check.middle.calls, found.walk.steps, found.max_depth) == (0, 0, 0, 0)
+    assert (found.results, found.marshal_steps, found.longest_chain, found.hotspots) == (0, 0, 0, [])
+    assert found.loop_check.exact

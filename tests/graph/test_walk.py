@@ -1,0 +1,59 @@
+"""Descendants counted one by one, and estimated."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.graph import loops, walk
+from cachedoctor.graph.loops import Acyclic
+from cachedoctor.graph.walk import walk_steps
+from tests.graph import reference
+from tests.graph.reference import Document
+from tests.graph.strategies import documents, merged_of
+
+
+def chain(count: int) -> Acyclic:
+    records: list[Document] = [{"digest": "0"}]
+    records += [{"digest": f"{at + 1}", "inputs": [[{"link": at}]]} for at in range(count - 1)]
+    return loops.cut(merged_of([{"records": records}]))
+
+
+@settings(max_examples=1000, deadline=None)
+@given(documents(cyclic=True, empty=True), st.integers(0, 3))
+def test_steps_are_the_descendants_of_all_items(made: list[Document], seed: int) -> None:
+    graph = loops.cut(merged_of(made), seed)
+    pairs = {(source, item) for item, own in enumerate(graph.sources) for source in own}
+    found = walk_steps(graph)
+    assert found.exact
+    assert found.steps == sum(len(reference.descendants(item, pairs)) for item in range(len(graph.order)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 700])
+def test_a_chain_has_its_closed_form(count: int) -> None:
+    assert walk_steps(chain(count)).steps == count * (count - 1) // 2
+
+
+def test_an_estimate_is_near_and_says_that_it_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 3_000
+    monkeypatch.setattr(walk, "EXACT_ITEMS", 10)
+    found = walk_steps(chain(count))
+    exact = count * (count - 1) // 2
+    assert not found.exact
+    assert abs(found.steps - exact) < 0.1 * exact
+    assert walk_steps(chain(count)) == found
+
+
+def test_an_estimate_of_a_wide_graph_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty roots, each of which is above all of two thousand records; every record has fifty ancestors."""
+    roots, below = 50, 2_000
+    records: list[Document] = [{"digest": f"root {at}"} for at in range(roots)]
+    alternatives = [{"link": at} for at in range(roots)]
+    records += [{"digest": f"{at}", "inputs": [alternatives]} for at in range(below)]
+    graph = loops.cut(merged_of([{"records": records}]))
+    assert walk_steps(graph).steps == roots * below
+    monkeypatch.setattr(walk, "EXACT_ITEMS", 10)
+    found = walk_steps(graph)
+    assert not found.exact
+    assert abs(found.steps - roots * below) < 0.1 * roots * below

@@ -1,0 +1,400 @@
+"""Repaired caches import, have no loops, and lost nothing: judged by an importer that shares no code."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor import errors
+from cachedoctor.cacheconfig import decode, encode
+from cachedoctor.errors import InputError, LimitError
+from cachedoctor.graph import paths
+from cachedoctor.io import memory
+from cachedoctor.repairs import proof
+from cachedoctor.repairs.prune import Preference
+from cachedoctor.repairs.repair import Options, Repaired, repair
+from cachedoctor.sources import CacheDocument, load
+from tests import independent
+from tests.support import FIXTURES, digest, document, layers, record
+
+EXPECTED = json.loads((FIXTURES / "expected.json").read_text())
+CASES = {name: case["inputs"] for name, case in EXPECTED.items()} | {
+    "export-stuck": ["exporter-state/export-stuck.json"]
+}
+SMALL = [name for name in CASES if name not in ("accumulated", "too-large")]
+
+
+def documents(names: list[str]) -> list[CacheDocument]:
+    return [one for name in names for one in load(str(FIXTURES / name))]
+
+
+def raw(names: list[str]) -> list[dict[str, Any]]:
+    return [independent.parse((FIXTURES / name).read_bytes()) for name in names]
+
+
+def again(data: bytes) -> CacheDocument:
+    return CacheDocument("again", "cache-config", decode(orjson.loads(data), "again"), "", len(data), None, None, "")
+
+
+def imports(made: Repaired) -> None:
+    out = independent.parse(made.data)
+    assert independent.refusals(out) == []
+    assert not independent.has_loop(out)
+    assert len(independent.derivable(out)) == len(out.get("records", []))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_captures_import_and_keep_as_many_links_as_buildkit(case: str) -> None:
+    made = repair(documents(CASES[case]), Options())
+    imports(made)
+    assert (made.lost.records, made.lost.results) == (0, 0)
+    measured = EXPECTED.get(case, {}).get("importer_ge_0_25", {})
+    if "records" in measured:
+        assert made.after.records in measured["records"]
+        assert made.after.links >= max(measured["links"])
+        assert made.after.layers >= max(measured["layers"])
+
+
+@pytest.mark.parametrize("case", SMALL)
+@pytest.mark.parametrize(
+    "options", [Options(), Options(minimal=True), Options(max_calls=2_000)], ids=["", "min", "calls"]
+)
+def test_captures_lose_nothing(case: str, options: Options) -> None:
+    made = repair(documents(CASES[case]), options)
+    imports(made)
+    assert independent.contents(raw(CASES[case])) == independent.contents([independent.parse(made.data)])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_repairing_twice_changes_nothing(case: str) -> None:
+    for options in (Options(), Options(minimal=True)):
+        once = repair(documents(CASES[case]), options).data
+        assert repair([again(once)], options).data == once
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (FIXTURES / "manifests").glob("*.json")))
+def test_what_buildkit_wrote_is_encoded_byte_for_byte(name: str) -> None:
+    data = (FIXTURES / "manifests" / name).read_bytes()
+    assert encode(decode(orjson.loads(data), name)) == data
+
+
+@pytest.mark.parametrize(
+    "case", ["chain-16", "diamond-20", "diamond-28", "service", "tag-a", "tag-b", "s3-backend", "too-large"]
+)
+def test_a_clean_cache_comes_back_byte_for_byte(case: str) -> None:
+    made = repair(documents(CASES[case]), Options())
+    assert made.data == (FIXTURES / CASES[case][0]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("case", "calls"), [("diamond-20", 464), ("diamond-28", 872), ("shared-copies-t3", 356), ("export-stuck", 406)]
+)
+def test_the_cheapest_equal_cache(case: str, calls: int) -> None:
+    assert repair(documents(CASES[case]), Options(minimal=True)).after.calls == calls
+
+
+def test_the_limit_of_bytes_takes_hardly_more_links_than_it_must() -> None:
+    limit = 1 << 20
+    origin = documents(CASES["too-large"])
+    whole = independent.parse((FIXTURES / "manifests/too-large.json").read_bytes())
+    sizes = sorted(
+        (
+            size
+            for one in whole["records"]
+            for alternatives in one.get("inputs", [])
+            for size in sorted(len(json.dumps(link, separators=(",", ":"))) + 1 for link in alternatives)[1:]
+        ),
+        reverse=True,
+    )
+    excess, fewest = (FIXTURES / "manifests/too-large.json").stat().st_size - limit, 0
+    while excess > 0:
+        excess -= sizes[fewest]
+        fewest += 1
+    for prefer in ("cheapest", "definition", "content"):
+        made = repair(origin, Options(max_bytes=limit, prefer=prefer))
+        imports(made)
+        assert len(made.data) <= limit
+        assert (made.lost.records, made.lost.results) == (0, 0)
+        assert made.removed.pruned_links <= fewest * 1.02
+        records, results = independent.contents([]), made.after.results
+        assert records == independent.contents([])
+        assert results == 87
+
+
+@pytest.mark.parametrize("limit", [10**12, 10**6, 5_000])
+def test_the_limit_of_calls_holds_and_leaves_ways(limit: int) -> None:
+    origin = documents(CASES["accumulated"])
+    made = repair(origin, Options(max_calls=limit))
+    imports(made)
+    assert made.after.calls <= limit
+    assert made.after.links > repair(origin, Options(minimal=True)).after.links
+
+
+def test_limits_that_cannot_be_reached() -> None:
+    origin = documents(CASES["diamond-20"])
+    with pytest.raises(LimitError, match="the fewest that keep every record are 464"):
+        repair(origin, Options(max_calls=463))
+    assert repair(origin, Options(max_calls=464)).after.calls == 464
+    with pytest.raises(LimitError, match="it is still"):
+        repair(origin, Options(max_bytes=10_000))
+
+
+def test_giving_up_the_oldest() -> None:
+    origin = documents(CASES["diamond-20"])
+    made = repair(origin, Options(max_bytes=10_000, drop_oldest=True))
+    imports(made)
+    assert 9_000 < len(made.data) <= 10_000
+    assert made.lost.records == len(made.removed.dropped_records) > 0
+    before, _ = independent.contents(raw(CASES["diamond-20"]))
+    after, _ = independent.contents([independent.parse(made.data)])
+    assert sorted((before - after).elements()) == sorted(made.removed.dropped_records)
+
+
+def test_the_oldest_leaf_goes_first() -> None:
+    records = [record("root"), record("old", [0], layer=0), record("new", [0], layer=0)]
+    records[1]["layers"][0]["createdAt"] = "2026-11-24T08:00:00.9Z"
+    records[2]["layers"][0]["createdAt"] = "2026-11-24T08:00:00.91Z"
+    size = len(repair([document(records, layers(-1))], Options()).data)
+    made = repair([document(records, layers(-1))], Options(max_bytes=size - 1, drop_oldest=True))
+    assert made.removed.dropped_records == [digest("old")]
+
+
+@pytest.mark.parametrize("stay", range(1, 8))
+def test_no_more_records_go_than_must(stay: int) -> None:
+    records = [record("root"), *(record(f"{age}", [0], layer=0) for age in range(7))]
+    for age, one in enumerate(records[1:]):
+        one["layers"][0]["createdAt"] = f"2026-11-24T08:00:0{7 - age}Z"
+    limit = len(repair([document(records[: stay + 1], layers(-1))], Options()).data)
+    made = repair([document(records, layers(-1))], Options(max_bytes=limit, drop_oldest=True))
+    assert made.removed.dropped_records == [digest(f"{age}") for age in range(6, stay - 1, -1)]
+
+
+def test_dates_decide_between_results() -> None:
+    """Oldest first: BuildKit up to v0.24 keeps the last, later ones the newest."""
+    one = record("root", layer=0)
+    one["layers"] = [
+        {"layer": 0, "createdAt": "2026-11-24T08:00:00.5Z"},
+        {"layer": 1, "createdAt": "2026-11-24T08:00:00.49Z"},
+        {"layer": 2, "createdAt": "2026-11-24T10:00:00+02:00"},
+        {"layer": 0, "createdAt": "2026-11-24T08:00:00.6Z"},
+    ]
+    out = independent.parse(repair([document([one], layers(-1, -1, -1))], Options()).data)
+    assert [result["layer"] for result in out["records"][0]["layers"]] == [2, 1, 0]
+    assert out["records"][0]["layers"][2]["createdAt"] == "2026-11-24T08:00:00.6Z"
+
+
+def test_annotations_and_unknown_fields_of_layers_survive() -> None:
+    odd = [{**layer, "annotations": {"size": 5, "b": "<&>"}, "more": [1]} for layer in layers(-1)]
+    made = repair([document([record("root", layer=0), {**record("x", [0]), "note": 1}], odd)], Options())
+    assert independent.parse(made.data)["layers"] == odd
+    assert b"\\u003c\\u0026\\u003e" in made.data
+    assert "records[].note" in made.warnings[0]
+
+
+def test_everything_that_is_mended_is_counted() -> None:
+    records = [
+        record("root", layer=0),
+        record("twin", [0], layer=1),
+        record("twin", [0], layer=1),
+        record("empty", []),
+        record("dead", [3]),
+        record("kept", [0, 4, 99], layer=7),
+        record("lost blob", [0], layer=2),
+        record("a", [0, 8]),
+        record("b", [7]),
+    ]
+    listed = frozenset({digest("layer 0"), digest("layer 1")})
+    made = repair([document(records, layers(-1, 0, -1, -1), blobs=listed)], Options())
+    imports(made)
+    removed = made.removed
+    assert (removed.duplicate_records, removed.dead_records, removed.invalid_records) == (1, 1, 1)
+    assert (removed.looping_links, removed.dangling_links) == (1, 2)
+    assert (removed.duplicate_results, removed.dangling_results, removed.missing_blob_results) == (1, 1, 1)
+    assert removed.unused_layers == 2
+    assert (made.lost.records, made.lost.results) == (0, 0)
+
+
+def test_the_proof_refuses_what_lost_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repair that drops a result, or an alternative that was needed, does not get past its proof."""
+    from cachedoctor.repairs import repair as module
+
+    origin = documents(CASES["service"])
+
+    def forgetful(change: Any) -> Any:
+        def wrong(config: Any) -> bytes:
+            parsed = json.loads(encode(config))
+            change(parsed)
+            return json.dumps(parsed).encode()
+
+        return wrong
+
+    def drop_result(parsed: dict[str, Any]) -> None:
+        parsed["records"][0].pop("layers")
+
+    def drop_record(parsed: dict[str, Any]) -> None:
+        parsed["records"].pop()
+
+    def empty(parsed: dict[str, Any]) -> None:
+        parsed["records"][0]["inputs"] = [[]]
+
+    def loop(parsed: dict[str, Any]) -> None:
+        parsed["records"][0]["inputs"] = [[{"link": 0}, *parsed["records"][0]["inputs"][0]]]
+
+    for change in (drop_result, drop_record, empty, loop):
+        monkeypatch.setattr(module, "encode", forgetful(change))
+        with pytest.raises(errors.ProofError):
+            repair(origin, Options())
+
+
+def test_the_proof_refuses_what_is_no_cache_or_only_seems_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written is not what was drafted: nothing gets past the proof."""
+    from cachedoctor.repairs import repair as module
+
+    root, one = record("root"), record("one", [0], [0])
+    origin = [document([root, one])]
+    looping = [root, one, record("up", [1]), record("one", [0, 2], [0])]
+    for written, limits, problem in (
+        (b"{", Options(), "cannot be read"),
+        (b'{"records":[{"inputs":3}]}', Options(), "cannot be read"),
+        (json.dumps({"records": [root, one, one]}).encode(), Options(), "dead or duplicate records"),
+        (json.dumps({"records": looping}).encode(), Options(), "has a loop"),
+        (
+            json.dumps({"records": [root, record("one", [0, (0, "s")], [0])]}).encode(),
+            Options(max_calls=3),
+            "over --max-",
+        ),
+    ):
+        monkeypatch.setattr(module, "encode", lambda config, written=written: written)
+        with pytest.raises(errors.ProofError, match=problem):
+            repair(origin, limits)
+    chained = document([{**root, "chains": [{"layers": [0]}]}], layers(-1))
+    monkeypatch.setattr(module, "encode", lambda config: json.dumps({"records": [root]}).encode())
+    with pytest.raises(errors.ProofError, match="0 records and 1 results would be lost"):
+        repair([chained], Options())
+    grown: list[bytes] = []
+
+    def growing(config: Any) -> bytes:
+        grown.append(b" ")
+        return encode(config) + b"".join(grown)
+
+    monkeypatch.setattr(module, "encode", growing)
+    with pytest.raises(errors.ProofError, match="over --max-bytes"):
+        repair(origin, Options(max_bytes=len(encode(origin[0].config)) + 1))
+
+
+def test_paths_that_cannot_be_counted_are_an_error_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "MOST_BITS_ADDED", 10)
+    with pytest.raises(InputError, match="cannot count its paths"):
+        repair(documents(CASES["diamond-20"]), Options())
+
+
+def test_a_limit_that_holds_already_changes_nothing() -> None:
+    origin = documents(CASES["service"])
+    whole = repair(origin, Options())
+    for options in (Options(max_bytes=len(whole.data)), Options(max_calls=whole.after.calls)):
+        assert repair(origin, options).data == whole.data
+
+
+@pytest.mark.parametrize(
+    ("prefer", "links", "gone"),
+    [("definition", [(0, "s"), (0, "t"), (0, "")], (0, "")), ("content", [(0, ""), (0, "s"), (1, "")], (0, "s"))],
+)
+def test_of_links_that_cost_the_same_the_less_liked_goes(
+    prefer: Preference, links: list[Any], gone: tuple[int, str]
+) -> None:
+    origin = document([record("a"), record("b"), record("c", links)])
+    whole = repair([origin], Options())
+    made = repair([origin], Options(max_calls=whole.after.calls - 1, prefer=prefer))
+    left = independent.parse(made.data)["records"][2]["inputs"][0]
+    assert [(link["link"], link.get("selector", "")) for link in left] == [link for link in links if link != gone]
+
+
+def test_of_links_of_nearly_one_size_the_one_that_costs_most_goes() -> None:
+    records = [record("a"), record("b", [0], [0]), record("c", [1], [1]), *(record(f"{index}") for index in range(9))]
+    records += [record("cheap", [10, 11]), record("costly", [2, 0])]
+    origin = document(records)
+    made = repair([origin], Options(max_bytes=len(repair([origin], Options()).data) - 1))
+    left = independent.parse(made.data)["records"]
+    assert left[13]["inputs"] == [[{"link": 0}]]
+    assert left[12]["inputs"] == [[{"link": 10}, {"link": 11}]]
+
+
+def test_not_every_record_may_be_dropped() -> None:
+    with pytest.raises(LimitError, match="no record at all would be left"):
+        repair(documents(CASES["service"]), Options(max_bytes=20, drop_oldest=True))
+
+
+def test_chains_that_nothing_can_use_go() -> None:
+    root, dead = record("root"), record("dead", [])
+    root["chains"] = [{"layers": [0]}, {"layers": [9]}, {"layers": [0]}, {"layers": [0, -1]}]
+    dead["chains"] = [{"layers": [0]}]
+    made = repair([document([root, dead], layers(-1))], Options())
+    assert independent.parse(made.data)["records"] == [{"chains": [{"layers": [0]}], "digest": digest("root")}]
+    assert (made.removed.dangling_results, made.removed.duplicate_results) == (2, 1)
+
+
+def test_what_is_read_back_has_to_be_what_was_proved() -> None:
+    made = repair(documents(CASES["service"]), Options())
+    made.check(made.data)
+    with pytest.raises(errors.ProofError, match="not what was written"):
+        made.check(made.data + b" ")
+
+
+@st.composite
+def caches(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """One or two small documents, with cycles, empty inputs and indices outside among them."""
+    made = []
+    for _ in range(draw(st.integers(1, 2))):
+        count = draw(st.integers(0, 7))
+        depth = draw(st.integers(0, 3))
+        listed = [
+            {"blob": draw(st.sampled_from("xyz")), "parent": draw(st.integers(-1, index - 1))} for index in range(depth)
+        ]
+        link = st.fixed_dictionaries(
+            {"selector": st.sampled_from(["", "s"]), "link": st.integers(0, max(0, count))},
+        )
+        records = []
+        for _ in range(count):
+            inputs = draw(st.lists(st.lists(link, max_size=3), max_size=2))
+            one: dict[str, Any] = {"digest": draw(st.sampled_from("ABC")), "inputs": inputs}
+            if depth and draw(st.booleans()):
+                one["layers"] = [{"layer": draw(st.integers(0, depth - 1)), "createdAt": "2026-11-24T08:00:00Z"}]
+            records.append(one)
+        made.append({"layers": listed, "records": records})
+    return made
+
+
+@settings(max_examples=600, deadline=None)
+@given(caches(), st.sampled_from([Options(), Options(minimal=True), Options(max_calls=30)]))
+def test_nothing_is_lost_on_any_graph(made: list[dict[str, Any]], options: Options) -> None:
+    origin = [document(copy.deepcopy(one["records"]), copy.deepcopy(one["layers"])) for one in made]
+    try:
+        out = repair(origin, options)
+    except LimitError:
+        if independent.merged(made)[1]:
+            assert repair(origin, Options(minimal=True)).after.calls > 30
+        return
+    imports(out)
+    assert independent.contents(made) == independent.contents([independent.parse(out.data)])
+    assert repair([again(out.data)], options).data == out.data
+    assert independent.parse(out.data).get("records", []) or out.after.records == 0
+
+
+def test_a_cache_for_which_memory_is_lacking_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = load(str(FIXTURES / "manifests/too-large.json"))
+    need = 11 * found[0].size
+    monkeypatch.setattr(memory, "FREE_BYTES", need - 1)
+    for left in (None, need):
+        monkeypatch.setattr(memory, "available", lambda left=left: left)
+        assert repair(found, Options()).lost == proof.Lost(0, 0)
+    monkeypatch.setattr(memory, "available", lambda: need - 1)
+    with pytest.raises(InputError, match=r"repairing it takes about 11 MiB of memory more, and 11 MiB are left"):
+        repair(found, Options())
+    monkeypatch.setattr(memory, "FREE_BYTES", need)
+    assert repair(found, Options()).lost == proof.Lost(0, 0)
