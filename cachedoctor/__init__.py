@@ -1,15 +1,31 @@
 """Diagnose BuildKit build caches whose export hangs or that are never used again.
 
-Scripts `load` a cache, `analyze` it, `repair` it and `write` what came out; the names in `__all__` stay as they are.
+Scripts `load` a cache, `analyze` it, `repair` it and `write` the result. The names in `__all__` are the public API and
+stay; everything else in this package may change. Importing the package costs next to nothing: each name is loaded
+when it is first used (PEP 562).
 """
 
-# All at once: were it loaded later, the subpackage `repair` would take the place of the function.
-from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.api import analyze, load, repair, to_dict, write
-from cachedoctor.errors import InputError, LimitError, ProofError
-from cachedoctor.repairs.repair import Repaired
-from cachedoctor.rules import Finding, Limits, Severity
-from cachedoctor.sources import Access, CacheDocument
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cachedoctor.api import (
+        Access,
+        Analysis,
+        CachedoctorError,
+        CacheDocument,
+        Finding,
+        InputError,
+        LimitError,
+        Limits,
+        ProofError,
+        Repaired,
+        Severity,
+        analyze,
+        load,
+        repair,
+        to_dict,
+        write,
+    )
 
 __version__ = "0.1.0"
 
@@ -17,6 +33,7 @@ __all__ = [
     "Access",
     "Analysis",
     "CacheDocument",
+    "CachedoctorError",
     "Finding",
     "InputError",
     "LimitError",
@@ -30,3 +47,15 @@ __all__ = [
     "to_dict",
     "write",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cachedoctor import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

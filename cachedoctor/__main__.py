@@ -1,5 +1,17 @@
-"""`python -m cachedoctor`."""
+"""`python -m cachedoctor`, and the command that is installed."""
 
-from cachedoctor.cli.main import main
+from __future__ import annotations
 
-main()
+from cachedoctor.io import interrupts
+
+
+def main() -> None:
+    """Run the command. Ctrl-C is quiet from here on, before the modules that take time are imported."""
+    interrupts.install()
+    from cachedoctor.cli.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

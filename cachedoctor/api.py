@@ -1,4 +1,4 @@
-"""What `import cachedoctor` gives to scripts: the same as the commands do, with nothing printed."""
+"""What `import cachedoctor` gives to scripts: what the commands do, without printing anything."""
 
 from __future__ import annotations
 
@@ -10,12 +10,32 @@ from cachedoctor import sources
 from cachedoctor.analysis import analyze as analysis
 from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.buildkit import Version
+from cachedoctor.errors import CachedoctorError, InputError, LimitError, ProofError
 from cachedoctor.repairs.prune import Preference
 from cachedoctor.repairs.repair import Options, Repaired
-from cachedoctor.repairs.repair import repair as mend
-from cachedoctor.rules import Limits
+from cachedoctor.repairs.repair import repair as repair_documents
+from cachedoctor.rules import Finding, Limits, Severity
 from cachedoctor.sources import Access, CacheDocument
 from cachedoctor.sources.destination import destination
+
+__all__ = [
+    "Access",
+    "Analysis",
+    "CacheDocument",
+    "CachedoctorError",
+    "Finding",
+    "InputError",
+    "LimitError",
+    "Limits",
+    "ProofError",
+    "Repaired",
+    "Severity",
+    "analyze",
+    "load",
+    "repair",
+    "to_dict",
+    "write",
+]
 
 
 def load(
@@ -25,13 +45,13 @@ def load(
     platform: str | None = None,
     access: Access | None = None,
 ) -> list[CacheDocument]:
-    """Read the caches that a source holds: one, or one for each platform of an image with inline caches.
+    """Read the caches of a source: one, or one for each platform of an image with inline caches.
 
     `source` is what the commands take: a file, a folder with an OCI layout, `oci:DIR[:TAG]`,
     `docker://HOST[:PORT]/REPO[:TAG|@DIGEST]`, or `-` for standard input. `tag` and `platform` (`linux/arm64`) choose
-    among several; `access` says how a registry is reached.
+    among several; `access` says how to reach a registry.
 
-    Raises `InputError`, whose text is one line, for whatever cannot be read.
+    Raises `InputError`, whose text is one line, if it cannot be read.
     """
     return sources.load(os.fspath(source), tag=tag, platform=platform, access=access)
 
@@ -43,16 +63,16 @@ def analyze(
     limits: Limits | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Analysis:
-    """Judge the cache that the documents make together, in the order given, as several `--cache-from` do.
+    """Judge the cache that the documents make together, in the order given, as several `--cache-from` would.
 
-    `buildkit` (`v0.21.1`) judges for one release instead of all; `limits` say what is still borne; `labels` are the
-    steps of records by digest, for messages. The outcome has `verdict`, `findings` and `survey`, which holds the graph
+    `buildkit` (`v0.21.1`) judges for one release instead of all; `limits` say what is acceptable; `labels` name the
+    steps of records by digest, for messages. The result has `verdict`, `findings` and `survey`, which holds the graph
     and all counts as exact integers.
 
-    Raises `InputError` where paths are too many to be counted in memory, and `ValueError` for what is no release, and
-    where there are no documents.
+    Raises `InputError` if there are too many paths to count in memory, and `ValueError` for an invalid release or an
+    empty list of documents.
     """
-    _some(documents)
+    _check_not_empty(documents)
     version = None if buildkit is None else Version.parse(buildkit)
     return analysis.analyze(documents, limits=limits, buildkit=version, labels=labels)
 
@@ -66,22 +86,22 @@ def repair(
     prefer: Preference = "cheapest",
     drop_oldest: bool = False,
 ) -> Repaired:
-    """Make one cache of the documents that imports, has no loops, and lost nothing, and prove that; write nothing.
+    """Make one cache of the documents that imports, has no loops, and loses nothing, and prove it; write nothing.
 
     `minimal` keeps one alternative for each input; `max_calls` (of the loop check) and `max_bytes` (of the config)
-    remove alternatives until they hold; `prefer` (`cheapest`, `definition` or `content`) decides between equal ones;
-    `drop_oldest` lets `max_bytes` give up records.
+    remove alternatives until the limit holds; `prefer` (`cheapest`, `definition` or `content`) decides between equal
+    ones; `drop_oldest` lets `max_bytes` remove records as well.
 
-    Raises `LimitError` where a limit cannot be reached, `InputError` where paths are too many to be counted,
-    `ProofError` where the outcome is not what it should be, and `ValueError` for no documents or another preference.
+    Raises `LimitError` if a limit cannot be reached, `InputError` if there are too many paths to count, `ProofError`
+    if the result is not what it should be, and `ValueError` for an invalid argument or an empty list of documents.
     """
-    _some(documents)
+    _check_not_empty(documents)
     for limit in (max_calls, max_bytes):
         if limit is not None and limit < 1:
-            raise ValueError(f"{limit} is no limit: expected 1 or more")
+            raise ValueError(f"{limit} is not a limit: expected 1 or more")
     if prefer not in get_args(Preference):
-        raise ValueError(f"{prefer!r} is no preference: expected one of {', '.join(get_args(Preference))}")
-    return mend(documents, Options(minimal, max_calls, max_bytes, prefer, drop_oldest))
+        raise ValueError(f"{prefer!r} is not a preference: expected one of {', '.join(get_args(Preference))}")
+    return repair_documents(documents, Options(minimal, max_calls, max_bytes, prefer, drop_oldest))
 
 
 def write(
@@ -92,21 +112,21 @@ def write(
     tag: str | None = None,
     access: Access | None = None,
 ) -> str:
-    """Write a repaired cache so that a reader finds the whole of it or what was there before; return where it is.
+    """Write a repaired cache so that a reader finds either all of it or what was there before; return where it is.
 
     `target` is a file, a folder or `oci:DIR[:TAG]` for a layout with all layers, or `docker://HOST[:PORT]/REPO:TAG`.
-    What was written is read back and held against what was proved before it takes its place. `force` replaces a file
-    or tag that is there; `tag` names the one to set in a layout.
+    What was written is read back and compared with what was proved before it takes effect. `force` replaces an
+    existing file or tag; `tag` names the one to set in a layout.
 
-    Raises `InputError` where the place cannot be written or must not be, `ProofError` where what is read back differs,
-    and `ValueError` for `-` and names with a NUL.
+    Raises `InputError` if it cannot or must not be written, `ProofError` if what is read back differs, and
+    `ValueError` for `-` and names with a NUL.
     """
     name = os.fspath(target)
     if name == "-" or "\0" in name:
-        raise ValueError(f"{name!r} is no place for a cache")
-    place = destination(name, repaired.documents, force=force, tag=tag, access=access)
-    place.write(repaired.config, repaired.data, repaired.check)
-    return place.path
+        raise ValueError(f"{name!r} is not a place that a cache can be written to")
+    writer = destination(name, repaired.documents, force=force, tag=tag, access=access)
+    writer.write(repaired.config, repaired.data, repaired.check)
+    return writer.path
 
 
 def to_dict(result: Analysis | Repaired) -> dict[str, Any]:
@@ -114,14 +134,14 @@ def to_dict(result: Analysis | Repaired) -> dict[str, Any]:
     `docs/json-repair.md`, and stay. Foreign text in it is as it was read.
     """
     if isinstance(result, Analysis):
-        from cachedoctor.report.formats import json
+        from cachedoctor.report import analysis_document
 
-        return json.document(result)
-    from cachedoctor.report import repaired
+        return analysis_document.document(result)
+    from cachedoctor.report import repair as repair_report
 
-    return repaired.document(result)
+    return repair_report.document(result)
 
 
-def _some(documents: Sequence[CacheDocument]) -> None:
+def _check_not_empty(documents: Sequence[CacheDocument]) -> None:
     if not documents:
-        raise ValueError("there are no documents, so that nothing can be said")
+        raise ValueError("expected at least one document")

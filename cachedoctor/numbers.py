@@ -1,13 +1,17 @@
-"""Counts and durations as a person reads them, and integers of any size as digits."""
+"""Counts and durations as a person reads them, and integers of any size as decimal digits."""
 
 from __future__ import annotations
 
 import math
-from decimal import MAX_PREC, Context, Decimal
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-
 _CHUNK_BITS = 4096
+_SCALES = ((10**6, "million"), (10**9, "billion"), (10**12, "trillion"))
+"""Counts past the last of them are shown as a power of ten."""
+
+YEAR = 365.25 * 86400.0
+"""Seconds of a year: what takes longer would not finish."""
+_UNITS = ((86400.0, "day"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
 def digits(number: int) -> str:
@@ -17,10 +21,12 @@ def digits(number: int) -> str:
     """
     if number.bit_length() <= _CHUNK_BITS:
         return str(number)
+    from decimal import MAX_PREC, Context, Decimal
+
     exact = Context(prec=MAX_PREC, Emax=999_999_999_999_999_999, traps=[])
     size = _CHUNK_BITS // 8
     data = number.to_bytes((number.bit_length() + 7) // 8, "little")
-    parts = [Decimal(int.from_bytes(data[at : at + size], "little")) for at in range(0, len(data), size)]
+    parts = [Decimal(int.from_bytes(data[start : start + size], "little")) for start in range(0, len(data), size)]
     base = Decimal(1 << _CHUNK_BITS)
     while len(parts) > 1:
         if len(parts) % 2:
@@ -32,7 +38,7 @@ def digits(number: int) -> str:
 
 
 def number(text: str) -> int:
-    """The natural number of these decimal digits, however many: the inverse of `digits`."""
+    """The natural number with these decimal digits, however many: the inverse of `digits`."""
     size = 4000
     parts = [int(text[max(0, end - size) : end]) for end in range(len(text), 0, -size)]
     base = 10**size
@@ -49,24 +55,14 @@ def log10(number: int) -> float | None:
 
 
 def count(number: int) -> str:
-    """A count in words: `538,447`, `6.29 million`, `1.61 thousand million`, `1.06 × 10³⁴`."""
+    """A count in words: `538,447`, `6.3 million`, `1.6 billion`, `10³⁴`."""
     if number < 1_000_000:
         return f"{number:,}"
-    for unit, name in ((10**6, "million"), (10**9, "thousand million")):
-        if number < unit * 1000 - unit // 200:
-            return f"{number / unit:.3g} {name}"
-    return power(number)
-
-
-def power(number: int) -> str:
-    """A count for a narrow column: `538,447`, `6.29 × 10⁶`, `1.06 × 10³⁴`."""
-    if number < 1_000_000:
-        return f"{number:,}"
-    exponent = math.floor(math.log10(number))
-    mantissa = 10 ** (math.log10(number) - exponent)
-    if f"{mantissa:.2f}" == "10.00":
-        exponent, mantissa = exponent + 1, 1.0
-    return f"{mantissa:.2f} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+    for scale, name in _SCALES:
+        # 999.7 million is 1 billion, not 1,000 million.
+        if number < scale * 999.5:
+            return f"{_short(max(1.0, number / scale))} {name}"
+    return f"10{str(round(math.log10(number))).translate(_SUPERSCRIPT)}"
 
 
 def plural(number: int, noun: str) -> str:
@@ -74,40 +70,55 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
 
 
-_UNITS = ((365.25 * 86400, "year"), (86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
-
-NEVER = 1000 * 365.25 * 86400
-"""Seconds that nobody waits for."""
+def percent(share: float) -> str:
+    """A share of a whole: `99.9%`, and `100%` only for all of it."""
+    text = f"{share:.1%}"
+    if text == "100.0%":
+        return "100%" if share >= 1 else ">99.9%"
+    return text
 
 
 def duration(seconds: float | None) -> str:
-    """A time in words: `at once`, `1.1 seconds`, `about 5 minutes`; `None` is past any."""
+    """An estimated time: `under 1 s`, `about 1.1 s`, `about 5 min`, `would not finish`; `None` is past any float."""
     if seconds is None:
-        return "practically never"
-    if seconds < 0.5:
-        return "at once"
-    if seconds > NEVER:
-        return f"practically never ({power(int(seconds / _UNITS[0][0]))} years)"
-    for size, name in _UNITS:
-        if seconds >= size * 0.95:
-            return f"about {_amount(seconds / size, name)}"
-    return f"{seconds:.1f} seconds"
+        return "would not finish"
+    if seconds < 1:
+        return "under 1 s"
+    if seconds > YEAR:
+        return f"would not finish (about {count(_rounded(seconds / YEAR))} years)"
+    return f"about {elapsed(seconds)}"
+
+
+def elapsed(seconds: float) -> str:
+    """A measured time: `12 s`, `40 min`, `1.5 h`, `3 days`."""
+    if seconds < 1:
+        return "under 1 s"
+    size, name = next(unit for unit in _UNITS if seconds >= unit[0] * 0.95)
+    text = _short(seconds / size)
+    return f"{text} {name}{'s' if name == 'day' and text != '1' else ''}"
 
 
 def time_range(least: float | None, most: float | None) -> str:
-    """A range of times in words: `about 3.8 to 11 minutes`."""
+    """A range of estimated times: `about 3.8 to 11 min`, `under 1 s to about 2 s`."""
     low, high = duration(least), duration(most)
-    if low == high or (low.startswith("practically") and high.startswith("practically")):
+    if low == high or low.startswith("would not"):
         return low
+    if high.startswith("would not"):
+        return f"{low}, or it {high}"
     amount, _, unit = low.rpartition(" ")
-    if unit == high.rpartition(" ")[2]:
+    if low.startswith("about") and unit.rstrip("s") == high.rpartition(" ")[2].rstrip("s"):
         low = amount
-    return f"{low} to {high.removeprefix('about ')}"
+    return f"{low} to {high.removeprefix('about ')}" if low.startswith("about") else f"{low} to {high}"
 
 
-def _amount(amount: float, name: str) -> str:
-    if amount >= 1e6:
-        return f"{count(int(amount))} {name}s"
-    text = f"{amount:.1f}" if amount < 9.5 else f"{amount:,.0f}"
-    text = text.removesuffix(".0")
-    return f"{text} {name}" if text == "1" else f"{text} {name}s"
+def _short(amount: float) -> str:
+    """Two digits below ten, whole numbers above."""
+    text = f"{amount:.1f}" if amount < 9.95 else f"{amount:,.0f}"
+    return text.removesuffix(".0")
+
+
+def _rounded(amount: float) -> int:
+    """A whole number with two significant digits, so that an estimate does not look exact."""
+    whole = int(amount)
+    size: int = 10 ** max(0, len(digits(whole)) - 2)
+    return max(1, (whole + size // 2) // size * size)

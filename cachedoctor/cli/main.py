@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import gc
 import os
+import pkgutil
 import sys
-from io import StringIO
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from cachedoctor import __version__
-from cachedoctor.cli.commands.analyze import analyze
-from cachedoctor.cli.commands.check import check
-from cachedoctor.cli.commands.profile import profile
-from cachedoctor.cli.commands.repair import repair
-from cachedoctor.cli.output import complain, fail, tell_elsewhere
+from cachedoctor.cli import commands
+from cachedoctor.cli.output import complain, fail, report_elsewhere
+from cachedoctor.io.interrupts import INTERRUPTED
 
-INTERRUPTED = 130
-"""What shells make of SIGINT."""
-MOST_TOLD = 300
+MOST_SHOWN = 300
 """Characters of an internal error that are shown: it may hold a whole input."""
 
 
 class _Unexpected(Exception):
-    """What click would answer with exit code 1, which says that a cache is bad; its cause is what happened."""
+    """Wraps what click would answer with exit code 1, which would say that a cache is bad."""
 
 
 class _Group(click.Group):
+    """The commands of the folder `commands`."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        modules = (module.name for module in pkgutil.iter_modules(commands.__path__))
+        return sorted(name for name in modules if not name.startswith("_"))
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(context):
+            return None
+        command = getattr(import_module(f"{commands.__name__}.{name}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
@@ -49,22 +58,14 @@ def cli() -> None:
     """
 
 
-cli.add_command(analyze)
-cli.add_command(check)
-cli.add_command(repair)
-cli.add_command(profile)
-
-
 def main() -> None:
     """Run the command.
 
-    Exit codes: 0, 1 for findings at the fail level, 130 where it is interrupted, and 2 for all else: bad usage,
+    Exit codes: 0, 1 for findings at the fail level, 130 when interrupted, and 2 for everything else: bad usage,
     unreadable input, and errors of cachedoctor itself. 1 would make a pipeline do without its cache.
     """
-    # A short run over millions of small objects without cycles: collecting would only walk them again and again.
-    gc.disable()
-    if sys.platform != "win32":
-        _die_quietly_on_a_closed_pipe()
+    _avoid_collecting()
+    _die_quietly_on_a_closed_pipe()
     try:
         code = cli.main(prog_name="cachedoctor", standalone_mode=False)
     except click.ClickException as error:
@@ -72,7 +73,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except MemoryError:
-        fail("there is not enough memory for this input")
+        fail("not enough memory for this input")
     except Exception as error:
         _crashed(error.__cause__ if isinstance(error, _Unexpected) and error.__cause__ else error)
     sys.exit(code)
@@ -80,23 +81,33 @@ def main() -> None:
 
 def _misused(error: click.ClickException) -> NoReturn:
     """End with click's own words: several lines, the last of which is the reason."""
-    told = StringIO()
-    error.show(told)
-    complain(told.getvalue().rstrip("\n"))
-    tell_elsewhere(error.format_message())
+    from io import StringIO
+
+    message = StringIO()
+    error.show(message)
+    complain(message.getvalue().rstrip("\n"))
+    report_elsewhere(error.format_message())
     sys.exit(2)
 
 
 def _crashed(error: BaseException) -> NoReturn:
-    """End with one line; whoever mends it asks for more with `CACHEDOCTOR_TRACEBACK=1`."""
+    """End with one line; `CACHEDOCTOR_TRACEBACK=1` shows the traceback first."""
     if os.environ.get("CACHEDOCTOR_TRACEBACK") == "1":
         import traceback
 
         complain("".join(traceback.format_exception(error)).rstrip("\n"))
-    fail(f"internal error: {type(error).__name__}: {str(error)[:MOST_TOLD]}; please report it with the input")
+    fail(f"internal error: {type(error).__name__}: {str(error)[:MOST_SHOWN]}; please report it with the input")
+
+
+def _avoid_collecting() -> None:
+    """A short run makes millions of small objects without cycles: collecting would only walk them again and again."""
+    import gc
+
+    gc.disable()
 
 
 def _die_quietly_on_a_closed_pipe() -> None:
     import signal
 
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)

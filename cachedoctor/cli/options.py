@@ -1,27 +1,26 @@
-"""Options that several commands share."""
+"""Options that several commands share.
+
+Whatever takes time to import is imported when a value is converted, since `--help` needs only the names.
+"""
 
 from __future__ import annotations
 
-import functools
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
-from typing import BinaryIO
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachedoctor.buildkit import Version
-from cachedoctor.cli.output import warn
-from cachedoctor.errors import InputError
-from cachedoctor.report import FORMATS
-from cachedoctor.sources import Access, CacheDocument, load
-from cachedoctor.sources.names import load_names
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from cachedoctor.buildkit import Version
+    from cachedoctor.report import Part
 
 _UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
-def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def _standard_input_once(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     if given.count("-") > 1:
         raise click.BadParameter("standard input can be read only once")
     return given
@@ -30,60 +29,95 @@ def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, 
 def _version(context: click.Context, parameter: click.Parameter, text: str | None) -> Version | None:
     if text is None or text == "all":
         return None
+    from cachedoctor.buildkit import Version
+
     try:
         return Version.parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
 
-def _number(context: click.Context, parameter: click.Parameter, given: float) -> float:
-    if given != given:
-        raise click.BadParameter("that is no number")
-    return given
+class _Format(click.ParamType[str]):
+    """The formats that fit the page of a command, looked up only when somebody asks for them."""
+
+    name = "format"
+
+    def __init__(self, parts: Collection[Part]) -> None:
+        self._parts = parts
+
+    def _names(self) -> list[str]:
+        from cachedoctor.report import formats
+
+        return formats.names(self._parts)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from cachedoctor.report import formats
+
+        if formats.fits(value, self._parts):
+            return str(value)
+        from cachedoctor.suggest import meant
+
+        problem = f"{value!r} is not a format of this command; {meant(str(value), self._names())}"
+        raise click.BadParameter(problem, ctx=ctx, param=param)
+
+    def get_metavar(self, param: click.Parameter, *_: object) -> str:
+        return f"[{'|'.join(self._names())}]"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
 
 
-sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_once)
-format = click.option(
-    "--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report."
-)
+def format(*parts: Part) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """The option --format of a command whose page has these parts."""
+    return click.option(
+        "--format", "-f", type=_Format(parts), default="text", show_default=True, help="Format of the report."
+    )
+
+
+sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_standard_input_once)
 output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
 buildkit = click.option(
-    "--buildkit", metavar="VERSION", callback=_version, help="Judge for this version only: v0.21.1; default: all."
+    "--buildkit", metavar="VERSION", callback=_version, help="Judge for this release only: v0.21.1; default: all."
 )
 tag = click.option("--tag", help="Which tag of a layout or repository to read.")
 platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")
 names = click.option(
     "--names",
     metavar="FILE",
-    help="What buildkitd --save-cache-debug serves at /debug/cache/all: names records by their steps.",
+    help="The output of /debug/cache/all of a buildkitd with --save-cache-debug: names records by their steps.",
 )
-color = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colours, also with NO_COLOR set.")
+color = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colors; the same as setting NO_COLOR.")
 
 
 def verbosity(command: click.decorators.FC) -> click.decorators.FC:
     """The options -q and -v."""
-    quiet = click.option("--quiet", "-q", is_flag=True, help="The verdict and the findings alone, and no progress.")
+    quiet = click.option("--quiet", "-q", is_flag=True, help="Only the verdict and the findings, and no progress.")
     verbose = click.option("--verbose", "-v", is_flag=True, help="Every detail.")
     return quiet(verbose(command))
 
 
 def registry(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how a registry is reached; the command gets them as one `access`."""
+    """The options that say how to reach a registry; the command gets them as one `access`."""
+    import functools
 
     @functools.wraps(command)
     def with_access(*, plain_http: bool | None, ca_file: str | None, timeout: float, **given: object) -> None:
+        from cachedoctor.sources import Access
+
         command(access=Access(plain_http, ca_file or None, timeout), **given)
 
     plain = click.option(
         "--plain-http/--no-plain-http",
         default=None,
-        help="Reach registries by HTTP; default: only on this machine, without --ca-file.",
+        help="Use HTTP for registries; default: only on this machine, and not with --ca-file.",
     )
     ca_file = click.option("--ca-file", metavar="FILE", help="Certificates to trust instead of the usual ones.")
     timeout = click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True, max=3600),
-        callback=_number,
+        callback=_not_nan,
         default=20,
         show_default=True,
         metavar="SECONDS",
@@ -92,56 +126,20 @@ def registry(command: Callable[..., None]) -> Callable[..., None]:
     return plain(ca_file(timeout(with_access)))
 
 
+def _not_nan(context: click.Context, parameter: click.Parameter, given: float) -> float:
+    if given != given:
+        raise click.BadParameter("expected a number of seconds")
+    return given
+
+
 def size(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
-    """A number of bytes, with a unit or without: `1048576`, `1MiB`, `1 MB`."""
+    """A number of bytes, with or without a unit: `1048576`, `1MiB`, `1 MB`."""
     if text is None:
         return None
     match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(?:([kmg]i?)b?)?", text, re.IGNORECASE)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no size such as 1048576, 1MiB or 500kB")
+        raise click.BadParameter(f"{text!r} is not a size such as 1048576, 1MiB or 500kB")
     number = int(float(match[1]) * _UNITS[(match[2] or "").lower()])
     if number >= 1 << 63:
-        raise click.BadParameter(f"{text!r} is no size below 2⁶³ bytes")
+        raise click.BadParameter(f"{text!r} is not a size below 2⁶³ bytes")
     return number
-
-
-def stdin() -> BinaryIO:
-    """Standard input; one that is closed has nothing in it."""
-    return sys.stdin.buffer if sys.stdin else BytesIO()
-
-
-def documents(
-    sources: Sequence[str],
-    tag: str | None,
-    platform: str | None,
-    access: Access,
-    told: Callable[[str], None],
-    absent: list[InputError] | None = None,
-) -> list[CacheDocument]:
-    """What the sources hold, in their order; what is not there goes into `absent` where that is a list.
-
-    Raises `InputError`.
-    """
-    found = []
-    for source in sources:
-        told(f"reading {source}")
-        try:
-            read = load(source, tag=tag or None, platform=platform or None, stdin=stdin(), access=access)
-        except InputError as error:
-            if absent is None or not error.missing:
-                raise
-            absent.append(error)
-            continue
-        if platform and not any(document.platform for document in read):
-            warn(f"{source}: --platform tells nothing here: its cache is for no platform in particular")
-        if tag and all(document.kind == "cache-config" for document in read):
-            warn(f"{source}: --tag tells nothing here: a cache config has no tags")
-        found += read
-    return found
-
-
-def labels(path: str | None) -> Mapping[str, str]:
-    """What records are called, by digest. Raises `InputError`."""
-    if not path:
-        return {}
-    return load_names(path)

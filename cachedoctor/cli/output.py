@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn
+from time import monotonic
+from typing import TYPE_CHECKING, NoReturn
 
-from cachedoctor.io.files import write_atomically
-from cachedoctor.report import Style
 from cachedoctor.text import cut, inert, printable
+
+if TYPE_CHECKING:
+    from cachedoctor.report.page import Style
 
 NARROWEST = 40
 LONGEST_LINE = 4096
@@ -26,7 +25,7 @@ PROGRESS_AFTER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Where else than on standard error it is told why a command ends with exit code 2."""
+    """Where besides standard error the reason is reported if a command ends with exit code 2."""
 
     annotation: bool = False
     """Standard output, as an annotation of GitHub Actions."""
@@ -36,19 +35,19 @@ class Elsewhere:
 
 NOWHERE = Elsewhere()
 elsewhere: ContextVar[Elsewhere] = ContextVar("elsewhere", default=NOWHERE)
-"""What `fail` does besides; a command sets it, since most failures come from places that know no options."""
+"""What `fail` does besides; a command sets it, since most failures come from places that do not know the options."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Something that is read or written, as it was named, and what it is to people."""
+    """Something that is read or written, as the user named it, and what people call it."""
 
     path: str
     what: str
 
 
 class Output:
-    """Standard output, or a file that is whole or not there."""
+    """Standard output, or a file that is either complete or absent."""
 
     def __init__(self, path: str | None, *, no_color: bool, verbosity: int) -> None:
         self.path = path
@@ -57,24 +56,28 @@ class Output:
 
     @property
     def style(self) -> Style:
-        """The width of the terminal (`COLUMNS` wins), and colours only on one that shows them."""
+        """The width of the terminal (`COLUMNS` wins), and colors only on one that shows them."""
         terminal = self.path is None and sys.stdout is not None and sys.stdout.isatty()
         color = terminal and not self.no_color and os.environ.get("TERM") != "dumb"
+        import shutil
+
+        from cachedoctor.report.page import Style
+
         width = max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
         return Style(width=width, color=color, verbosity=self.verbosity)
 
     def spare(self, *reads: Place) -> None:
-        """End where the report would be written over something that is read."""
+        """End if the report would overwrite something that is read."""
         if self.path:
             keep_apart(reads, [Place(self.path, "report")])
 
     def write(self, text: str, *, commands: bool = False) -> None:
-        """Write the whole report; what the encoding of the terminal lacks is replaced.
+        """Write the whole report; what the encoding of the terminal lacks is escaped.
 
-        `commands` says that it has commands to the runner of GitHub Actions, and nothing that only looks like one.
+        `commands` says that it holds commands for the runner of GitHub Actions, and nothing that only looks like one.
         """
         if self.path is None:
-            if sys.stdout is None:  # closed: nobody wants to read it
+            if sys.stdout is None:  # it is closed
                 return
             if on_github() and not commands:
                 text = inert(text)
@@ -87,6 +90,8 @@ class Output:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 fail(f"cannot write the report: {error.strerror or error}")
             return
+        from cachedoctor.io.files import write_atomically
+
         try:
             write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
@@ -94,20 +99,22 @@ class Output:
 
 
 def keep_apart(reads: Sequence[Place], writes: Sequence[Place]) -> None:
-    """End where something would be written over what is read, or over what else is written.
+    """End if something would overwrite what is read, or what else is written.
 
-    A thing may be written over an older one of its kind.
+    A thing may overwrite an older one of its kind.
     """
-    for index, one in enumerate(writes):
+    for index, write in enumerate(writes):
         for other in (*reads, *writes[:index]):
-            if one.what != other.what and _destroys(one.path, other.path):
+            if write.what != other.what and _destroys(write.path, other.path):
                 # The summary may be one of these files.
                 elsewhere.set(Elsewhere(annotation=elsewhere.get().annotation))
-                fail(f"{one.path}: is the {other.what} itself; write the {one.what} elsewhere")
+                fail(f"{write.path}: is the {other.what} itself; write the {write.what} elsewhere")
 
 
 def _destroys(target: str, other: str) -> bool:
-    """Whether writing the one replaces the other, or a part of it: what is no regular file cannot be replaced."""
+    """Whether writing `target` replaces the other, or a part of it: only a regular file can be replaced."""
+    from pathlib import Path
+
     if other.startswith("docker://"):
         return False
     if other == "-":
@@ -128,7 +135,9 @@ def _destroys(target: str, other: str) -> bool:
 
 
 def one_file(first: str, second: str) -> bool:
-    """Whether two names are those of one file, or will be."""
+    """Whether two names are, or will be, those of one file."""
+    from pathlib import Path
+
     if os.path.realpath(first) == os.path.realpath(second):
         return True
     with suppress(OSError, ValueError):
@@ -137,12 +146,12 @@ def one_file(first: str, second: str) -> bool:
 
 
 def on_github() -> bool:
-    """Whether what is printed is read by the runner of GitHub Actions, which obeys commands in it."""
+    """Whether the runner of GitHub Actions reads what is printed; it obeys commands in it."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def complain(text: str) -> None:
-    """Lines on standard error, as far as there is one; nothing in them is a command to a runner."""
+    """Lines on standard error, if it is open; nothing in them is a command to a runner."""
     lines = "".join(f"{printable(cut(line, LONGEST_LINE))}\n" for line in text.split("\n"))
     if sys.stderr is None:
         return
@@ -158,14 +167,14 @@ def warn(message: str) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """End with one line on standard error, which is also told `elsewhere`, and exit code 2."""
+    """End with one line on standard error, also reported `elsewhere`, and exit code 2."""
     warn(message)
-    tell_elsewhere(message)
+    report_elsewhere(message)
     sys.exit(2)
 
 
-def tell_elsewhere(reason: str) -> None:
-    """Say where reports would have been looked for why there is none."""
+def report_elsewhere(reason: str) -> None:
+    """Give the reason where people would have looked for the report."""
     also = elsewhere.get()
     reason = cut(reason, LONGEST_LINE)
     with suppress(OSError, MemoryError):
@@ -182,7 +191,9 @@ def tell_elsewhere(reason: str) -> None:
 
 
 def append_summary(text: str) -> None:
-    """Append to the file that a workflow shows on the page of its run; where that fails there is a warning."""
+    """Append to the file that a workflow shows on the page of its run; a failure is only a warning."""
+    from pathlib import Path
+
     path = os.environ["GITHUB_STEP_SUMMARY"]
     try:
         with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -194,12 +205,12 @@ def append_summary(text: str) -> None:
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Show the current step on standard error once it takes long, where that is a terminal."""
+    """Show the current step on standard error once it takes long, if that is a terminal."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda step: None
         return
     with _Ticker() as ticker:
-        yield ticker.told
+        yield ticker.start
 
 
 class _Ticker:
@@ -209,17 +220,17 @@ class _Ticker:
         import threading
 
         self._step = ""
-        self._since = time.monotonic()
+        self._since = monotonic()
         self._stop = threading.Event()
         self._shown = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def told(self, step: str) -> None:
-        self._step, self._since = printable(step)[:60], time.monotonic()
+    def start(self, step: str) -> None:
+        self._step, self._since = printable(step)[:60], monotonic()
 
     def _run(self) -> None:
         while not self._stop.wait(0.25):
-            seconds = time.monotonic() - self._since
+            seconds = monotonic() - self._since
             if seconds >= PROGRESS_AFTER:
                 self._shown = True
                 self._print(f"\r\x1b[K{self._step} … {seconds:.0f} s")

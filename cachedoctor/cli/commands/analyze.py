@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.analysis.analyze import analyze as judge
-from cachedoctor.buildkit import Version
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, Place, fail, progress
 from cachedoctor.errors import InputError
-from cachedoctor.report import report
-from cachedoctor.sources import Access
+from cachedoctor.report import Part
+
+if TYPE_CHECKING:
+    from cachedoctor.buildkit import Version
+    from cachedoctor.sources import Access
 
 
 @click.command()
 @options.sources
-@options.format
+@options.format(Part.WORDS, Part.DOCUMENT, Part.FINDINGS)
 @options.output
 @options.buildkit
 @options.tag
@@ -26,7 +28,7 @@ from cachedoctor.sources import Access
 @options.names
 @options.verbosity
 @options.color
-@click.option("--exit-code", is_flag=True, help="Exit with 1 where an error is found.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if an error is found.")
 def analyze(
     sources: tuple[str, ...],
     format: str,
@@ -44,8 +46,8 @@ def analyze(
     """Say what is wrong with a cache, and what its next export costs.
 
     SOURCE is a cache config, a manifest or index with its config beside it, an OCI layout (a folder, or a tar,
-    compressed or not), oci:DIR[:TAG], docker://HOST[:PORT]/REPO[:TAG|@DIGEST], or - for standard input. What it is, is
-    found from its content. Several sources are merged in the order given, as several --cache-from are.
+    compressed or not), oci:DIR[:TAG], docker://HOST[:PORT]/REPO[:TAG|@DIGEST], or - for standard input. The type is
+    detected from the content. Several sources are merged in the order given, as several --cache-from are.
 
     \b
     Examples:
@@ -54,6 +56,11 @@ def analyze(
       cachedoctor analyze docker://registry.example.com/app:buildcache
       cachedoctor analyze tag-a.json tag-b.json --format markdown
     """
+    from cachedoctor.analysis.analyze import analyze as judge
+    from cachedoctor.cli import inputs
+    from cachedoctor.report import render
+    from cachedoctor.report.analysis import page
+
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
     reads = ((names, "file of names"), (access.ca_file, "file of certificates"))
     out.spare(
@@ -61,13 +68,13 @@ def analyze(
         *(Place(path, what) for path, what in reads if path),
     )
     try:
-        with progress(quiet) as told:
-            documents = options.documents(sources, tag, platform, access, told)
-            result = judge(documents, buildkit=buildkit, labels=options.labels(names), progress=told)
-            told("writing the report")
-            text = report(format).render(result, out.style)
+        with progress(quiet) as step:
+            documents = inputs.documents(sources, tag, platform, access, step)
+            analysis = judge(documents, buildkit=buildkit, labels=inputs.labels(names), progress=step)
+            step("writing the report")
+            text = render(page(analysis), format, out.style)
         out.write(text, commands=format == "github")
     except InputError as error:
         fail(str(error))
-    if exit_code and result.verdict == "error":
+    if exit_code and analysis.verdict == "error":
         sys.exit(1)

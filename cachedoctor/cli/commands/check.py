@@ -1,23 +1,15 @@
-"""`cachedoctor check`: a judgement before the build, told by the exit code."""
+"""`cachedoctor check`: a judgement before the build, as an exit code."""
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from cachedoctor.analysis import baseline as baselines
-from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.analysis.baseline import Baseline
-from cachedoctor.analysis.check import Policy, accepted
-from cachedoctor.analysis.check import check as judge
-from cachedoctor.buildkit import Version
 from cachedoctor.cli import options
 from cachedoctor.cli.output import (
     Elsewhere,
@@ -32,69 +24,75 @@ from cachedoctor.cli.output import (
     warn,
 )
 from cachedoctor.errors import InputError
-from cachedoctor.report import Style, report
-from cachedoctor.rules import Limits, Severity
-from cachedoctor.rules.selection import chosen
-from cachedoctor.sources import Access
-from cachedoctor.sources.registry.reference import parse
+from cachedoctor.report import Part
+
+if TYPE_CHECKING:
+    from cachedoctor.analysis.analyze import Analysis
+    from cachedoctor.analysis.baseline import Baseline
+    from cachedoctor.buildkit import Version
+    from cachedoctor.sources import Access
 
 SEVERITIES = ("error", "warning", "note")
 SETTINGS = "cachedoctor.settings"
-"""Under which key a context keeps the file of the settings that count."""
+"""The key under which a context keeps the settings file in effect."""
 
 
 class _Check(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Before anything can go wrong, see where it would be looked for: bad settings come before the options."""
+        """Find out first where a failure has to be reported: bad settings fail before the options are read."""
         github = any(
-            one in ("--format=github", "-fgithub") or (one in ("--format", "-f") and after == "github")
-            for one, after in pairwise([*args, ""])
+            argument in ("--format=github", "-fgithub") or (argument in ("--format", "-f") and value == "github")
+            for argument, value in pairwise([*args, ""])
         )
         elsewhere.set(Elsewhere(annotation=github, summary="--step-summary" in args))
         return super().make_context(info_name, args, parent, **extra)
 
 
 class _Calls(click.IntRange):
-    """A number of calls, or `none`, which wins over a number in the settings."""
+    """A number of calls, or `none`, which overrides a number in the settings."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         return None if value == "none" else super().convert(value, parameter, context)
 
 
 def _settings(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
-    """Make what a file sets the defaults of all options: those that are given win."""
+    """Make the settings of a file the defaults of all options: what is given on the command line wins."""
+    from pathlib import Path
+
     from cachedoctor.cli import settings
 
     if context.resilient_parsing:
         return path
     try:
-        found = settings.read(Path(path)) if path else settings.find(Path())
+        current = settings.read(Path(path)) if path else settings.find(Path())
     except InputError as error:
         fail(str(error))
-    defaults = {key.replace("-", "_"): value for key, value in found.values.items()}
+    defaults = {key.replace("-", "_"): value for key, value in current.values.items()}
     for option in context.command.params:
         if option.name in defaults:
             text = str(defaults[option.name])
             try:
                 option.process_value(context, text)
             except click.BadParameter as error:
-                fail(f"{found.path}: {option.name.replace('_', '-')}: {error.message}")
+                fail(f"{current.path}: {option.name.replace('_', '-')}: {error.message}")
             defaults[option.name] = text
     context.default_map = defaults
-    context.meta[SETTINGS] = found.path
+    context.meta[SETTINGS] = current.path
     return path
 
 
 def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not (math.isfinite(value) and value >= 0):
-        raise click.BadParameter(f"{value} is no number of seconds from 0 on")
+    if not 0 <= value < float("inf"):
+        raise click.BadParameter(f"{value} is not a number of seconds: expected 0 or more")
     return value
 
 
 def _rules(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
-    """The words of a list with commas. A word that names no rule is refused here, where the option is known."""
+    """The words of a comma-separated list. An unknown rule is refused here, where the option is known."""
+    from cachedoctor.rules.selection import chosen
+
     words = tuple(word.strip() for word in text.split(",")) if text else ()
     try:
         chosen(words, ())
@@ -112,13 +110,13 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
     show_default=True,
     metavar="N",
     callback=_finite,
-    help="Fail where a step of the next export takes longer.",
+    help="Fail if a step of the next export takes longer.",
 )
 @click.option(
     "--max-calls",
     type=_Calls(min=1),
     metavar="N",
-    help="Fail where the loop check of BuildKit v0.9 to v0.24 makes more calls; default: none.",
+    help="Fail if the loop check of BuildKit v0.9 to v0.24 makes more calls; default: none.",
 )
 @click.option(
     "--max-bytes",
@@ -126,7 +124,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
     show_default=True,
     metavar="N",
     callback=options.size,
-    help="Fail where config or manifest have more bytes.",
+    help="Fail if the config or the manifest has more bytes.",
 )
 @options.buildkit
 @click.option(
@@ -134,27 +132,31 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
     type=click.Choice(SEVERITIES),
     default="error",
     show_default=True,
-    help="Exit with 1 for findings of this severity and worse.",
+    help="Exit with 1 for findings of this severity or worse.",
 )
 @click.option(
     "--select",
     metavar="RULES",
     callback=_rules,
-    help="Ask these rules only: ids, names, or starts of ids, with commas: CD1,path-explosion.",
+    help="Run only these rules: ids, names, or the start of ids, separated by commas: CD1,path-explosion.",
 )
-@click.option("--ignore", metavar="RULES", callback=_rules, help="Do not ask these rules.")
-@click.option("--baseline", metavar="FILE", help="Let pass what is in this file and did not get worse.")
-@click.option("--write-baseline", metavar="FILE", help="Write down what is found. Without --baseline, this passes.")
-@click.option("--missing-ok/--no-missing-ok", help="Pass where a SOURCE is not there yet.")
+@click.option("--ignore", metavar="RULES", callback=_rules, help="Skip these rules.")
+@click.option("--baseline", metavar="FILE", help="Ignore findings in this baseline unless they got worse.")
+@click.option(
+    "--write-baseline",
+    metavar="FILE",
+    help="Save all findings as a baseline. Without --baseline, the check then passes.",
+)
+@click.option("--missing-ok/--no-missing-ok", help="Pass if a SOURCE does not exist yet.")
 @click.option(
     "--config",
     metavar="FILE",
     is_eager=True,
     callback=_settings,
-    help="Settings; default: .cachedoctor.toml, or [tool.cachedoctor] of pyproject.toml.",
+    help="Settings file; default: .cachedoctor.toml, or [tool.cachedoctor] in pyproject.toml.",
 )
 @click.option("--step-summary/--no-step-summary", help="Append the report as markdown to $GITHUB_STEP_SUMMARY.")
-@options.format
+@options.format(Part.WORDS, Part.DOCUMENT, Part.FINDINGS)
 @options.output
 @options.tag
 @options.platform
@@ -188,11 +190,11 @@ def check(
     verbose: bool,
     no_color: bool,
 ) -> None:
-    """Judge a cache against limits before the build, and tell by the exit code.
+    """Judge a cache against limits before the build; exit code 1 if it fails.
 
-    Exit codes: 0 where nothing is found at the fail level, 1 where something is, 2 for bad usage or a SOURCE that
-    cannot be read, with the reason on standard error. Each SOURCE is judged alone, and then the cache that all of them
-    make together, as several --cache-from do: two clean tags can loop together.
+    Exit codes: 0 if nothing is found at the fail level, 1 if something is, 2 for bad usage or a SOURCE that cannot be
+    read, with the reason on standard error. Each SOURCE is judged alone, and then the cache that all of them make
+    together, as several --cache-from do: two clean tags can loop together.
 
     \b
     Examples:
@@ -200,6 +202,14 @@ def check(
       cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning
       cachedoctor check oci:cache:main --buildkit v0.21.1 --format junit -o cache.xml
     """
+    from cachedoctor.analysis.check import Policy, accepted
+    from cachedoctor.analysis.check import check as judge
+    from cachedoctor.cli import inputs
+    from cachedoctor.report import render
+    from cachedoctor.report.analysis import page
+    from cachedoctor.rules import Limits, Severity
+    from cachedoctor.rules.selection import chosen
+
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
     elsewhere.set(Elsewhere(annotation=format == "github", summary=step_summary))
     _keep_apart(context, out)
@@ -216,24 +226,24 @@ def check(
             fail_on=Severity[fail_on.upper()],
             baseline=_baseline(context, baseline, write_baseline),
         )
-        with progress(quiet) as told:
+        with progress(quiet) as step:
             documents = [
                 document
                 for source in sources
-                for document in options.documents(
-                    [source], _tag(context, source, tag), platform, access, told, absent if missing_ok else None
+                for document in inputs.documents(
+                    [source], _tag(context, source, tag), platform, access, step, absent if missing_ok else None
                 )
             ]
             missing = [error.source for error in absent]
-            result = judge(documents, policy, labels=options.labels(names), missing=missing, progress=told)
+            result = judge(documents, policy, labels=inputs.labels(names), missing=missing, progress=step)
             if write_baseline and not policy.baseline:
                 result = accepted(result, write_baseline)
-            told("writing the report")
-            text = report(format).render(result, out.style)
+            step("writing the report")
+            text = render(page(result), format, out.style)
     except InputError as error:
         fail(str(error))
-    for source, told_of in {error.source: error for error in absent}.items():
-        warn(f"{source}: no cache yet: {told_of.problem}")
+    for source, problem in {missed.source: missed.problem for missed in absent}.items():
+        warn(f"{source}: no cache yet: {problem}")
     if write_baseline:
         _save(write_baseline, result)
     out.write(text, commands=format == "github")
@@ -243,7 +253,7 @@ def check(
 
 
 def _keep_apart(context: click.Context, out: Output) -> None:
-    """End where a file that is to be written is another that is read or written. Only the baseline may be replaced."""
+    """End if a file to be written is one that is read, or written twice. Only the baseline may be replaced."""
     given = context.params
     reads = [Place(source, "cache") for source in given["sources"]] + [
         Place(path, what)
@@ -268,10 +278,12 @@ def _is_setting(context: click.Context, option: str) -> bool:
 
 
 def _tag(context: click.Context, source: str, tag: str | None) -> str | None:
-    """The tag to read of a source; one of the settings gives way to what the source itself names.
+    """The tag to read from a source; a tag from the settings gives way to what the source itself names.
 
-    Raises `InputError` where the source is no reference.
+    Raises `InputError` if the source is not a valid reference.
     """
+    from cachedoctor.sources.registry.reference import parse
+
     if not (tag and source.startswith("docker://") and _is_setting(context, "tag")):
         return tag
     named = parse(source)
@@ -279,27 +291,35 @@ def _tag(context: click.Context, source: str, tag: str | None) -> str | None:
 
 
 def _baseline(context: click.Context, path: str | None, new: str | None) -> Baseline | None:
-    """The old baseline. Where one is written, that of the settings need not be there yet. Raises `InputError`."""
+    """The old baseline. If one is written, that of the settings need not exist yet. Raises `InputError`."""
     if not path or (new and _is_setting(context, "baseline") and not os.path.lexists(path)):
         return None
-    return baselines.load(path)
+    from cachedoctor.analysis.baseline import load
+
+    return load(path)
 
 
 def _save(path: str, result: Analysis) -> None:
-    """Write a baseline, but never over the one that the check fails by: the next run would forgive everything."""
+    """Write a baseline, but never over the one that the check fails against: the next run would forgive everything."""
+    from cachedoctor.analysis.baseline import save
+
     assert result.check
     if result.failing and result.check.baseline and one_file(path, result.check.baseline):
-        warn(f"{path}: stays as it is, since the check fails by it")
+        warn(f"{path}: left as it is, because the check fails against it")
         return
     try:
-        baselines.save(path, result)
+        save(path, result)
     except OSError as error:
         fail(f"{path}: cannot write the baseline: {error.strerror or error}")
 
 
 def _summarize(context: click.Context, result: Analysis) -> None:
-    """Append the report; only where the option was given it is worth a word that nobody reads summaries here."""
+    """Append the report; warn that there is no step summary only if the option was given."""
+    from cachedoctor.report import render
+    from cachedoctor.report.analysis import page
+    from cachedoctor.report.page import Style
+
     if os.environ.get("GITHUB_STEP_SUMMARY"):
-        append_summary(f"{report('markdown').render(result, Style())}\n")
+        append_summary(f"{render(page(result), 'markdown', Style())}\n")
     elif not _is_setting(context, "step_summary"):
-        warn("there is no step summary to append to: GITHUB_STEP_SUMMARY is not set")
+        warn("no step summary to append to: GITHUB_STEP_SUMMARY is not set")

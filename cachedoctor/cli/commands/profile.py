@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 from click.core import ParameterSource
 
-from cachedoctor.analysis.analyze import analyze
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, Place, fail, progress, warn
-from cachedoctor.errors import InputError
-from cachedoctor.io.files import write_atomically
-from cachedoctor.report.profiled.interface import FORMATS
+from cachedoctor.errors import FocusError, InputError
+from cachedoctor.report import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from cachedoctor.sources import Access
 
 USUAL_ROWS = 20
-"""Functions that people are shown unless they ask for another number or for every detail."""
+"""Functions in the table for people, unless they ask for another number or for every detail."""
 _NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
 _TIME = re.compile(rf"(?:{_NUMBER} ?h)? ?(?:{_NUMBER} ?m(?:in)?)? ?(?:{_NUMBER} ?s)?")
 
@@ -33,10 +30,10 @@ _TIME = re.compile(rf"(?:{_NUMBER} ?h)? ?(?:{_NUMBER} ?m(?:in)?)? ?(?:{_NUMBER} 
 def _seconds(context: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
     if given is None:
         return None
-    found = _TIME.fullmatch(given.strip())
-    if not found or not any(found.groups()):
+    match = _TIME.fullmatch(given.strip())
+    if not match or not any(match.groups()):
         raise click.BadParameter("expected a time such as 2471.3s, 40m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
 
@@ -53,7 +50,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
     "caches",
     metavar="SOURCE",
     multiple=True,
-    help="A cache that the build imports: tells how long the export goes on. Give all of them.",
+    help="A cache that the build imports, to estimate how long the export takes. Pass every imported cache.",
 )
 @click.option("--running-for", metavar="TIME", callback=_seconds, help="How long the export has run: 40m, 1h30m.")
 @click.option(
@@ -61,10 +58,10 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
     type=click.IntRange(1, 600),
     default=15,
     show_default=True,
-    help="Of a URL: how long the CPU profile is taken.",
+    help="With a URL: length of the CPU profile.",
 )
-@click.option("--save", metavar="DIR", help="Of a URL: keep what was fetched, for a bug report.")
-@click.option("--format", "-f", type=click.Choice(FORMATS), default="text", show_default=True, help="How to report.")
+@click.option("--save", metavar="DIR", help="With a URL: keep what was fetched, for a bug report.")
+@options.format(Part.WORDS, Part.DOCUMENT, Part.STACKS)
 @options.output
 @options.registry
 @options.verbosity
@@ -86,10 +83,10 @@ def profile(
     verbose: bool,
     no_color: bool,
 ) -> None:
-    """Say what a stuck buildkitd is doing, whether it ends, and what to do.
+    """Say what a stuck buildkitd is doing, whether it will finish, and what to do.
 
     FILE is a pprof profile (CPU, heap, goroutine, mutex, block), a goroutine dump as text (debug=1 or debug=2), the
-    text of `go tool pprof -top`, or - for standard input; what it is, is found from its content. URL is the debug
+    text of `go tool pprof -top`, or - for standard input; the type is detected from the content. URL is the debug
     address of a running buildkitd (--debugaddr): http://HOST:PORT takes a CPU profile and a goroutine dump.
 
     \b
@@ -100,8 +97,8 @@ def profile(
       cachedoctor profile cpu.pprof --format svg -o flame.svg
     """
     from cachedoctor.diagnosis.diagnose import diagnose
-    from cachedoctor.errors import FocusError
-    from cachedoctor.report.profiled import report
+    from cachedoctor.report import render
+    from cachedoctor.report.profile import page
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
     reads = (
@@ -111,20 +108,20 @@ def profile(
     out.spare(Place(source, "profile"), *(Place(path, what) for path, what in reads))
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
     try:
-        with progress(quiet) as told:
-            evidence = _evidence(source, sample_type, seconds, save, told)
-            survey = _survey(caches, access, told)
-            told("looking for the cause")
-            found = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
-            told("writing the report")
-            text = report(format).render(found, out.style)
+        with progress(quiet) as step:
+            evidence = _evidence(source, sample_type, seconds, save, step)
+            survey = _survey(caches, access, step)
+            step("looking for the cause")
+            diagnosis = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
+            step("writing the report")
+            text = render(page(diagnosis), format, out.style)
         if running_for is not None and not caches:
-            warn("--running-for tells nothing without --cache")
-        if focus and not found.top.rows:
-            warn(f"--focus {focus}: nothing matches")
-        if caches and not found.remaining:
-            warn(f"--cache tells nothing here: there is no estimate for {found.main.cause}")
-        out.write(text)
+            warn("--running-for has no effect without --cache")
+        if focus and not diagnosis.top.rows:
+            warn(f"--focus {focus}: no match")
+        if caches and not diagnosis.remaining:
+            warn(f"--cache has no effect here: there is no estimate for {diagnosis.main.cause}")
+        out.write(text, commands=format == "github")
     except FocusError as error:
         raise click.BadParameter(str(error), param_hint="--focus") from error
     except InputError as error:
@@ -132,35 +129,40 @@ def profile(
 
 
 def _evidence(
-    source: str, sample_type: str | None, seconds: int, save: str | None, told: Callable[[str], None]
+    source: str, sample_type: str | None, seconds: int, save: str | None, step: Callable[[str], None]
 ) -> Sequence[Evidence]:
+    from cachedoctor.cli import inputs
     from cachedoctor.diagnosis import daemon, load
 
     if not daemon.is_url(source):
         if save:
-            raise click.UsageError("--save is for a URL: a file is there already")
+            raise click.UsageError("--save needs a URL: a file is saved already")
         if click.get_current_context().get_parameter_source("seconds") is not ParameterSource.DEFAULT:
-            raise click.UsageError("--seconds is for a URL: a file is as long as it is")
-        told(f"reading {source}")
-        read = load.load(source, sample_type=sample_type, stdin=options.stdin())
+            raise click.UsageError("--seconds needs a URL: it cannot change the length of a file")
+        step(f"reading {source}")
+        read = load.load(source, sample_type=sample_type, stdin=inputs.stdin())
         if read.warning:
             warn(f"{source}: {read.warning}")
         return [read]
-    found: list[Evidence] = []
+    evidence: list[Evidence] = []
     try:
-        for answer in daemon.fetch(source, seconds, told):
+        for answer in daemon.fetch(source, seconds, step):
             if save:
                 _save(answer, save)
-            found.append(load.load_answer(answer, sample_type))
+            evidence.append(load.load_answer(answer, sample_type))
     except InputError as error:
         # A daemon that hangs may still have given its goroutines.
-        if not found:
+        if not evidence:
             raise
         warn(str(error))
-    return found
+    return evidence
 
 
 def _save(answer: Answer, folder: str) -> None:
+    from pathlib import Path
+
+    from cachedoctor.io.files import write_atomically
+
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         write_atomically(Path(folder, answer.name), answer.data)
@@ -168,7 +170,10 @@ def _save(answer: Answer, folder: str) -> None:
         fail(f"{folder}: cannot keep what was fetched: {error.strerror or error}")
 
 
-def _survey(caches: Sequence[str], access: Access, told: Callable[[str], None]) -> Survey | None:
+def _survey(caches: Sequence[str], access: Access, step: Callable[[str], None]) -> Survey | None:
     if not caches:
         return None
-    return analyze(options.documents(caches, None, None, access, told), progress=told).survey
+    from cachedoctor.analysis.analyze import analyze
+    from cachedoctor.cli import inputs
+
+    return analyze(inputs.documents(caches, None, None, access, step), progress=step).survey

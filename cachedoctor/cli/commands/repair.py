@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING
 
 import click
 
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, fail, progress, warn
 from cachedoctor.errors import InputError, LimitError, ProofError
-from cachedoctor.repairs.prune import Preference
-from cachedoctor.repairs.repair import Options
-from cachedoctor.repairs.repair import repair as mend
-from cachedoctor.sources import Access, destination
+from cachedoctor.report import Part
+
+if TYPE_CHECKING:
+    from cachedoctor.repairs.prune import Preference
+    from cachedoctor.sources import Access
+
+_PREFERENCES = ("cheapest", "definition", "content")
 
 
 @click.command()
@@ -21,10 +24,10 @@ from cachedoctor.sources import Access, destination
     "--output",
     "-o",
     metavar="DEST",
-    help="A file, docker://HOST/REPO:TAG, oci:DIR[:TAG], or a layout folder: one that is there, or DIR/.",
+    help="A file, docker://HOST/REPO:TAG, oci:DIR[:TAG], or a layout folder (an existing one, or DIR/).",
 )
 @click.option("--in-place", is_flag=True, help="Write into the layout that is read; --tag names the tag to set.")
-@click.option("--force", is_flag=True, help="Replace the file or tag that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file or tag.")
 @click.option("--dry-run", is_flag=True, help="Report what would be written, and write nothing.")
 @click.option(
     "--prune",
@@ -47,13 +50,13 @@ from cachedoctor.sources import Access, destination
 )
 @click.option(
     "--prefer",
-    type=click.Choice(get_args(Preference)),
+    type=click.Choice(_PREFERENCES),
     default="cheapest",
     show_default=True,
-    help="What decides between alternatives that cost the same.",
+    help="Which of several alternatives that cost the same to keep.",
 )
-@click.option("--drop-oldest", is_flag=True, help="Let --max-bytes give up records with the oldest results.")
-@click.option("--format", "-f", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--drop-oldest", is_flag=True, help="Let --max-bytes drop the records with the oldest results.")
+@options.format(Part.WORDS, Part.DOCUMENT)
 @options.tag
 @options.platform
 @options.registry
@@ -80,8 +83,8 @@ def repair(
 ) -> None:
     """Write a cache that imports, has no loops, and loses nothing.
 
-    Several SOURCEs become one cache. Nothing is written before what was written has been read back and found to have
-    every record that could be derived and every result.
+    Several SOURCEs become one cache. The result is read back before it takes effect, and must hold every record that
+    can be derived and every result.
 
     \b
     Examples:
@@ -90,39 +93,46 @@ def repair(
       cachedoctor repair oci:cache:main -o oci:cache:repaired
       cachedoctor repair docker://registry.example.com/app:old -o docker://registry.example.com/app:new
     """
-    from cachedoctor.report import repaired as reports
+    from cachedoctor.cli import inputs
+    from cachedoctor.repairs.repair import Options
+    from cachedoctor.repairs.repair import repair as repair_documents
+    from cachedoctor.report import render
+    from cachedoctor.report.repair import page
+    from cachedoctor.sources import destination
 
     if in_place and (output or len(sources) > 1):
         raise click.UsageError("--in-place takes one layout, and no --output")
     if in_place and sources[0].startswith("docker://"):
         raise click.UsageError(f"--in-place is for layouts; to move the tag: -o {sources[0]} --force")
     if output == "-":
-        raise click.UsageError("standard output holds the report; name a file for -o")
+        raise click.UsageError("the report goes to standard output; name a file for -o")
     if drop_oldest and max_bytes is None:
-        raise click.UsageError("--drop-oldest is for --max-bytes")
+        raise click.UsageError("--drop-oldest needs --max-bytes")
     if not (in_place or output or dry_run):
         raise click.UsageError("say where to write: -o DEST, --in-place, or --dry-run")
     out = Output(None, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    chosen = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest)
+    limits = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest)
     try:
-        with progress(quiet) as told:
-            documents = options.documents(sources, None if in_place else tag, platform, access, told)
-            place = None
+        with progress(quiet) as step:
+            documents = inputs.documents(sources, None if in_place else tag, platform, access, step)
+            writer = None
             if in_place:
                 folder = destination.layout_folder(documents[0])
                 moved = tag or destination.tag_of(documents[0], folder)
-                place = destination.destination(f"oci:{folder}", documents, force=True, tag=moved)
+                writer = destination.destination(f"oci:{folder}", documents, force=True, tag=moved)
             elif output:
-                place = destination.destination(output, documents, force=force, access=access)
-            made = mend(documents, chosen, told)
-            if place and not dry_run:
-                told("writing")
-                place.write(made.config, made.data, made.check)
-        text = reports.render(made, None if dry_run else place, format, out.style)
+                writer = destination.destination(output, documents, force=force, access=access)
+            repaired = repair_documents(documents, limits, step)
+            if writer and not dry_run:
+                step("writing")
+                writer.write(repaired.config, repaired.data, repaired.check)
+        written = None if dry_run else writer
+        result = page(repaired, written.path if written else None, written.replaced if written else None)
+        text = render(result, format, out.style)
     except (InputError, LimitError) as error:
         fail(str(error))
     except ProofError as error:
-        fail(f"nothing was written: {error}; please report this as a bug of cachedoctor, with the cache")
-    for warning in made.warnings:
+        fail(f"nothing was written: {error}; this is a bug of cachedoctor, please report it with the cache")
+    for warning in repaired.warnings:
         warn(warning)
-    out.write(text)
+    out.write(text, commands=format == "github")

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.numbers import plural
-from cachedoctor.report import words
+from cachedoctor.report import Part
 from cachedoctor.report.formats import text
-from cachedoctor.report.interface import Style
-from cachedoctor.report.places import sentence
-from cachedoctor.rules import Finding, Severity
+from cachedoctor.report.page import Entry, Page, Style, Tone
 from cachedoctor.text import inert, printable
 
+NEEDS = Part.WORDS
 MOST = 10
-"""Annotations of one kind that GitHub shows of a step."""
-_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+"""Annotations of one kind that GitHub shows for a step."""
+_COMMANDS = {Tone.ERROR: "error", Tone.WARNING: "warning", Tone.NOTE: "notice"}
 
 
-class Report:
-    """One line for each annotation, whatever is in it; foreign text in the report cannot become a command."""
+def render(page: Page, style: Style) -> str:
+    """Annotations first, the worst of them first, one a line; findings that a baseline knows are notices.
 
-    def render(self, analysis: Analysis, style: Style) -> str:
-        """Annotations first, the worst of them first; findings that a baseline knows are notices."""
-        lines = []
-        for severity, command in _COMMANDS.items():
-            found = [finding for finding in analysis.findings if _shown_as(finding) is severity]
-            shown = found if len(found) <= MOST else found[: MOST - 1]
-            lines += [annotation(command, _title(finding, analysis), sentence(finding)) for finding in shown]
-            if len(found) > len(shown):
-                rest = plural(len(found) - len(shown), "more finding")
-                lines.append(annotation(command, "cachedoctor", f"{rest}: see the log of this step."))
-        plain = Style(width=style.width, verbosity=style.verbosity)
-        return "".join(f"{line}\n" for line in lines) + inert(text.Report().render(analysis, plain))
-
-
-def _shown_as(finding: Finding) -> Severity:
-    return Severity.NOTE if finding.known else finding.severity
+    Foreign text in the report cannot become a command.
+    """
+    lines = []
+    for tone, command in _COMMANDS.items():
+        entries = [entry for entry in _entries(page) if _tone(entry) is tone]
+        shown = entries if len(entries) <= MOST else entries[: MOST - 1]
+        lines += [annotation(command, _title(entry), printable(entry.sentence)) for entry in shown]
+        if len(entries) > len(shown):
+            rest = plural(len(entries) - len(shown), "more finding")
+            lines.append(annotation(command, "cachedoctor", f"{rest}: see the log of this step."))
+    plain = Style(width=style.width, verbosity=style.verbosity)
+    return "".join(f"{line}\n" for line in lines) + inert(text.render(page, plain))
 
 
-def _title(finding: Finding, analysis: Analysis) -> str:
-    place = ""
-    if len(analysis.sources) > 1:
-        place = f" in {finding.source or words.TOGETHER}"
-    return f"{finding.rule} {finding.name}{place}{' (known)' if finding.known else ''}"
+def _entries(page: Page) -> list[Entry]:
+    """What becomes an annotation: the entries, or the headline if it says it all."""
+    if page.analysis is not None or any(entry.title for entry in page.entries):
+        return [entry for entry in page.entries if entry.title]
+    first = page.headline[0]
+    tone = first.tone if first.tone in _COMMANDS else Tone.NOTE
+    return [Entry(tone, f"cachedoctor {page.command}", body=(first.text,))]
+
+
+def _tone(entry: Entry) -> Tone:
+    return Tone.NOTE if entry.known else entry.tone
+
+
+def _title(entry: Entry) -> str:
+    source = f" in {entry.source}" if entry.source else ""
+    return f"{entry.title}{source}{' (known)' if entry.known else ''}"
 
 
 def annotation(command: str, title: str, message: str) -> str:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import orjson
-
-from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.report import words
-from cachedoctor.report.formats.json import escaped
-from cachedoctor.report.interface import Style
+from cachedoctor.report import Part
+from cachedoctor.report import analysis_words as words
+from cachedoctor.report.formats.json import dumps
+from cachedoctor.report.page import Page, Style
 from cachedoctor.report.places import fingerprints, path_or_name, sentence, sources_of
 from cachedoctor.rules import Finding, Severity
 from cachedoctor.text import printable
 
+NEEDS = Part.FINDINGS
 
-class Report:
-    """An array with an issue for each finding."""
 
-    def render(self, analysis: Analysis, style: Style) -> str:
-        """The array, indented by two; the style makes no difference."""
-        issues = [
+def render(page: Page, style: Style) -> str:
+    """An array with an issue for each finding, indented by two; the style makes no difference."""
+    analysis = page.analysis
+    assert analysis
+    return dumps(
+        [
             {
                 "description": f"{finding.rule} {finding.name}: {sentence(finding)}",
                 "check_name": finding.name,
@@ -28,11 +28,11 @@ class Report:
             }
             for finding, fingerprint in zip(analysis.findings, fingerprints(analysis), strict=True)
         ]
-        return escaped(orjson.dumps(issues, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+    )
 
 
 def _severity(finding: Finding) -> str:
-    """GitLab's word: a cache that is refused blocks, and what a baseline knows is told for information."""
+    """GitLab's word: a cache that is refused blocks, and what a baseline knows is only for information."""
     if finding.known or finding.severity is Severity.NOTE:
         return "info"
     if finding.severity is Severity.WARNING:

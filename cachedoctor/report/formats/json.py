@@ -1,21 +1,14 @@
-"""The JSON document that scripts and CI jobs rely on (`docs/json.md`)."""
+"""JSON for scripts and CI jobs: exact counts as strings of digits, digests as they are."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-import orjson
+from cachedoctor.report import Part
+from cachedoctor.report.page import Page, Style
 
-from cachedoctor import __version__
-from cachedoctor.analysis.analyze import Analysis, Check
-from cachedoctor.graph import cost
-from cachedoctor.numbers import digits, log10
-from cachedoctor.report.interface import Style
-from cachedoctor.rules import verdict
-
-SCHEMA_VERSION = 1
+NEEDS = Part.DOCUMENT
 
 # What orjson leaves as it is and a terminal would obey, or nobody would see: C1 controls, format characters, line
 # separators, private ones.
@@ -26,192 +19,23 @@ _UNPRINTABLE = re.compile(
 )
 
 
-class Report:
-    """Exact counts as strings of digits, digests as they are, one document and a line break."""
-
-    def render(self, analysis: Analysis, style: Style) -> str:
-        """The document, indented by two; the style makes no difference."""
-        text = orjson.dumps(document(analysis), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-        return escaped(text)
+def render(page: Page, style: Style) -> str:
+    """One document, indented by two, and a line break; the style makes no difference."""
+    return dumps(page.document())
 
 
-def document(analysis: Analysis) -> dict[str, Any]:
-    """The document as plain values, with keys in the order of the contract."""
-    check = analysis.check
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "command": "check" if check else "analyze",
-        "tool": {"name": "cachedoctor", "version": __version__},
-        "inputs": [
-            {
-                "source": clean(item.source),
-                "kind": item.kind,
-                "digest": clean(item.digest),
-                "bytes": item.size,
-                "manifest_bytes": item.manifest_size,
-                "platform": clean(item.platform),
-                "records": len(item.config.digests),
-                "layers": len(item.config.blobs),
-            }
-            for item in analysis.documents
-        ],
-        "graph": _graph(analysis),
-        "loops": _loops(analysis),
-        "hotspots": _hotspots(analysis),
-        "cost": {
-            "le_0_24": _loop_check(analysis.survey.loop_check),
-            "ge_0_25": _re_add(analysis),
-            "marshal": _marshal(analysis),
-        },
-        "findings": [
-            {
-                "rule": finding.rule,
-                "name": finding.name,
-                "severity": str(finding.severity),
-                "message": clean(finding.message),
-                "help": "\n".join(finding.help),
-                "affects": finding.affects,
-                "source": clean(finding.source),
-                "records": [item if isinstance(item, int) else clean(item) for item in finding.records],
-                "count": finding.count,
-                **({"known": finding.known} if check else {}),
-            }
-            for finding in analysis.findings
-        ],
-        "verdict": analysis.verdict,
-        **(_check(analysis, check) if check else {}),
-    }
+def dumps(value: Any) -> str:
+    """A JSON text with everything escaped that could steer a terminal, or the runner of GitHub Actions.
 
-
-def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
-    """What `check` adds to the document."""
-    limits, sources = analysis.limits, analysis.sources
-
-    def judged(source: str) -> dict[str, Any]:
-        found = [finding for finding in analysis.findings if analysis.owner(finding) == source]
-        return {"source": clean(source), "verdict": verdict(found), "failed": analysis.failed(source)}
-
-    return {
-        "limits": {
-            "max_seconds": limits.max_seconds,
-            "max_calls": None if limits.max_calls is None else digits(limits.max_calls),
-            "max_bytes": limits.max_bytes,
-            "buildkit": str(analysis.buildkit) if analysis.buildkit else None,
-            "fail_on": str(check.fail_on),
-            "rules": list(check.rules),
-        },
-        "failed": analysis.failed(),
-        "judged": [judged(source) for source in (*sources, *([""] if len(sources) > 1 else []))],
-        "missing": [clean(source) for source in check.missing],
-        "baseline": {"file": clean(check.baseline), "known": sum(finding.known for finding in analysis.findings)}
-        if check.baseline
-        else None,
-    }
-
-
-def escaped(text: str) -> str:
-    """A JSON document with everything escaped that could steer a terminal, or the runner of GitHub Actions.
-
-    That takes `##[` for a command; in a JSON document it can only be in a string.
+    The runner takes `##[` for a command; in a JSON document it can only be in a string.
     """
-    return _UNPRINTABLE.sub(lambda match: json.dumps(match[0])[1:-1], text).replace("##[", "#\\u0023[")
+    import orjson
+
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return _UNPRINTABLE.sub(_escaped, text).replace("##[", "#\\u0023[")
 
 
-def clean(text: str) -> str:
-    """Text that UTF-8 can hold: a file name may bear bytes that are none."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def _escaped(match: re.Match[str]) -> str:
+    import json
 
-
-def number(value: int) -> dict[str, Any]:
-    """A count that may outgrow 64 bits."""
-    return {"value": digits(value), "log10": log10(value)}
-
-
-def _graph(analysis: Analysis) -> dict[str, Any]:
-    survey = analysis.survey
-    return {
-        "records": survey.merged.size + survey.dead_records,
-        "links": survey.merged.links,
-        "roots": len(survey.merged.roots()),
-        "results": survey.results,
-        "dead_records": survey.dead_records,
-        "max_depth": survey.max_depth,
-        "fixpoint": survey.merge.complete,
-    }
-
-
-def _loops(analysis: Analysis) -> list[dict[str, Any]]:
-    survey = analysis.survey
-    digests = [clean(survey.graph.digests[record]) for record in survey.merged.records]
-    return [
-        {
-            "records": [digests[item] for item in loop.items],
-            "links": loop.links,
-            "example": [digests[item] for item in loop.example],
-        }
-        for loop in survey.loops
-    ]
-
-
-def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
-    survey = analysis.survey
-    total = survey.loop_check.middle.calls
-    rows = []
-    for spot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
-        document, record = survey.place(survey.loop_check.records[spot.item])
-        digest = survey.configs[document].digests[record]
-        rows.append(
-            {
-                "input": document,
-                "record": record,
-                "digest": clean(digest),
-                "label": clean(analysis.labels.get(digest, "")),
-                "fan_out": spot.fan_out,
-                "calls": number(spot.calls),
-                "share": spot.calls / total,
-                "paths": number(spot.paths),
-                "inputs": [{"alternatives": one.alternatives, "share": one.share} for one in inputs],
-            }
-        )
-    return rows
-
-
-def _loop_check(found: cost.LoopCheckCost) -> dict[str, Any]:
-    orders = found.orders
-    ends = {"min": orders[0], "typical": found.middle, "max": orders[-1]}
-
-    def extent(values: list[int]) -> dict[str, int]:
-        return {"min": min(values), "max": max(values)}
-
-    return {
-        "exact": found.exact,
-        "proved": found.proved,
-        "orders": len(orders),
-        "items": extent([order.items for order in orders]),
-        "links": extent([order.links for order in orders]),
-        "links_removed": extent([order.links_removed for order in orders]),
-        "calls": {name: number(order.calls) for name, order in ends.items()},
-        "seconds": {
-            name: cost.seconds(order.calls, each)
-            for (name, order), each in zip(ends.items(), cost.SECONDS_PER_CALL, strict=True)
-        },
-    }
-
-
-def _re_add(analysis: Analysis) -> dict[str, Any]:
-    walk = analysis.survey.walk
-    return {
-        "records": analysis.survey.merged.size,
-        "walk_steps": number(walk.steps),
-        "exact": walk.exact,
-        "seconds": cost.seconds(walk.steps, cost.SECONDS_PER_WALK_STEP),
-    }
-
-
-def _marshal(analysis: Analysis) -> dict[str, Any]:
-    steps = analysis.survey.marshal_steps
-    return {
-        "steps": number(steps),
-        "longest_chain": analysis.survey.longest_chain,
-        "seconds": cost.seconds(steps, cost.SECONDS_PER_MARSHAL_STEP),
-    }
+    return json.dumps(match[0])[1:-1]

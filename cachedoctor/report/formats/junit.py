@@ -3,60 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
-from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.report import words
-from cachedoctor.report.interface import Style
+from cachedoctor.report import Part
+from cachedoctor.report import analysis_words as words
+from cachedoctor.report.page import Page, Style
 from cachedoctor.rules import OF_SOURCES, RULES, Finding
 from cachedoctor.text import printable
 
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
-class Report:
-    """A suite for each source, a case for each rule that was asked; a case fails where a check does."""
+    from cachedoctor.analysis.analyze import Analysis
 
-    def render(self, analysis: Analysis, style: Style) -> str:
-        """The document, indented by two; the style makes no difference."""
-        sources = analysis.sources
-        suites = [_suite(source, analysis) for source in (*sources, *([""] if len(sources) > 1 else []))]
-        totals = {key: str(sum(int(suite.attrib[key]) for suite in suites)) for key in ("tests", "failures")}
-        root = ElementTree.Element("testsuites", {"name": "cachedoctor", **totals, "errors": "0", "time": "0"})
-        root.extend(suites)
-        ElementTree.indent(root)
-        # The runner of GitHub Actions takes "##[" for a command.
-        text = ElementTree.tostring(root, encoding="unicode").replace("##[", "#&#35;[")
-        return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+NEEDS = Part.FINDINGS
 
 
-def _suite(source: str, analysis: Analysis) -> ElementTree.Element:
+def render(page: Page, style: Style) -> str:
+    """A suite for each source, a case for each rule; a case fails if the check fails because of its rule.
+
+    The document is indented by two; the style makes no difference.
+    """
+    from xml.etree import ElementTree
+
+    analysis = page.analysis
+    assert analysis
+    sources = analysis.sources
+    suites = [_suite(source, analysis) for source in (*sources, *([""] if len(sources) > 1 else []))]
+    totals = {key: str(sum(int(suite.attrib[key]) for suite in suites)) for key in ("tests", "failures")}
+    root = ElementTree.Element("testsuites", {"name": "cachedoctor", **totals, "errors": "0", "time": "0"})
+    root.extend(suites)
+    ElementTree.indent(root)
+    # The runner of GitHub Actions takes "##[" for a command.
+    text = ElementTree.tostring(root, encoding="unicode").replace("##[", "#&#35;[")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _suite(source: str, analysis: Analysis) -> Element:
     """The rules of one source; of all together only those that all together can break."""
+    from xml.etree.ElementTree import Element, SubElement
+
     name = printable(source) or words.TOGETHER
-    found = [finding for finding in analysis.findings if analysis.owner(finding) == source]
+    findings = [finding for finding in analysis.findings if analysis.owner(finding) == source]
     failing = [finding for finding in analysis.failing if analysis.owner(finding) == source]
-    asked = [rule for rule in RULES if rule.id in analysis.rules and (source or rule.id not in OF_SOURCES)]
-    suite = ElementTree.Element("testsuite")
-    for rule in asked:
-        case = ElementTree.SubElement(
-            suite, "testcase", {"name": f"{rule.id} {rule.name}", "classname": name, "time": "0"}
+    rules = [rule for rule in RULES if rule.id in analysis.rules and (source or rule.id not in OF_SOURCES)]
+    suite = Element("testsuite")
+    for rule in rules:
+        case = SubElement(suite, "testcase", {"name": f"{rule.id} {rule.name}", "classname": name, "time": "0"})
+        _describe(
+            case,
+            [finding for finding in findings if finding.rule == rule.id],
+            [finding for finding in failing if finding.rule == rule.id],
         )
-        _told(case, [one for one in found if one.rule == rule.id], [one for one in failing if one.rule == rule.id])
     failures = len({finding.rule for finding in failing})
     suite.attrib.update(
-        {"name": name, "tests": str(len(asked)), "failures": str(failures), "errors": "0", "skipped": "0", "time": "0"}
+        {"name": name, "tests": str(len(rules)), "failures": str(failures), "errors": "0", "skipped": "0", "time": "0"}
     )
     return suite
 
 
-def _told(case: ElementTree.Element, found: Sequence[Finding], failing: Sequence[Finding]) -> None:
+def _of_rule(rule: str, findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.rule == rule]
+
+
+def _describe(case: Element, findings: Sequence[Finding], failing: Sequence[Finding]) -> None:
+    from xml.etree.ElementTree import SubElement
+
     if failing:
         worst = failing[0]
-        failure = ElementTree.SubElement(
-            case, "failure", {"type": str(worst.severity), "message": printable(worst.message)}
-        )
+        failure = SubElement(case, "failure", {"type": str(worst.severity), "message": printable(worst.message)})
         failure.text = "\n\n".join(_words(finding) for finding in failing)
-    rest = [finding for finding in found if finding not in failing]
+    rest = [finding for finding in findings if finding not in failing]
     if rest:
-        ElementTree.SubElement(case, "system-out").text = "\n\n".join(_words(finding) for finding in rest)
+        SubElement(case, "system-out").text = "\n\n".join(_words(finding) for finding in rest)
 
 
 def _words(finding: Finding) -> str:

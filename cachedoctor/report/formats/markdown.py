@@ -1,59 +1,83 @@
-"""The report as GitHub-flavoured markdown, to be pasted into an issue."""
+"""GitHub-flavored markdown, to be pasted into an issue.
+
+Every foreign or composed text is escaped, so that nothing in it is markup, HTML, a mention or a link.
+"""
 
 from __future__ import annotations
 
 import re
 
-from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.report import tables, words
-from cachedoctor.report.interface import Style
-from cachedoctor.rules import Finding
+from cachedoctor.report import Part
+from cachedoctor.report.page import Entry, Foreign, Listing, Page, Section, Style, Table, Verbatim
 from cachedoctor.text import printable
+
+NEEDS = Part.WORDS
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$&])")
 _MARK = re.compile(r"^(\s*\d*)([#+=.)-])")
 _ACTIVE = re.compile(r"(@|#(?=\d)|:(?=//)|\bwww(?=\.))")
 
 
-class Report:
-    """Every foreign or composed text is escaped, so that nothing in it is markup, HTML, a mention or a link."""
-
-    def render(self, analysis: Analysis, style: Style) -> str:
-        """Headings, lists and tables; only the verbosity of the style counts."""
-        lines = [f"**cachedoctor: {analysis.verdict}.** {escape(words.headline(analysis))}", ""]
-        if analysis.check:
-            lines = [f"**{escape(words.judgement(analysis, analysis.check))}**", "", *lines]
-        if absent := words.absent(analysis):
-            lines += [escape(absent), ""]
-        for finding in analysis.findings:
-            lines += [
-                f"### {finding.severity} {finding.rule} {finding.name}{_place(finding, analysis)}",
-                "",
-                f"{escape(finding.message)} Affects: {escape(finding.affects)}.",
-                "",
-                *(f"{number}. {escape(step)}" for number, step in enumerate(finding.help, 1)),
-                "",
-            ]
-        if style.verbosity >= 0 and analysis.documents:
-            for title, data in (
-                ("Judged", tables.judged(analysis)),
-                ("Limits", tables.limits(analysis)),
-                ("Cost of the next export", tables.costs(analysis)),
-                ("Hotspots of the loop check", tables.hotspots(analysis)),
-                ("Graph", tables.graph(analysis)),
-                ("Read", tables.inputs(analysis)),
-            ):
-                lines += table(title, data)
-        return "\n".join(lines).rstrip("\n") + "\n"
+def render(page: Page, style: Style) -> str:
+    """Headings, lists and tables; only the verbosity of the style counts."""
+    first, *others = page.headline
+    blocks = [f"**cachedoctor {page.command}: {escape(page.verdict)}.** {escape(first.text)}"]
+    blocks += [line(sentence.text) for sentence in others]
+    for entry in page.entries:
+        blocks += _entry(entry)
+    for section in page.sections:
+        if style.verbosity >= max(0, section.level):
+            blocks += _section(section, style)
+    return "\n\n".join(blocks) + "\n"
 
 
-def _place(finding: Finding, analysis: Analysis) -> str:
-    place = ""
-    if len(analysis.documents) > 1 and finding.source:
-        place = f" in {code(finding.source)}"
-    elif analysis.check and len(analysis.sources) > 1:
-        place = f" in {words.TOGETHER}"
-    return f"{place}, {words.KNOWN}" if finding.known else place
+def _entry(entry: Entry) -> list[str]:
+    blocks = []
+    if entry.title:
+        heading = " ".join(filter(None, (entry.label, entry.title)))
+        source = f" in {code(entry.source) if isinstance(entry.source, Foreign) else escape(entry.source)}"
+        remark = f", {escape(entry.remark)}" if entry.remark else ""
+        blocks.append(f"### {escape(heading)}{source if entry.source else ''}{remark}")
+    affects = f" Affects: {escape(entry.affects)}." if entry.affects else ""
+    blocks += [f"{line(text)}{affects if not index else ''}" for index, text in enumerate(entry.body)]
+    steps = [step for group in entry.help for step in group.steps]
+    if steps:
+        blocks.append("\n".join(f"{number}. {escape(step)}" for number, step in enumerate(steps, 1)))
+    return blocks
+
+
+def _section(section: Section, style: Style) -> list[str]:
+    if isinstance(section, Table):
+        return _table(section)
+    if isinstance(section, Listing):
+        return _listing(section, style)
+    return _verbatim(section)
+
+
+def _table(table: Table) -> list[str]:
+    if not table.rows:
+        return []
+    width = len(table.rows[0])
+    marks = ["---:" if index in table.right else "---" for index in range(width)]
+    rows = [[code(cell) if isinstance(cell, Foreign) else escape(cell) for cell in row] for row in table.rows]
+    lines = [f"| {' | '.join(row)} |" for row in (list(table.heads) or [""] * width, marks, *rows)]
+    note = [line(table.note)] if table.note else []
+    return [f"### {escape(table.title)}", "\n".join(lines), *note]
+
+
+def _listing(listing: Listing, style: Style) -> list[str]:
+    if not listing.lines:
+        return []
+    lines = [f"- {line(text)}" for text in listing.shown(style.verbosity)]
+    note = [line(listing.note)] if listing.note and style.verbosity <= 0 else []
+    return [f"### {escape(listing.title)}", "\n".join(lines), *note]
+
+
+def _verbatim(section: Verbatim) -> list[str]:
+    lines = [printable(text) for text in section.lines(None)]
+    fence = "`" * max(3, 1 + max((len(run) for text in lines for run in re.findall("`+", text)), default=0))
+    title = [f"### {escape(section.title)}"] if section.title else []
+    return [*title, "\n".join([fence, *lines, fence])]
 
 
 def escape(text: str) -> str:
@@ -72,14 +96,3 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
     pad = " " if "`" in shown else ""
     return f"{fence}{pad}{shown}{pad}{fence}" if shown.strip() else escape(shown)
-
-
-def table(title: str, data: tables.Data) -> list[str]:
-    if not data.rows:
-        return []
-    width = len(data.rows[0])
-    heads = data.heads or ("",) * width
-    marks = ["---:" if index in data.right else "---" for index in range(width)]
-    rows = [[code(cell) if isinstance(cell, tables.Foreign) else escape(cell) for cell in row] for row in data.rows]
-    lines = [f"| {' | '.join(row)} |" for row in (list(heads), marks, *rows)]
-    return [f"### {title}", "", *lines, ""]

@@ -6,48 +6,45 @@ check takes, the other needs a validation framework. Tests hold it against the s
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Any
-
-import orjson
 
 from cachedoctor import __version__
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.report.formats.json import escaped
-from cachedoctor.report.interface import Style
+from cachedoctor.report import Part
+from cachedoctor.report.formats.json import dumps
+from cachedoctor.report.page import Page, Style
 from cachedoctor.report.places import fingerprints, path_of, path_or_name, section, sentence, sources_of, uri
 from cachedoctor.rules import RULES, Finding, Severity
 from cachedoctor.text import printable
 
+NEEDS = Part.FINDINGS
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 
-class Report:
-    """One run, with all rules that were asked, and a result for each finding."""
-
-    def render(self, analysis: Analysis, style: Style) -> str:
-        """The log, indented by two; the style makes no difference."""
-        rules = [index for index, rule in enumerate(RULES) if rule.id in analysis.rules]
-        prints = fingerprints(analysis)
-        site = documentation()
-        run = {
-            "tool": {
-                "driver": {
-                    "name": "cachedoctor",
-                    "version": __version__,
-                    "semanticVersion": __version__,
-                    "rules": [_rule(index, site) for index in rules],
-                }
-            },
-            "columnKind": "unicodeCodePoints",
-            "invocations": [{"executionSuccessful": True, "exitCode": 1 if analysis.check and analysis.failing else 0}],
-            "results": [
-                _result(finding, digits, analysis) for finding, digits in zip(analysis.findings, prints, strict=True)
-            ],
-        }
-        log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-        return escaped(orjson.dumps(log, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+def render(page: Page, style: Style) -> str:
+    """One run, with all rules that were run and a result for each finding; the style makes no difference."""
+    analysis = page.analysis
+    assert analysis
+    rules = [index for index, rule in enumerate(RULES) if rule.id in analysis.rules]
+    site = documentation()
+    run = {
+        "tool": {
+            "driver": {
+                "name": "cachedoctor",
+                "version": __version__,
+                "semanticVersion": __version__,
+                "rules": [_rule(index, site) for index in rules],
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "invocations": [{"executionSuccessful": True, "exitCode": 1 if analysis.check and analysis.failing else 0}],
+        "results": [
+            _result(finding, fingerprint, analysis)
+            for finding, fingerprint in zip(analysis.findings, fingerprints(analysis), strict=True)
+        ],
+    }
+    return dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def documentation() -> str:
@@ -55,6 +52,8 @@ def documentation() -> str:
 
     A help URI has to be absolute (section 3.49.12), so that without this there is none, and the help names the page.
     """
+    from importlib import metadata
+
     try:
         urls = metadata.metadata("cachedoctor").get_all("Project-URL") or []
     except metadata.PackageNotFoundError:

@@ -1,35 +1,21 @@
-"""The JSON document of a profile (`docs/json-profile.md`)."""
+"""The JSON document of `profile` (`docs/json-profile.md`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from cachedoctor import __version__
 from cachedoctor.diagnosis.diagnose import Diagnosis, Remaining
+from cachedoctor.diagnosis.exports import Export, Wait
 from cachedoctor.pprof.top import Row
-from cachedoctor.report.formats.json import SCHEMA_VERSION, clean, escaped, number
-from cachedoctor.report.interface import Style
-
-
-class Report:
-    """One document and a line break; values in the unit of the sample type."""
-
-    def render(self, diagnosis: Diagnosis, style: Style) -> str:
-        """The document, indented by two; the style makes no difference."""
-        text = orjson.dumps(document(diagnosis), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-        return escaped(text)
+from cachedoctor.report.document import clean, head, number
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:
     """The document as plain values, with keys in the order of the contract."""
     table = diagnosis.top
     return {
-        "schema_version": SCHEMA_VERSION,
-        "command": "profile",
-        "tool": {"name": "cachedoctor", "version": __version__},
-        "inputs": [{"source": clean(one.source), "kind": clean(one.kind)} for one in diagnosis.evidence],
+        **head("profile"),
+        "inputs": [{"source": clean(evidence.source), "kind": clean(evidence.kind)} for evidence in diagnosis.evidence],
         "profile": _profile(diagnosis),
         "top": [_row(row, table.total) for row in table.rows],
         "dropped": {"nodes": table.dropped_nodes, "cum": table.dropped_cum},
@@ -37,39 +23,31 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "phases_estimated": diagnosis.estimated,
         "diagnosis": [
             {
-                "cause": str(one.cause),
-                "share": one.share,
-                "affects": one.affects,
-                "explanation": clean(one.explanation),
-                "ends": one.ends,
-                "help": "\n".join(one.help),
+                "cause": str(finding.cause),
+                "share": finding.share,
+                "affects": finding.affects,
+                "explanation": clean(finding.explanation),
+                "ends": finding.ends,
+                "help": "\n".join(finding.help),
             }
-            for one in diagnosis.findings
+            for finding in diagnosis.findings
         ],
-        "exports": [
-            {
-                "count": one.count,
-                "phase": str(one.phase),
-                "function": clean(one.function),
-                "state": clean(one.state),
-                "minutes": one.minutes,
-            }
-            for one in diagnosis.exports
-        ],
-        "waits": [
-            {
-                "count": one.count,
-                "phase": str(one.phase),
-                "function": clean(one.function),
-                "state": clean(one.state),
-                "minutes": one.minutes,
-            }
-            for one in diagnosis.waits
-        ],
+        "exports": [_goroutines(export) for export in diagnosis.exports],
+        "waits": [_goroutines(wait) for wait in diagnosis.waits],
         "cores": diagnosis.cores,
         "go_version": diagnosis.go_version,
         "buildkit": diagnosis.buildkit,
         "remaining": _remaining(diagnosis.remaining) if diagnosis.remaining else None,
+    }
+
+
+def _goroutines(group: Export | Wait) -> dict[str, Any]:
+    return {
+        "count": group.count,
+        "phase": str(group.phase),
+        "function": clean(group.function),
+        "state": clean(group.state),
+        "minutes": group.minutes,
     }
 
 

@@ -96,7 +96,7 @@
       frame.counted = hit || counted;
       frame.group.classList.toggle("hit", hit);
     }
-    matched.textContent = regex ? `Matched: ${((100 * sum) / root.width).toFixed(1)} %` : message;
+    matched.textContent = regex ? `Matched: ${((100 * sum) / root.width).toFixed(1)}%` : message;
   }
 
   function tell(frame) {

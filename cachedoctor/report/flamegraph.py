@@ -235,7 +235,7 @@ def _notes(plan: Layout) -> list[str]:
 
 
 def _percent(share: float, places: int) -> str:
-    return f"{100 * share:.{places}f} %"
+    return f"{100 * share:.{places}f}%"
 
 
 def _asset(name: str) -> str:

@@ -1,0 +1,128 @@
+"""The tables of the page of `analyze` and `check`. Cells from outside are `Foreign`."""
+
+from __future__ import annotations
+
+from cachedoctor.analysis.analyze import Analysis
+from cachedoctor.buildkit import merges_while_adding, walks_paths
+from cachedoctor.graph import cost
+from cachedoctor.numbers import count, duration, percent, plural, time_range
+from cachedoctor.report import analysis_words as words
+from cachedoctor.report.page import Foreign, Table
+from cachedoctor.rules import RULES, Severity, verdict
+from cachedoctor.text import short
+
+_COST_NOTE = (
+    "Times are estimates from measured builders. A single time can double on a slower machine or an older build; "
+    "ranges include this. Only the work on cache keys is counted: compressing and pushing layers is extra."
+)
+_EMPTY = Table("", (), ())
+
+
+def costs(analysis: Analysis) -> Table:
+    """One row for each regime that is judged."""
+    survey = analysis.survey
+    loop_check = survey.loop_check
+    rows = []
+    if walks_paths(analysis.buildkit):
+        fewest, most = loop_check.orders[0].calls, loop_check.orders[-1].calls
+        least = cost.seconds(fewest, cost.SECONDS_PER_CALL[0])
+        longest = cost.seconds(most, cost.SECONDS_PER_CALL[2])
+        calls = count(fewest) if fewest == most else f"{count(fewest)} to {count(most)}"
+        what = f"loop-check calls ({words.certainty(loop_check)})"
+        rows.append(("v0.9 to v0.24", what, calls, time_range(least, longest)))
+    if merges_while_adding(analysis.buildkit):
+        walk = survey.walk
+        seconds = cost.seconds(walk.steps, cost.SECONDS_PER_WALK_STEP)
+        how = "exact" if walk.exact else "estimated from a sample"
+        rows.append(
+            ("v0.25 and later", f"descendants walked on a re-import ({how})", count(walk.steps), duration(seconds))
+        )
+    seconds = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
+    what = f"marshaling steps, longest chain {plural(survey.longest_chain, 'layer')} (estimated)"
+    rows.append(("all", what, count(survey.marshal_steps), duration(seconds)))
+    heads = ("BuildKit", "what is counted", "count", "time")
+    return Table("Cost of the next export", heads, rows, frozenset({2}), note=_COST_NOTE)
+
+
+def hotspots(analysis: Analysis, level: int) -> Table:
+    """The records that most calls go through, for releases that make these calls."""
+    survey = analysis.survey
+    if not walks_paths(analysis.buildkit):
+        return _EMPTY
+    total = survey.loop_check.middle.calls
+    rows = []
+    for spot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
+        document, record = survey.place(survey.loop_check.records[spot.item])
+        digest = survey.configs[document].digests[record]
+        name = f"{document + 1}:{record}" if len(survey.configs) > 1 else str(record)
+        shares = " + ".join(f"{branch.share:.0%} ({branch.alternatives})" for branch in inputs) or "root"
+        label = analysis.labels.get(digest) or short(digest)
+        share = percent(spot.calls / total)
+        rows.append((name, Foreign(label), share, count(spot.calls), str(spot.fan_out), shares))
+    heads = ("record", "digest or step", "share", "calls", "fan-out", "paths by input (alternatives)")
+    return Table("Hotspots of the loop check", heads, rows, frozenset({0, 2, 3, 4}), level=level)
+
+
+def graph(analysis: Analysis) -> Table:
+    """Facts of the merged graph."""
+    survey = analysis.survey
+    written = survey.graph.size
+    merged = survey.merged.size + survey.dead_records
+    sure = "" if survey.merge.complete else " at most (merging stopped early)"
+    rows = [
+        ("records", f"{merged:,} after merging{sure}, {written:,} as written" if merged != written else f"{merged:,}"),
+        ("links", f"{survey.merged.links:,}"),
+        ("roots", f"{len(survey.merged.roots()):,}"),
+        ("results", f"{survey.results:,}"),
+        ("dead records", f"{survey.dead_records:,}"),
+        ("longest path", plural(survey.max_depth, "link")),
+        ("loops", f"{len(survey.loops):,}"),
+    ]
+    return Table("Graph", (), rows)
+
+
+def judged(analysis: Analysis) -> Table:
+    """The verdict of a check on each source and on all together; empty with one source."""
+    sources = analysis.sources
+    if analysis.check is None or len(sources) == 1:
+        return _EMPTY
+    rows = []
+    for source in (*sources, ""):
+        failed = analysis.failed(source)
+        worst = verdict(finding for finding in analysis.findings if finding.source == source)
+        rows.append((Foreign(source) if source else words.TOGETHER, worst, ", ".join(failed) or "nothing"))
+    return Table("Judged", ("source", "verdict", "failed"), rows)
+
+
+def limits(analysis: Analysis) -> Table:
+    """The limits of a check."""
+    check, bounds = analysis.check, analysis.limits
+    if check is None:
+        return _EMPTY
+    rows = [
+        ("fails on", f"{check.fail_on} and worse" if check.fail_on < Severity.ERROR else "error"),
+        ("seconds of an export step", f"{bounds.max_seconds:,.10g}"),
+        ("loop-check calls", "only limited by time" if bounds.max_calls is None else count(bounds.max_calls)),
+        ("bytes of config or manifest", f"{bounds.max_bytes:,}"),
+        ("BuildKit", str(analysis.buildkit or "every release")),
+    ]
+    if len(check.rules) < len(RULES):
+        rows.append(("rules", ", ".join(check.rules)))
+    if check.baseline:
+        rows.append(("baseline", Foreign(check.baseline)))
+    return Table("Limits", (), rows)
+
+
+def inputs(analysis: Analysis) -> Table:
+    """What was read."""
+    rows = [
+        (
+            Foreign(f"{document.source} ({document.platform})" if document.platform else document.source),
+            document.kind,
+            f"{len(document.config.digests):,}",
+            f"{len(document.config.blobs):,}",
+            f"{document.size:,}",
+        )
+        for document in analysis.documents
+    ]
+    return Table("Read", ("source", "kind", "records", "layers", "bytes"), rows, frozenset({2, 3, 4}))

@@ -1,0 +1,195 @@
+"""The page of `profile`: the cause first, then what to do, then where the time goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from cachedoctor.diagnosis.causes import CAUSE_OF, KNOWLEDGE, Cause
+from cachedoctor.diagnosis.diagnose import TIMED, Diagnosis, Finding, Remaining
+from cachedoctor.diagnosis.evidence import Evidence
+from cachedoctor.diagnosis.exports import RUNNING, Export, Wait
+from cachedoctor.diagnosis.phases import WORDS
+from cachedoctor.errors import InputError
+from cachedoctor.numbers import count, duration, elapsed, percent, time_range
+from cachedoctor.pprof import units
+from cachedoctor.pprof.top import HEAD, Top
+from cachedoctor.report import Part
+from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Stacks, Steps, Table, Tone, Verbatim
+from cachedoctor.report.profile_document import document
+from cachedoctor.text import printable
+
+PARTS = frozenset({Part.WORDS, Part.DOCUMENT, Part.STACKS})
+MOST_WAITS = 8
+_FOLDERS = re.compile(r"^[^\[(]*/")
+_NAME = len(HEAD) + 2
+"""The column of pprof's table in which names begin."""
+
+
+def page(diagnosis: Diagnosis) -> Page:
+    """What a profile has to say."""
+    known = diagnosis.main.cause is not Cause.OTHER
+    estimated = " (estimated from a table)" if diagnosis.estimated else ""
+    return Page(
+        command="profile",
+        verdict=str(diagnosis.main.cause),
+        headline=[Line(headline(diagnosis), Tone.ERROR if known else Tone.WARNING)],
+        entries=[_entry(finding, diagnosis) for finding in diagnosis.findings],
+        sections=[
+            Listing("The daemon", daemon(diagnosis)),
+            Table(f"Where the time goes{estimated}", (), _phases(diagnosis), frozenset({1})),
+            _exports(diagnosis.exports),
+            _waits(diagnosis.waits),
+            Verbatim("Functions", lambda width: _functions(diagnosis.top, width)),
+        ],
+        document=lambda: document(diagnosis),
+        stacks=_stacks(diagnosis),
+    )
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    """The answer in a sentence or two."""
+    title = KNOWLEDGE[diagnosis.main.cause].title
+    number = sum(export.count for export in diagnosis.exports if CAUSE_OF.get(export.phase) is diagnosis.main.cause)
+    if number > 1:
+        title = f"{title} ({number} exports at once)"
+    if diagnosis.remaining:
+        return f"{title}. {remaining(diagnosis.remaining)}"
+    if diagnosis.main.cause is Cause.OTHER:
+        return diagnosis.main.explanation
+    return f"{title}."
+
+
+def remaining(left: Remaining) -> str:
+    """How much longer it takes."""
+    work = count(left.fewest) if left.fewest == left.most else f"{count(left.fewest)} to {count(left.most)}"
+    how = f"{work} {left.work}, at {count(int(left.rate[0]))} to {count(int(left.rate[1]))} per second (estimated)"
+    whole = time_range(*left.total)
+    if left.never:
+        return f"It {whole}: {how}." if whole.startswith("would") else f"It takes {whole}: {how}."
+    if whole == duration(0.0):
+        return f"For these caches alone it would take {whole}, with {how}: the export holds more than these."
+    if left.elapsed is None:
+        return (
+            f"It takes {whole} in all: {how}. This profile does not show how long it has run; pass --running-for "
+            "(for example 40m) to see what is left."
+        )
+    ran = elapsed(left.elapsed)
+    if left.overdue:
+        return (
+            f"It has run for {ran} and should have ended: {how} take {whole}. The export holds more than these "
+            "caches, such as the steps of the build itself."
+        )
+    return f"{_left(left)} left, of {whole} in all, after {ran}: {how}."
+
+
+def _left(left: Remaining) -> str:
+    low, high = left.left
+    text = time_range(low, high) if low else f"up to {duration(high).removeprefix('about ')}"
+    return text[:1].upper() + text[1:]
+
+
+def daemon(diagnosis: Diagnosis) -> list[str]:
+    """What the profile says of the daemon, in a line, if anything."""
+    buildkit = f"BuildKit {diagnosis.buildkit}" if diagnosis.buildkit else ""
+    go = f"built with {diagnosis.go_version}" if diagnosis.go_version else ""
+    signs = ", ".join(sign for sign in (buildkit, go) if sign)
+    return [f"Judging by its function names, this daemon is {signs}."] if signs else []
+
+
+def _entry(finding: Finding, diagnosis: Diagnosis) -> Entry:
+    known = finding.cause is not Cause.OTHER
+    estimated = diagnosis.remaining is not None and finding is diagnosis.main
+    ends = [] if estimated else [f"Does it end? {finding.ends}"]
+    return Entry(
+        tone=Tone.ERROR if known else Tone.WARNING,
+        title=str(finding.cause) if known else "",
+        affects=finding.affects if known else "",
+        body=[finding.explanation, *ends] if known else (),
+        help=(Steps(finding.now, "Now"), Steps(finding.for_good, "For good")),
+    )
+
+
+def _phases(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """The share of each phase, if the profile is one of time."""
+    timed = diagnosis.evidence[0].kind in TIMED
+    return [(WORDS[phase], percent(share)) for phase, share in diagnosis.phases.items() if timed]
+
+
+def _exports(exports: Sequence[Export]) -> Table:
+    rows = [
+        (
+            f"{export.count:,}",
+            WORDS[export.phase],
+            _since(export.minutes, export.state),
+            export.state or "unknown",
+            Foreign(_without_folders(export.function)),
+        )
+        for export in exports
+    ]
+    heads = ("exports", "busy with", "at least", "state", "function")
+    return Table("Cache exports under way", heads, rows, frozenset({0}))
+
+
+def _waits(waits: Sequence[Wait]) -> Table:
+    rows = [
+        (
+            f"{wait.count:,}",
+            WORDS[wait.phase],
+            _since(wait.minutes, wait.state),
+            Foreign(_without_folders(wait.function)),
+        )
+        for wait in waits[:MOST_WAITS]
+    ]
+    heads = ("goroutines", "wait for", "up to", "function")
+    return Table("What goroutines of builds wait for", heads, rows, frozenset({0}))
+
+
+def _without_folders(function: str) -> str:
+    """A function without the folders of its package."""
+    return _FOLDERS.sub("", function)
+
+
+def _since(minutes: int | None, state: str) -> str:
+    if minutes is None:
+        return "under a minute" if state and state not in RUNNING else "unknown"
+    return elapsed(minutes * 60)
+
+
+def _functions(top: Top, width: int | None) -> list[str]:
+    """The table as pprof prints it, its names cut to a width: first their folders go, then what is too long."""
+    lines = [printable(line) for line in (*top.heading, HEAD)]
+    for row, summed in top.summed():
+        line = printable(top.line(row, summed))
+        if width and len(line) > width:
+            line = line[:_NAME] + _without_folders(line[_NAME:])
+        lines.append(line if not width or len(line) <= width else f"{line[: width - 1]}…")
+    return lines
+
+
+def _stacks(diagnosis: Diagnosis) -> Stacks:
+    first = diagnosis.evidence[0]
+    return Stacks(
+        title=f"{first.sample_type} of {first.source}: {KNOWLEDGE[diagnosis.main.cause].title}",
+        source=first.source,
+        stacks=lambda: stacks(first),
+        value=lambda value: units.label(value, first.unit),
+        total=first.total,
+    )
+
+
+def stacks(evidence: Evidence) -> Iterator[tuple[Sequence[str], int]]:
+    """All distinct stacks from the root to the leaf, each with its value. Raises `InputError` if a table was read."""
+    profile = evidence.profile
+    if profile is None:
+        problem = "a table has no stacks: the formats folded and svg need the profile itself"
+        raise InputError(problem, source=evidence.source)
+    sums: dict[bytes, int] = {}
+    for (begin, end), value in zip(pairwise(profile.starts.tolist()), profile.values.tolist(), strict=True):
+        stack = profile.frames[begin:end].tobytes()
+        sums[stack] = sums.get(stack, 0) + value
+    names = profile.names
+    for stack, value in sums.items():
+        if value:
+            yield [names[node] for node in reversed(memoryview(stack).cast("i"))], value
