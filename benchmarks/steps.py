@@ -7,7 +7,9 @@ import sys
 import time
 
 from cachedoctor.analysis.analyze import analyze
-from cachedoctor.report import Style, report
+from cachedoctor.report import render
+from cachedoctor.report.analysis import page
+from cachedoctor.report.page import Style
 from cachedoctor.sources import load
 
 
@@ -25,7 +27,7 @@ def main(path: str) -> None:
 
     analysis = analyze(load(path), progress=told)
     told("report")
-    report("json").render(analysis, Style())
+    render(page(analysis), "json", Style())
     told("end")
     for name, took in seconds.items():
         print(f"{took:8.3f}  {name}")

@@ -20,7 +20,7 @@ from cachedoctor.errors import InputError, LimitError
 from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.reachable import derive
 from cachedoctor.repairs.repair import Options, Repaired, repair
-from cachedoctor.report import FORMATS, Style, repaired, report
+from cachedoctor.report.page import Style
 from cachedoctor.sources import CacheDocument, load
 from cachedoctor.sources.destination import destination
 from cachedoctor.sources.file import stream_documents
@@ -31,6 +31,7 @@ from tests import independent
 from tests.graph import reference
 from tests.graph.strategies import graph_of
 from tests.graph.strategies import shaped as shaped_documents
+from tests.report.rendered import OF_ANALYSES, OF_REPAIRS, rendered
 
 OPTIONS = (
     *(Options(), Options(), Options(minimal=True), Options(max_calls=40), Options(prefer="content", minimal=True)),
@@ -123,14 +124,14 @@ def _same(*readers: Callable[[], list[CacheDocument]]) -> list[CacheDocument]:
 def _judge(documents: Sequence[CacheDocument], data: bytes) -> None:
     if documents:
         with suppress(InputError):
-            check_reports(documents, one_of(FORMATS, data))
+            check_reports(documents, one_of(OF_ANALYSES, data))
 
 
 def check_reports(documents: Sequence[CacheDocument], *formats: str) -> None:
     """Analyze, and hold the reports in these formats against what holds for every report. Raises `InputError`."""
     found = analyze(documents)
     for format in formats:
-        check_report(format, report(format).render(found, Style(verbosity=1)))
+        check_report(format, rendered(found, format, Style(verbosity=1)))
 
 
 def _rewritten(documents: Sequence[CacheDocument]) -> None:
@@ -159,8 +160,8 @@ def check_repair(documents: Sequence[CacheDocument], options: Options) -> None:
     Raises `InputError` and `LimitError` as `repair` does.
     """
     made = repair(documents, options)
-    format = one_of(("text", "json"), made.data)
-    check_report(format, repaired.render(made, None, format, Style()))
+    format = one_of(OF_REPAIRS, made.data)
+    check_report(format, rendered(made, format))
     again = repair([replace(documents[0], config=_again(made.data), blobs=None)], Options())
     assert (again.lost.records, again.lost.results, again.after.loops) == (0, 0, 0)
     assert again.data == made.data

@@ -10,9 +10,9 @@ from cachedoctor.diagnosis.diagnose import diagnose
 from cachedoctor.diagnosis.evidence import Evidence
 from cachedoctor.diagnosis.load import load
 from cachedoctor.errors import InputError
-from cachedoctor.report import Style
-from cachedoctor.report.profiled.interface import FORMATS, report
+from cachedoctor.report.page import Style
 from fuzz.checks import check_report, one_of
+from tests.report.rendered import OF_PROFILES, rendered
 
 
 def decode(data: bytes) -> None:
@@ -75,5 +75,5 @@ def _judge(found: Evidence, data: bytes) -> None:
     with suppress(InputError):
         told = diagnose([found])
         assert told.findings
-        format = one_of(FORMATS, data)
-        check_report(format, report(format).render(told, Style(verbosity=1)))
+        format = one_of(OF_PROFILES, data)
+        check_report(format, rendered(told, format, Style(verbosity=1)))

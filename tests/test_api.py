@@ -77,11 +77,28 @@ def test_a_layout_gets_all_its_layers(tmp_path: Path) -> None:
     assert cachedoctor.analyze(again).verdict == "ok"
 
 
-def test_functions_stay_functions() -> None:
-    """The subpackage `repair` has the name of one of them."""
-    code = "import cachedoctor.repair.prune, cachedoctor.cli.main, cachedoctor; print(callable(cachedoctor.repair))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "True\n"
+def test_no_subpackage_takes_the_name_of_a_function() -> None:
+    code = "import cachedoctor.api, cachedoctor.cli.main, cachedoctor; print(callable(cachedoctor.repair))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "True\n"
+    names = {path.name for path in (ROOT / "cachedoctor").iterdir()}
+    assert {f"{name}.py" for name in cachedoctor.__all__}.isdisjoint(names)
+    assert names.isdisjoint(cachedoctor.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'analyse'"):
+        getattr(cachedoctor, "analyse")  # noqa: B009
+    assert set(cachedoctor.__all__) <= set(dir(cachedoctor))
+
+
+@pytest.mark.parametrize("arguments", [["-c", "import cachedoctor"], ["-m", "cachedoctor", "--help"]])
+def test_starting_loads_nothing_that_takes_time(arguments: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments], capture_output=True, text=True, check=True
+    )
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert loaded.isdisjoint({"google", "msgspec", "numpy", "orjson", "re2", "requests", "rich", "tempfile", "urllib3"})
 
 
 def test_nothing_is_printed_on_import() -> None:
@@ -138,24 +155,24 @@ def test_the_document_is_that_of_the_command() -> None:
     assert orjson.loads(shown.stdout) == cachedoctor.to_dict(cachedoctor.repair(documents))
 
 
-def test_nothing_is_no_cache() -> None:
+def test_an_empty_list_is_refused() -> None:
     """A pattern that matches no file must not look as if all were well."""
     for function in (cachedoctor.analyze, cachedoctor.repair):
-        with pytest.raises(ValueError, match="no documents"):
+        with pytest.raises(ValueError, match="at least one document"):
             function([])
 
 
-def test_what_is_no_option_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_arguments_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = cachedoctor.load(DIAMONDS)
-    with pytest.raises(ValueError, match="'best' is no preference: expected one of cheapest, definition, content"):
+    with pytest.raises(ValueError, match="'best' is not a preference: expected one of cheapest, definition, content"):
         cachedoctor.repair(documents, prefer="best")  # type: ignore[arg-type]
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="0 is no limit: expected 1 or more"):
+    with pytest.raises(ValueError, match="0 is not a limit: expected 1 or more"):
         cachedoctor.repair(documents, max_calls=0)
-    with pytest.raises(ValueError, match="-1 is no limit: expected 1 or more"):
+    with pytest.raises(ValueError, match="-1 is not a limit: expected 1 or more"):
         cachedoctor.repair(documents, max_bytes=-1)
     for name in ("-", "a\0b"):
-        with pytest.raises(ValueError, match="is no place for a cache"):
+        with pytest.raises(ValueError, match="is not a place that a cache can be written to"):
             cachedoctor.write(cachedoctor.repair(documents), name)
     assert list(tmp_path.iterdir()) == []
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from cachedoctor.errors import InputError, LimitError
 from cachedoctor.repairs.repair import Options
-from cachedoctor.report import FORMATS
 from cachedoctor.sources import CacheDocument, load
 from fuzz.caches import check_repair, check_reports
 from tests.graph.reference import Document
+from tests.report.rendered import OF_ANALYSES
 from tests.strategies import CREATED, HOSTILE, ODD, changes, hostile, nearly_valid, places, valid, written
 from tests.support import digest, layers, record, run
 
@@ -35,7 +35,7 @@ def read(data: bytes) -> list[CacheDocument]:
     return []
 
 
-def goes_through(documents: Sequence[CacheDocument], options: Options, formats: Sequence[str] = FORMATS) -> None:
+def goes_through(documents: Sequence[CacheDocument], options: Options, formats: Sequence[str] = OF_ANALYSES) -> None:
     with suppress(InputError):
         check_reports(documents, *formats)
     with suppress(InputError, LimitError):
@@ -46,7 +46,7 @@ def goes_through(documents: Sequence[CacheDocument], options: Options, formats: 
 @given(st.lists(valid(), min_size=1, max_size=3), OPTIONS)
 def test_what_is_valid_is_read_and_lost_nowhere(made: list[Document], options: Options) -> None:
     found = [load("-", stdin=BytesIO(written(one)))[0] for one in made]
-    check_reports(found, *FORMATS)
+    check_reports(found, *OF_ANALYSES)
     with suppress(LimitError):
         check_repair(found, options)
         return
@@ -80,7 +80,7 @@ def test_every_fault_at_every_place() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(nearly_valid(), OPTIONS, st.sampled_from(FORMATS))
+@given(nearly_valid(), OPTIONS, st.sampled_from(OF_ANALYSES))
 def test_one_thing_wrong(data: bytes, options: Options, format: str) -> None:
     if found := read(data):
         goes_through(found, options, [format])
@@ -96,7 +96,7 @@ def test_what_is_made_to_do_harm(data: bytes, options: Options) -> None:
 @pytest.mark.parametrize("number", range(len(ODD)))
 def test_text_stays_text_in_every_report(number: int) -> None:
     found = read(HOSTILE["odd text"](number))
-    check_reports(found, *FORMATS)
+    check_reports(found, *OF_ANALYSES)
     check_repair(found, Options())
 
 

@@ -11,9 +11,10 @@ import pytest
 from cachedoctor.analysis import baseline
 from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.analysis.check import Policy, check
-from cachedoctor.report import Style, report
+from cachedoctor.report.page import Style
 from cachedoctor.rules import Limits, Severity, registry
 from cachedoctor.sources import CacheDocument, load
+from tests.report.rendered import rendered
 from tests.support import FIXTURES, document, layers, record
 
 TAGS = [one for name in ("tag-a", "tag-b") for one in load(str(FIXTURES / f"manifests/{name}.json"))]
@@ -143,7 +144,7 @@ def test_numbers_past_every_float_are_kept(tmp_path: Path) -> None:
 
 def test_a_limit_below_buildkits_own_refuses_no_import() -> None:
     analysis = check([document([record("a")], size=10)], Policy(limits=Limits(max_bytes=9)))
-    text = report("text").render(analysis, Style(width=300))
+    text = rendered(analysis, "text", Style(width=300))
     assert text.splitlines()[0] == "Check failed: CD101 config-too-large."
     assert "refuses" not in text
 
@@ -151,7 +152,7 @@ def test_a_limit_below_buildkits_own_refuses_no_import() -> None:
 def test_the_first_line_says_what_was_judged() -> None:
     clean = document([record("root"), record("run", [0], layer=0)], layers(-1))
     first = {
-        level: report("text").render(check([clean], Policy(fail_on=level)), Style(width=300)).splitlines()[0]
+        level: rendered(check([clean], Policy(fail_on=level)), "text", Style(width=300)).splitlines()[0]
         for level in Severity
     }
     assert first == {

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cachedoctor.report import FORMATS
 from tests.registries import push
+from tests.report.rendered import OF_ANALYSES
 from tests.servers import Server
 from tests.sources.layouts import IMAGE_MANIFEST
 from tests.sources.tiny_registry import TinyRegistry
@@ -522,7 +522,7 @@ def test_one_that_is_missing_says_nothing_of_the_others(folder: Path) -> None:
     assert "There is no cache yet." in summary.read_text()
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", OF_ANALYSES)
 def test_every_format_tells_that_there_is_nothing(format: str, folder: Path) -> None:
     got = run("check", "none.json", "--missing-ok", "-f", format, "-o", "report", cwd=folder)
     assert got.returncode == 0
@@ -588,7 +588,7 @@ def test_no_foreign_text_is_a_workflow_command(folder: Path) -> None:
     (folder / "::error::x.json").write_bytes(SERVICE.read_bytes())
     (folder / name).write_bytes(SERVICE.read_bytes())
     for command in ("check", "analyze"):
-        for format in FORMATS:
+        for format in OF_ANALYSES:
             env = {**github, "COLUMNS": "40"}
             text = run(command, "::error::x.json", name, "-f", format, cwd=folder, env=env).stdout.decode()
             lines = [line for line in text.splitlines() if line.lstrip().startswith("::")]

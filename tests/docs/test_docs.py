@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from cachedoctor.analysis.analyze import analyze
-from cachedoctor.report.formats.json import document
+from cachedoctor.report.analysis_document import document
 from cachedoctor.rules import RULES
 from cachedoctor.sources import load
 from tests.docs.pages import CODE, DOCS, HEADING, LINK, PAGES, ROOT, SHELL, Block, blocks, prose

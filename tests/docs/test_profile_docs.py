@@ -6,8 +6,8 @@ import re
 
 from cachedoctor.diagnosis.causes import Cause
 from cachedoctor.diagnosis.phases import Phase
-from cachedoctor.report.profiled import FORMATS
 from tests.docs.pages import CODE, DOCS, prose
+from tests.report.rendered import OF_PROFILES
 
 PAGE = prose(DOCS / "profile.md")
 
@@ -15,4 +15,4 @@ PAGE = prose(DOCS / "profile.md")
 def test_every_cause_and_phase_is_named() -> None:
     assert {str(cause) for cause in Cause} <= set(CODE.findall(PAGE))
     assert {str(phase) for phase in Phase} <= set(CODE.findall(prose(DOCS / "json-profile.md")))
-    assert set(FORMATS) <= set(re.findall(r"[a-z]+", PAGE))
+    assert set(OF_PROFILES) <= set(re.findall(r"[a-z]+", PAGE))

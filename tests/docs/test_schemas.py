@@ -120,7 +120,7 @@ def diagnoses() -> Iterator[Any]:
     yield from (printed("profile", profile) for profile in PROFILES)
     yield from (printed("profile", profile, "--cache", DIAMONDS, "--running-for", "1m") for profile in PROFILES)
     yield printed("profile", "-", stdin=WAITING)
-    yield from goldens("profiled/goldens", "*.json")
+    yield from goldens("goldens/profile", "*.json")
 
 
 def goldens(folder: str, names: str) -> Iterator[Any]:

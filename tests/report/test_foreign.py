@@ -24,14 +24,15 @@ from cachedoctor.diagnosis.diagnose import Diagnosis, diagnose
 from cachedoctor.diagnosis.evidence import Evidence, read
 from cachedoctor.pprof.goroutines import Goroutine, profile_of
 from cachedoctor.repairs.repair import Options, repair
-from cachedoctor.report import FORMATS, Style, profiled, repaired, report
 from cachedoctor.report.formats.markdown import code, line
+from cachedoctor.report.page import Style
 from cachedoctor.rules import Severity
 from cachedoctor.sources import CacheDocument
 from cachedoctor.sources.destination import FileDestination
 from cachedoctor.text import printable
 from tests.pprof.profiles import Builder
 from tests.report.foreign import NASTY, cells, commands, markup, steering
+from tests.report.rendered import OF_ANALYSES, OF_PROFILES, OF_REPAIRS, rendered
 from tests.support import document
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -156,21 +157,21 @@ def judged(text: str, format: str, nasty: str) -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", OF_ANALYSES)
 def test_reports_of_caches(format: str, nasty: str) -> None:
     for analysis in (analyzed(nasty), checked(nasty)):
         for style in styles(format):
-            judged(report(format).render(analysis, style), format, nasty)
+            judged(rendered(analysis, format, style), format, nasty)
 
 
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
-@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("format", OF_REPAIRS)
 def test_reports_of_repairs(format: str, nasty: str) -> None:
     made = repair(documents(nasty), Options())
     assert made.warnings
     place = FileDestination(nasty, force=False)
     for style in styles(format):
-        judged(repaired.render(made, place, format, style), format, nasty)
+        judged(rendered(made, format, style, path=place.path), format, nasty)
 
 
 def diagnosis(nasty: str) -> Diagnosis:
@@ -189,7 +190,7 @@ def diagnosis(nasty: str) -> Diagnosis:
 
 
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
-@pytest.mark.parametrize("format", profiled.FORMATS)
+@pytest.mark.parametrize("format", OF_PROFILES)
 def test_reports_of_profiles(format: str, nasty: str) -> None:
     table = f"File: {nasty}\nType: {nasty}\nflat flat% sum% cum cum%\n 1s 100% 100% 1s 100% {nasty}\n"
     found = [diagnosis(nasty)]
@@ -197,7 +198,7 @@ def test_reports_of_profiles(format: str, nasty: str) -> None:
         found.append(diagnose([read(re.sub(r"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]", "", table).encode(), nasty)]))
     for one in found:
         for style in styles(format):
-            judged(profiled.report(format).render(one, style), format, nasty if one is found[0] else "")
+            judged(rendered(one, format, style), format, nasty if one is found[0] else "")
 
 
 @pytest.mark.parametrize(

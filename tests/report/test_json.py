@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from cachedoctor.analysis.analyze import Analysis, analyze
-from cachedoctor.report import Style, report
 from cachedoctor.sources import load
+from tests.report.rendered import rendered
 from tests.support import FIXTURES, document, layers, record
 
 
-def rendered(analysis: Analysis) -> dict[str, Any]:
-    parsed = json.loads(report("json").render(analysis, Style()))
-    assert isinstance(parsed, dict)
-    return parsed
+def parsed(analysis: Analysis) -> dict[str, Any]:
+    value = json.loads(rendered(analysis, "json"))
+    assert isinstance(value, dict)
+    return value
 
 
 CONTRACT = {
@@ -46,7 +46,7 @@ CONTRACT = {
 @pytest.mark.parametrize("path", CONTRACT)
 def test_keys_of_the_contract(path: str) -> None:
     tags = [*load(str(FIXTURES / "manifests/tag-a.json")), *load(str(FIXTURES / "manifests/tag-b.json"))]
-    at: Any = rendered(analyze(tags))
+    at: Any = parsed(analyze(tags))
     for step in filter(None, path.split(".")):
         at = at[int(step) if step.isdigit() else step]
     assert [key for key in CONTRACT[path] if key not in at] == []
@@ -58,7 +58,7 @@ def test_counts_past_every_float_are_exact() -> None:
         last = len(records) - 1
         records.append(record(f"run {index}", [last]))
         records.append(record(f"copy {index}", [last], [(last + 1, "/file")]))
-    cost = rendered(analyze([document(records)]))["cost"]["le_0_24"]
+    cost = parsed(analyze([document(records)]))["cost"]["le_0_24"]
     # P of a copy with k diamonds after it: p(0) = 1, p(k) = 1 + p(k-1) + (1 + p(k-1)) = 2 p(k-1) + 2
     expected = 3 * 2**2_000 - 2
     value = cost["calls"]["typical"]["value"]
@@ -70,7 +70,7 @@ def test_counts_past_every_float_are_exact() -> None:
 
 
 def test_zero_counts_have_no_logarithm() -> None:
-    got = rendered(analyze([document([])]))
+    got = parsed(analyze([document([])]))
     assert got["cost"]["le_0_24"]["calls"]["min"] == {"value": "0", "log10": None}
     assert got["verdict"] == "ok"
 
@@ -79,12 +79,12 @@ def test_foreign_text_survives_as_data() -> None:
     hostile = '\x1b[31m</script>"\u202e'
     bad = record("root", layer=0)
     bad["digest"] = hostile
-    got = rendered(analyze([document([bad, record("a", [0])], layers(-1), source="caf\udce9.json")]))
+    got = parsed(analyze([document([bad, record("a", [0])], layers(-1), source="caf\udce9.json")]))
     assert hostile in [spot["digest"] for spot in got["hotspots"]]
     assert got["inputs"][0]["source"] == "caf\\udce9.json"
 
 
 def test_same_input_gives_the_same_bytes() -> None:
     source = str(FIXTURES / "exporter-state/export-loop.json")
-    first, second = (report("json").render(analyze(load(source)), Style()) for _ in range(2))
+    first, second = (rendered(analyze(load(source)), "json") for _ in range(2))
     assert first == second

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from cachedoctor import __version__
 from cachedoctor.analysis.analyze import Analysis, analyze
 from cachedoctor.analysis.check import Policy, accepted, check
-from cachedoctor.report import FORMATS, Style, report
 from cachedoctor.report.formats import sarif
+from cachedoctor.report.page import Style
 from cachedoctor.rules import OF_DOCUMENTS, RULES, Severity
 from cachedoctor.sources import load
+from tests.report.rendered import OF_ANALYSES, rendered
 from tests.report.test_people import CASES
 from tests.support import FIXTURES, document, layers, record
 
@@ -55,7 +56,7 @@ def hostile(policy: Policy | None = None) -> Analysis:
 def test_golden(case: str, format: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Regenerate with GOLDENS=write and read the difference."""
     golden = HERE / "goldens" / f"{case}.{ENDINGS[format]}"
-    text = report(format).render(checked(CASES[case], monkeypatch), Style(verbosity=-1))
+    text = rendered(checked(CASES[case], monkeypatch), format, Style(verbosity=-1))
     text = text.replace(f'ersion": "{__version__}"', 'ersion": "VERSION"')
     if os.environ.get("GOLDENS") == "write":
         golden.write_text(text)
@@ -66,7 +67,7 @@ def test_golden(case: str, format: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_golden_of_a_check(format: str, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = HERE / "goldens" / f"check-tags.{ending}"
     analysis = checked(CASES["tags"], monkeypatch, Policy(fail_on=Severity.WARNING))
-    text = report(format).render(analysis, Style()).replace(f'ersion": "{__version__}"', 'ersion": "VERSION"')
+    text = rendered(analysis, format, Style()).replace(f'ersion": "{__version__}"', 'ersion": "VERSION"')
     if os.environ.get("GOLDENS") == "write":
         golden.write_text(text)
     assert text == golden.read_text()
@@ -74,14 +75,14 @@ def test_golden_of_a_check(format: str, ending: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("format", MACHINES)
 def test_the_style_adds_no_control_characters(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = report(format).render(checked(CASES["tags"], monkeypatch), Style(color=True, width=40, verbosity=1))
+    text = rendered(checked(CASES["tags"], monkeypatch), format, Style(color=True, width=40, verbosity=1))
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", OF_ANALYSES)
 @pytest.mark.parametrize("width", [40, 300])
 def test_hostile_text_of_a_check_is_data(format: str, width: int) -> None:
-    text = report(format).render(accepted(hostile(), HOSTILE), Style(width=width, verbosity=1))
+    text = rendered(accepted(hostile(), HOSTILE), format, Style(width=width, verbosity=1))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\ufffe]", text)
     assert "script" in text
     if format == "markdown":
@@ -91,9 +92,9 @@ def test_hostile_text_of_a_check_is_data(format: str, width: int) -> None:
 def test_analyze_has_the_same_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FIXTURES)
     analysis = analyze(load("manifests/too-large.json"))
-    suites = junitparser.JUnitXml.fromstring(report("junit").render(analysis, Style()).encode())
+    suites = junitparser.JUnitXml.fromstring(rendered(analysis, "junit", Style()).encode())
     assert suites.failures == 2
-    assert "::error title=CD101 config-too-large::" in report("github").render(analysis, Style())
+    assert "::error title=CD101 config-too-large::" in rendered(analysis, "github", Style())
 
 
 @given(st.binary(max_size=40).map(os.fsdecode) | st.text(max_size=40))
@@ -108,7 +109,7 @@ def test_any_name_of_a_source_can_be_told(name: str) -> None:
     log(analysis)
     issues(analysis)
     assert suites(analysis).failures == len(analysis.failed())
-    shown = commands(report("github").render(analysis, Style()))
+    shown = commands(rendered(analysis, "github", Style()))
     assert len(shown) == len(analysis.findings)
     assert all(line.startswith(("::error title=CD", "::notice title=CD")) for line in shown)
 
@@ -122,7 +123,7 @@ def commands(text: str) -> list[str]:
 
 def test_hostile_annotations_stay_one_line() -> None:
     analysis = hostile()
-    text = report("github").render(analysis, Style(width=300, verbosity=1))
+    text = rendered(analysis, "github", Style(width=300, verbosity=1))
     shown = commands(text)
     assert text.splitlines()[: len(shown)] == shown
     assert len(shown) == len(analysis.findings)
@@ -138,7 +139,7 @@ def test_hostile_annotations_stay_one_line() -> None:
 @pytest.mark.parametrize("format", ["json", "sarif", "junit", "gitlab"])
 def test_documents_have_no_commands_and_the_same_text(format: str) -> None:
     source = "##[set-output name=x;]y"
-    text = report(format).render(hostile_source(source), Style())
+    text = rendered(hostile_source(source), format, Style())
     assert "##[" not in text
     if format == "junit":
         assert source in "".join(one.attrib.get("classname", "") for one in ElementTree.fromstring(text).iter())
@@ -148,7 +149,7 @@ def test_documents_have_no_commands_and_the_same_text(format: str) -> None:
 
 def test_a_report_cannot_start_a_command() -> None:
     source = "::add-mask::x"
-    text = report("github").render(hostile_source(source), Style(width=300))
+    text = rendered(hostile_source(source), "github", Style(width=300))
     assert ": :add-mask::x" in text
     assert all(line.startswith(("::error title=", "::warning title=", "::notice title=")) for line in commands(text))
 
@@ -161,13 +162,13 @@ def test_more_findings_than_are_shown() -> None:
     many = [document([record("a", [])], source=f"{number}.json") for number in range(15)]
     analysis = check(many, Policy())
     assert len(analysis.failing) == 15
-    errors = [line for line in commands(report("github").render(analysis, Style())) if line.startswith("::error")]
+    errors = [line for line in commands(rendered(analysis, "github", Style())) if line.startswith("::error")]
     assert len(errors) == 10
     assert errors[-1] == "::error title=cachedoctor::6 more findings: see the log of this step."
 
 
 def test_known_findings_are_notices(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = report("github").render(known(monkeypatch), Style())
+    text = rendered(known(monkeypatch), "github", Style())
     assert [line.split(" title=")[0] for line in commands(text)] == ["::notice"]
 
 
@@ -179,7 +180,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Analysis:
 
 
 def log(analysis: Analysis) -> dict[str, Any]:
-    parsed = json.loads(report("sarif").render(analysis, Style()))
+    parsed = json.loads(rendered(analysis, "sarif", Style()))
     jsonschema.Draft4Validator(SARIF, format_checker=jsonschema.FormatChecker()).validate(parsed)
     (run,) = parsed["runs"]
     assert isinstance(run, dict)
@@ -264,7 +265,7 @@ def test_places(source: str, place: str, file: bool) -> None:
 
 
 def suites(analysis: Analysis) -> junitparser.JUnitXml:
-    text = report("junit").render(analysis, Style())
+    text = rendered(analysis, "junit", Style())
     JUNIT.validate(text)
     parsed = junitparser.JUnitXml.fromstring(text.encode())
     assert isinstance(parsed, junitparser.JUnitXml)
@@ -289,7 +290,7 @@ def test_hostile_text_is_valid_junit() -> None:
     analysis = hostile()
     found = suites(analysis)
     assert found.failures > 3
-    root = ElementTree.fromstring(report("junit").render(analysis, Style()))
+    root = ElementTree.fromstring(rendered(analysis, "junit", Style()))
     told = " ".join([*root.itertext(), *(value for one in root.iter() for value in one.attrib.values())])
     assert "]]> <script>&amp;" in told
     assert "\\u{1b}[2J\\u{0}" in told
@@ -297,7 +298,7 @@ def test_hostile_text_is_valid_junit() -> None:
 
 def test_known_findings_fail_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
     assert suites(known(monkeypatch)).failures == 0
-    assert "known: not worse" in report("junit").render(known(monkeypatch), Style())
+    assert "known: no worse" in rendered(known(monkeypatch), "junit", Style())
 
 
 def test_rules_of_documents_are_those_that_name_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +336,7 @@ ISSUE = {
 
 
 def issues(analysis: Analysis) -> list[dict[str, Any]]:
-    parsed = json.loads(report("gitlab").render(analysis, Style()))
+    parsed = json.loads(rendered(analysis, "gitlab", Style()))
     jsonschema.Draft7Validator(ISSUE).validate(parsed)
     assert isinstance(parsed, list)
     return parsed

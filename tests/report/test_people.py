@@ -11,8 +11,10 @@ import orjson
 import pytest
 
 from cachedoctor.analysis.analyze import Analysis, analyze
-from cachedoctor.report import FORMATS, Style, report, words
+from cachedoctor.report import analysis_words as words
+from cachedoctor.report.page import Style
 from cachedoctor.sources import load
+from tests.report.rendered import OF_ANALYSES, rendered
 from tests.support import FIXTURES, document, layers, record
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -36,7 +38,7 @@ def analysis_of(names: list[str], monkeypatch: pytest.MonkeyPatch) -> Analysis:
 def test_golden(case: str, format: str, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Regenerate with GOLDENS=write and read the difference."""
     golden = GOLDENS / f"{case}.{ending}"
-    text = report(format).render(analysis_of(CASES[case], monkeypatch), Style())
+    text = rendered(analysis_of(CASES[case], monkeypatch), format, Style())
     if os.environ.get("GOLDENS") == "write":
         golden.write_text(text)
     assert text == golden.read_text()
@@ -46,7 +48,7 @@ def test_golden(case: str, format: str, ending: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("width", [40, 80, 160])
 @pytest.mark.parametrize("verbosity", [-1, 0, 1])
 def test_text_keeps_its_width(case: str, width: int, verbosity: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = report("text").render(analysis_of(CASES[case], monkeypatch), Style(width=width, verbosity=verbosity))
+    text = rendered(analysis_of(CASES[case], monkeypatch), "text", Style(width=width, verbosity=verbosity))
     assert max(map(len, text.splitlines())) <= width
     assert text.endswith("\n")
     assert "\x1b" not in text
@@ -54,15 +56,15 @@ def test_text_keeps_its_width(case: str, width: int, verbosity: int, monkeypatch
 
 def test_colors_change_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = analysis_of(CASES["too-large"], monkeypatch)
-    plain = report("text").render(analysis, Style())
-    colored = report("text").render(analysis, Style(color=True))
+    plain = rendered(analysis, "text", Style())
+    colored = rendered(analysis, "text", Style(color=True))
     assert "\x1b[" in colored
     assert [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", colored).splitlines()] == plain.splitlines()
 
 
 def test_first_line_is_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     first = {
-        case: report("text").render(analysis_of(names, monkeypatch), Style(width=200)).splitlines()[0]
+        case: rendered(analysis_of(names, monkeypatch), "text", Style(width=200)).splitlines()[0]
         for case, names in CASES.items()
     }
     assert "1.61 thousand million checks: about 4.7 minutes; v0.25 and later: at once" in first["diamond-28"]
@@ -89,14 +91,14 @@ def test_the_headline_names_what_takes_the_time() -> None:
 HOSTILE = "\x1b[2J\x9b\u202e[bold]x[/bold] `a|b` <img src=x> @team #12 https://x.y\r\nrow|"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", OF_ANALYSES)
 def test_foreign_text_is_data(format: str) -> None:
     root = record("root", layer=0)
     root["digest"] = HOSTILE
     loop = [root, record("a", [0, 2]), record("b", [1, 0])]
     bad = document(loop, layers(-1), source=HOSTILE)
     analysis = analyze([bad, bad], labels={HOSTILE: HOSTILE})
-    text = report(format).render(analysis, Style(width=300, verbosity=1))
+    text = rendered(analysis, format, Style(width=300, verbosity=1))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\r]", text)
     if format == "markdown":
         outside = re.sub(r"(`+) .*? \1", "", text)
@@ -109,7 +111,7 @@ def test_foreign_text_is_data(format: str) -> None:
 def test_every_finding_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     for names in CASES.values():
         analysis = analysis_of(names, monkeypatch)
-        text = report("text").render(analysis, Style(width=1000))
+        text = rendered(analysis, "text", Style(width=1000))
         for finding in analysis.findings:
             assert finding.message in text
             assert finding.help[0] in text

@@ -17,13 +17,14 @@ from cachedoctor.diagnosis.evidence import Evidence
 from cachedoctor.diagnosis.load import load
 from cachedoctor.errors import InputError
 from cachedoctor.pprof.goroutines import Goroutine, profile_of
-from cachedoctor.report import Style
-from cachedoctor.report.profiled import FORMATS, folded, report
+from cachedoctor.report.formats import folded
+from cachedoctor.report.page import Style
 from cachedoctor.sources import load as load_cache
 from tests.pprof.profiles import Builder
+from tests.report.rendered import OF_PROFILES, rendered
 from tests.support import FIXTURES
 
-GOLDENS = Path(__file__).parent / "goldens"
+GOLDENS = Path(__file__).parent / "goldens/profile"
 CASES = {
     "cpu-stuck": "cpu-stuck.pprof",
     "cpu-deep-chain": "cpu-deep-chain.pprof",
@@ -57,7 +58,7 @@ ENDINGS = {"text": "txt", "json": "json", "markdown": "md", "folded": "folded"}
 def test_golden(case: str, format: str) -> None:
     """Regenerate with GOLDENS=write and read the difference."""
     golden = GOLDENS / f"{case}.{ENDINGS[format]}"
-    text = report(format).render(diagnosis_of(case), Style())
+    text = rendered(diagnosis_of(case), format, Style())
     if os.environ.get("GOLDENS") == "write":
         GOLDENS.mkdir(exist_ok=True)
         golden.write_text(text)
@@ -68,26 +69,26 @@ def test_golden(case: str, format: str) -> None:
 @pytest.mark.parametrize("width", [80, 160])
 @pytest.mark.parametrize("verbosity", [-1, 0])
 def test_text_keeps_its_width(case: str, width: int, verbosity: int) -> None:
-    text = report("text").render(diagnosis_of(case), Style(width=width, verbosity=verbosity))
+    text = rendered(diagnosis_of(case), "text", Style(width=width, verbosity=verbosity))
     assert max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text
 
 
 def test_every_detail_has_whole_names() -> None:
-    text = report("text").render(diagnosis_of("cpu-stuck"), Style(width=80, verbosity=1))
+    text = rendered(diagnosis_of("cpu-stuck"), "text", Style(width=80, verbosity=1))
     assert "  github.com/moby/buildkit/cache/remotecache/v1.(*normalizeState).checkLoops\n" in text
 
 
 def test_colors_change_no_word() -> None:
     found = diagnosis_of("cpu-stuck")
-    plain, colored = (report("text").render(found, Style(color=color)) for color in (False, True))
+    plain, colored = (rendered(found, "text", Style(color=color)) for color in (False, True))
     assert "\x1b[" in colored
     assert [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", colored).splitlines()] == plain.splitlines()
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_first_line_is_the_answer_and_every_cause_says_what_to_do(case: str) -> None:
-    lines = report("text").render(diagnosis_of(case), Style(width=200)).splitlines()
+    lines = rendered(diagnosis_of(case), "text", Style(width=200)).splitlines()
     answer = {
         "cpu-stuck": "The cache export walks every path through its cache keys: the loop check.",
         "cpu-deep-chain": "The cache export asks for the blobs of deep chains of layers.",
@@ -104,7 +105,7 @@ def test_the_first_line_is_the_answer_and_every_cause_says_what_to_do(case: str)
 def test_every_format_for_people_and_scripts_gives_the_same_advice() -> None:
     found = diagnosis_of("heap")
     for format in ("text", "json", "markdown"):
-        text = report(format).render(found, Style(width=400))
+        text = rendered(found, format, Style(width=400))
         assert "alloc\\_space" in text or "alloc_space" in text
 
 
@@ -122,9 +123,9 @@ def hostile() -> Diagnosis:
     return diagnose([cpu, Evidence(HOSTILE, profile_of(stuck, HOSTILE), goroutines=stuck)], focus="main")
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", OF_PROFILES)
 def test_foreign_text_is_data(format: str) -> None:
-    text = report(format).render(hostile(), Style(width=200))
+    text = rendered(hostile(), format, Style(width=200))
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "main.main" in text
@@ -140,17 +141,17 @@ def test_counts_stay_within_64_bits() -> None:
     builder = Builder(("cpu", "count"))
     builder.sample(["main.main"], 2**63 - 1)
     builder.sample(["main.main"], -(2**63))
-    orjson.loads(report("json").render(diagnose([Evidence("x", builder.profile())]), Style()))
+    orjson.loads(rendered(diagnose([Evidence("x", builder.profile())]), "json", Style()))
 
 
 def test_folded_stacks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folded, "MOST_BYTES", 100)
     with pytest.raises(InputError, match="more than 100 bytes of folded stacks"):
-        report("folded").render(diagnosis_of("cpu-stuck"), Style())
+        rendered(diagnosis_of("cpu-stuck"), "folded", Style())
 
 
 def test_folded_stacks_sum_up() -> None:
-    text = report("folded").render(diagnosis_of("cpu-stuck"), Style())
+    text = rendered(diagnosis_of("cpu-stuck"), "folded", Style())
     lines = text.splitlines()
     assert sum(int(line.rpartition(" ")[2]) for line in lines) == 15_000_000_000
     assert lines == sorted(set(lines))
