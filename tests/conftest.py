@@ -1,11 +1,14 @@
-"""Fixtures of several packages of tests."""
+"""Fixtures that several packages of tests use, and how many examples their properties try."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.registries import KINDS, Client, push, serve
 from tests.sources.layouts import IMAGE_MANIFEST, INLINE, MANIFEST_LIST, PLAIN, PLATFORMS
@@ -17,6 +20,22 @@ PUSHED = {
     "platforms": PLATFORMS,
     "plain": PLAIN,
 }
+
+QUICK, LONG = "quick", "long"
+QUICK_EXAMPLES = 40
+"""A property tries at most this many in the quick profile, and as many as it asks for in the long one."""
+
+settings.register_profile(QUICK, max_examples=QUICK_EXAMPLES, deadline=None)
+settings.register_profile(LONG, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", QUICK))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let properties try few examples in the quick profile."""
+    test: Any = getattr(item, "obj", None)
+    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    if own is not None and settings.get_current_profile_name() == QUICK:
+        test._hypothesis_internal_use_settings = settings(own, max_examples=min(own.max_examples, QUICK_EXAMPLES))
 
 
 @pytest.fixture(scope="session", params=KINDS)

@@ -60,8 +60,8 @@ def test_heavy_libraries_are_imported_only_where_needed() -> None:
 
 def test_files_are_read_without_what_registries_take() -> None:
     script = (
-        "import sys; from cachedoctor.sources import load; load(sys.argv[1]); import cachedoctor.repair.repair; "
-        "import cachedoctor.repair.destination; print([m for m in ('oras', 'requests', 'urllib3') if m in sys.modules])"
+        "import sys; from cachedoctor.sources import load; load(sys.argv[1]); import cachedoctor.sources.destination; "
+        "import cachedoctor.repairs.repair; print([m for m in ('oras', 'requests', 'urllib3') if m in sys.modules])"
     )
     got = subprocess.run([sys.executable, "-c", script, str(SERVICE)], capture_output=True, check=True)
     assert got.stdout.decode().strip() == "[]"
@@ -170,7 +170,8 @@ def test_names_label_the_records() -> None:
 
 
 def test_an_ascii_terminal_gets_ascii() -> None:
-    got = run("analyze", FIXTURES / "manifests/too-large.json", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    ascii = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    got = run("analyze", FIXTURES / "manifests/too-large.json", env=ascii, process=True)
     assert got.returncode == 0
     assert got.stdout.isascii()
 

@@ -374,14 +374,14 @@ def test_killed_at_any_moment(layout: bool, tmp_path: Path) -> None:
     assert killed > 5
 
 
-@pytest.mark.parametrize("seed", ["0", "1", "12345"])
-def test_the_same_bytes_whatever_the_hash_seed(seed: str, tmp_path: Path) -> None:
-    target = tmp_path / "out.json"
-    got = run("repair", *TAGS, LOOP, "-o", target, "-q", env={"PYTHONHASHSEED": seed})
-    assert got.returncode == 0
-    other = tmp_path / "other.json"
-    assert run("repair", *TAGS, LOOP, "-o", other, "-q", env={"PYTHONHASHSEED": "7"}).returncode == 0
-    assert target.read_bytes() == other.read_bytes()
+def test_the_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
+    written = set()
+    for seed in ("0", "1", "7", "12345"):
+        target = tmp_path / f"{seed}.json"
+        got = run("repair", *TAGS, LOOP, "-o", target, "-q", env={"PYTHONHASHSEED": seed}, process=True)
+        assert got.returncode == 0
+        written.add(target.read_bytes())
+    assert len(written) == 1
 
 
 def test_unknown_fields_are_reported(tmp_path: Path) -> None:
