@@ -99,6 +99,8 @@ class _Threaded(ThreadingHTTPServer):
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body are written one after the other: without this, the body would wait for the head to be acknowledged.
+        disable_nagle_algorithm = True
 
         def _any(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
