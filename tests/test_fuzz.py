@@ -15,7 +15,7 @@ FOUND = [file for file in sorted((FIXTURES / "hostile").rglob("*")) if file.is_f
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_targets_bear_what_the_fuzzer_starts_with(name: str) -> None:
+def test_targets_accept_their_seeds(name: str) -> None:
     target = TARGETS[name]
     seeds = target.seeds()
     assert len(seeds) > 1
@@ -32,14 +32,14 @@ def test_targets_bear_what_the_fuzzer_starts_with(name: str) -> None:
 
 
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: file.name)
-def test_what_was_found_once_is_found_no_more(file: Path) -> None:
+def test_inputs_found_by_fuzzing(file: Path) -> None:
     """Whatever it is, no reader takes it amiss."""
     for target in TARGETS.values():
         target.run(file.read_bytes())
 
 
 @pytest.mark.parametrize("name", ["v0.21.1-image-manifest", "v0.32.2-docker-list", "v0.32.2-inline-multi-platform"])
-def test_a_layout_that_is_described_is_the_same_cache(name: str, tmp_path: Path) -> None:
+def test_described_layout_is_the_same_cache(name: str, tmp_path: Path) -> None:
     made = containers.read(containers.described(FIXTURES / "layouts" / name))
     assert made
     made.write(tmp_path)
@@ -49,7 +49,7 @@ def test_a_layout_that_is_described_is_the_same_cache(name: str, tmp_path: Path)
     assert all(one.config.links for one in again)
 
 
-def test_messages_that_nobody_changed_are_written_as_they_were() -> None:
+def test_unchanged_messages_are_written_byte_for_byte() -> None:
     for data in seeds.profiles():
         fields = wire.read(data)
         assert fields

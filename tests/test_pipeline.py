@@ -44,7 +44,7 @@ def goes_through(documents: Sequence[CacheDocument], options: Options, formats: 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(valid(), min_size=1, max_size=3), OPTIONS)
-def test_what_is_valid_is_read_and_lost_nowhere(made: list[Document], options: Options) -> None:
+def test_valid_documents_are_read_and_repaired(made: list[Document], options: Options) -> None:
     found = [load("-", stdin=BytesIO(written(one)))[0] for one in made]
     check_reports(found, *FORMATS)
     with suppress(LimitError):
@@ -88,7 +88,7 @@ def test_one_thing_wrong(data: bytes, options: Options, format: str) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(hostile(300), OPTIONS)
-def test_what_is_made_to_do_harm(data: bytes, options: Options) -> None:
+def test_hostile_documents(data: bytes, options: Options) -> None:
     if found := read(data):
         goes_through(found, options)
 
@@ -101,7 +101,7 @@ def test_text_stays_text_in_every_report(number: int) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_harm_of_some_size(name: str) -> None:
+def test_large_hostile_documents(name: str) -> None:
     """Larger than what is drawn."""
     if found := read(HOSTILE[name](1500)):
         goes_through(found, Options(), ["json"])
@@ -111,7 +111,7 @@ def test_harm_of_some_size(name: str) -> None:
     ("command", "name", "code"),
     [("analyze", "odd text", 0), ("check", "ring", 1), ("repair", "ring", 0), ("repair", "nested annotations", 2)],
 )
-def test_the_command_tells_it_in_a_report_or_one_line(command: str, name: str, code: int) -> None:
+def test_command_gives_a_report_or_one_line(command: str, name: str, code: int) -> None:
     done = run(command, "-", *(["--dry-run"] if command == "repair" else []), stdin=HOSTILE[name](200))
     assert done.returncode == code, done.stderr
     assert done.stdout if code < 2 else len(done.stderr.splitlines()) == 1

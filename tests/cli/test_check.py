@@ -80,7 +80,7 @@ def diamonds(path: Path, count: int) -> Path:
         ([LOOP, "--fail-on", "note", "--select", "CD1"], 1, ["CD102"]),
     ],
 )
-def test_the_exit_code_is_the_judgement(arguments: list[Any], code: int, failed: list[str], folder: Path) -> None:
+def test_exit_code_tells_the_verdict(arguments: list[Any], code: int, failed: list[str], folder: Path) -> None:
     got = run("check", *arguments, "--format", "json", cwd=folder)
     assert (got.returncode, got.stderr) == (code, b"")
     assert parsed(got)["failed"] == failed
@@ -110,7 +110,7 @@ def test_two_clean_tags_loop_together(folder: Path) -> None:
     assert text.splitlines()[0] == "Check failed: CD204 merge-loop in all sources together."
 
 
-def test_nothing_is_told_twice(folder: Path) -> None:
+def test_repeated_sources_are_reported_once(folder: Path) -> None:
     got = run("check", DIAMONDS, SERVICE, DIAMONDS, "-f", "json", cwd=folder)
     assert [(one["rule"], one["source"]) for one in parsed(got)["findings"] if one["severity"] == "error"] == [
         ("CD201", str(DIAMONDS))
@@ -118,13 +118,13 @@ def test_nothing_is_told_twice(folder: Path) -> None:
     assert parsed(got)["cost"] == json.loads(run("analyze", DIAMONDS, SERVICE, "-f", "json").stdout)["cost"]
 
 
-def test_every_run_writes_the_same_bytes(folder: Path) -> None:
+def test_output_does_not_depend_on_the_hash_seed(folder: Path) -> None:
     seeds = [{"PYTHONHASHSEED": str(seed)} for seed in range(6)]
     reports = {run("check", *TAGS, "-f", "json", cwd=folder, env=seed, process=True).stdout for seed in seeds}
     assert len(reports) == 1
 
 
-def test_quiet_is_the_verdict_and_the_findings(folder: Path) -> None:
+def test_quiet_shows_verdict_and_findings_only(folder: Path) -> None:
     text = run("check", DIAMONDS, "-q", cwd=folder).stdout.decode()
     assert text.startswith("Check failed: CD201 path-explosion.\n")
     assert "error CD201" in text
@@ -149,13 +149,13 @@ def settings(folder: Path, own: str = "", shared: str = "") -> None:
         ("", "", [], 60.0),
     ],
 )
-def test_flags_win_over_files(own: str, shared: str, flags: list[str], expected: float, folder: Path) -> None:
+def test_flags_override_settings_files(own: str, shared: str, flags: list[str], expected: float, folder: Path) -> None:
     settings(folder, own, shared)
     got = run("check", SERVICE, "-f", "json", *flags, cwd=folder)
     assert parsed(got)["limits"]["max_seconds"] == expected
 
 
-def test_every_setting_counts(folder: Path) -> None:
+def test_every_setting_is_applied(folder: Path) -> None:
     settings(
         folder,
         'format = "json"\nmax-calls = 5\nmax-bytes = "2kB"\nbuildkit = "v0.21.1"\nfail-on = "warning"\n'
@@ -180,7 +180,7 @@ def test_every_setting_counts(folder: Path) -> None:
     assert (folder / "summary.md").read_text().startswith("**Check failed: CD101")
 
 
-def test_settings_above_the_root_of_the_repository_do_not_count(tmp_path: Path) -> None:
+def test_settings_outside_the_repository_are_ignored(tmp_path: Path) -> None:
     settings(tmp_path, "max-calls = 1")
     inner = tmp_path / "repository"
     (inner / ".git").mkdir(parents=True)
@@ -191,7 +191,7 @@ def test_settings_above_the_root_of_the_repository_do_not_count(tmp_path: Path) 
     assert run("check", SERVICE, cwd=tmp_path).returncode == 1
 
 
-def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+def test_deleted_working_directory_gives_one_line(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     command = f'cd "$1" && rmdir "$1" && exec {sys.executable} -m cachedoctor check "$2"'
@@ -199,7 +199,7 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
     assert "cannot look for settings" in one_line(got)
 
 
-def test_a_named_file_of_settings_wins(folder: Path) -> None:
+def test_config_option_overrides_the_settings_found(folder: Path) -> None:
     settings(folder, "max-calls = 1")
     (folder / "other.toml").write_text("max-calls = 1000")
     assert run("check", SERVICE, "--config", "other.toml", cwd=folder).returncode == 0
@@ -236,12 +236,12 @@ def test_a_named_file_of_settings_wins(folder: Path) -> None:
         ("\xff", "expected TOML"),
     ],
 )
-def test_bad_settings_are_one_line(own: str, told: str, folder: Path) -> None:
+def test_bad_settings_give_one_line(own: str, told: str, folder: Path) -> None:
     (folder / ".cachedoctor.toml").write_bytes(own.encode("latin-1"))
     assert told in one_line(run("check", SERVICE, cwd=folder))
 
 
-def test_a_table_that_is_none(folder: Path) -> None:
+def test_settings_that_are_not_a_table(folder: Path) -> None:
     settings(folder, shared="[tool]\ncachedoctor = 7")
     assert "expected a table" in one_line(run("check", SERVICE, cwd=folder))
 
@@ -269,14 +269,14 @@ def test_bad_usage(arguments: Sequence[str], told: str, folder: Path) -> None:
     assert told in got.stderr.decode()
 
 
-def test_unreadable_input_is_one_line_and_writes_nothing(folder: Path) -> None:
+def test_unreadable_input_gives_one_line_and_writes_nothing(folder: Path) -> None:
     (folder / "bad.json").write_text("{")
     got = run("check", "bad.json", "--write-baseline", "base.json", "-o", "report.txt", cwd=folder)
     assert "bad.json" in one_line(got)
     assert {path.name for path in folder.iterdir()} == {".git", "bad.json"}
 
 
-def test_the_cache_is_not_written_over(folder: Path) -> None:
+def test_never_writes_over_the_cache(folder: Path) -> None:
     cache = folder / "cache.json"
     cache.write_bytes(SERVICE.read_bytes())
     for option in ("--output", "--write-baseline"):
@@ -284,7 +284,7 @@ def test_the_cache_is_not_written_over(folder: Path) -> None:
     assert cache.read_bytes() == SERVICE.read_bytes()
 
 
-def test_an_old_cache_passes_while_nothing_gets_worse(folder: Path) -> None:
+def test_baseline_accepts_an_old_cache_until_it_gets_worse(folder: Path) -> None:
     base = ("--baseline", "base.json")
     diamonds(folder / "cache.json", 30)
     assert run("check", "cache.json", cwd=folder).returncode == 1
@@ -307,7 +307,7 @@ def test_an_old_cache_passes_while_nothing_gets_worse(folder: Path) -> None:
     assert run("check", "cache.json", *base, "--max-bytes", "9", cwd=folder).returncode == 1
 
 
-def test_a_new_baseline_is_not_what_an_old_one_is_judged_by(folder: Path) -> None:
+def test_failing_check_keeps_the_old_baseline(folder: Path) -> None:
     diamonds(folder / "cache.json", 30)
     run("check", "cache.json", "--write-baseline", "base.json", cwd=folder)
     diamonds(folder / "cache.json", 31)
@@ -348,17 +348,17 @@ def test_a_new_baseline_is_not_what_an_old_one_is_judged_by(folder: Path) -> Non
     ],
     ids=range(9),
 )
-def test_a_baseline_that_is_none(content: bytes, told: str, folder: Path) -> None:
+def test_invalid_baseline(content: bytes, told: str, folder: Path) -> None:
     (folder / "base.json").write_bytes(content)
     assert told in one_line(run("check", SERVICE, "--baseline", "base.json", cwd=folder))
 
 
-def test_baselines_that_cannot_be_read_or_written(folder: Path) -> None:
+def test_unreadable_and_unwritable_baselines(folder: Path) -> None:
     assert "cannot read the baseline" in one_line(run("check", SERVICE, "--baseline", "none", cwd=folder))
     assert "cannot write the baseline" in one_line(run("check", SERVICE, "--write-baseline", "no/base", cwd=folder))
 
 
-def test_the_step_summary_is_appended_to(folder: Path) -> None:
+def test_appends_to_the_step_summary(folder: Path) -> None:
     summary = folder / "summary.md"
     summary.write_text("# Before\n")
     got = run("check", DIAMONDS, "--step-summary", cwd=folder, env={"GITHUB_STEP_SUMMARY": str(summary)})
@@ -366,7 +366,7 @@ def test_the_step_summary_is_appended_to(folder: Path) -> None:
     assert summary.read_text().startswith("# Before\n**Check failed: CD201 path-explosion.**\n")
 
 
-def test_without_a_step_summary_there_is_a_warning(folder: Path) -> None:
+def test_warns_without_a_step_summary(folder: Path) -> None:
     got = run("check", SERVICE, "--step-summary", cwd=folder, env={"GITHUB_STEP_SUMMARY": ""})
     assert got.returncode == 0
     assert got.stderr.decode().splitlines() == [
@@ -381,7 +381,7 @@ def test_without_a_step_summary_there_is_a_warning(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--baseline", "--config"])
-def test_nobody_waits_for_a_pipe(option: str, folder: Path) -> None:
+def test_does_not_wait_for_a_pipe(option: str, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     told = one_line(run("check", SERVICE, option, "pipe", cwd=folder))
     assert told.endswith(": it is neither a regular file nor a folder\n")
@@ -390,7 +390,7 @@ def test_nobody_waits_for_a_pipe(option: str, folder: Path) -> None:
 # Files that are read and written
 
 
-def test_no_file_is_written_over_another(folder: Path) -> None:
+def test_no_file_overwrites_another(folder: Path) -> None:
     for name, source in (("cache", SERVICE), ("names", FIXTURES / "debug/cache-all.json")):
         (folder / name).write_bytes(source.read_bytes())
     (folder / "base").write_text('{"cachedoctor_baseline": 1, "findings": []}')
@@ -426,7 +426,7 @@ def test_no_file_is_written_over_another(folder: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
-def test_a_layout_is_not_written_into(folder: Path) -> None:
+def test_never_writes_into_a_layout(folder: Path) -> None:
     cache = Path(shutil.copytree(IMAGE_MANIFEST, folder / "cache"))
     blob = next(path for path in cache.rglob("*") if path.parent.name == "sha256")
     before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
@@ -437,7 +437,7 @@ def test_a_layout_is_not_written_into(folder: Path) -> None:
     assert run("check", "cache", "-o", "cache/report.txt", cwd=folder).returncode in (0, 1)
 
 
-def test_what_cannot_be_replaced_may_be_given_twice(folder: Path) -> None:
+def test_devices_may_be_given_twice(folder: Path) -> None:
     got = run("check", SERVICE, "-o", "/dev/null", "--write-baseline", "/dev/null", cwd=folder)
     assert (got.returncode, got.stderr) == (0, b"")
 
@@ -454,12 +454,12 @@ def test_what_cannot_be_replaced_may_be_given_twice(folder: Path) -> None:
         ("max-calls = 9", ["--max-calls", "10"], "max_calls", "10"),
     ],
 )
-def test_a_setting_can_be_taken_back(own: str, flags: list[str], limit: str, expected: Any, folder: Path) -> None:
+def test_flags_can_undo_settings(own: str, flags: list[str], limit: str, expected: Any, folder: Path) -> None:
     settings(folder, own)
     assert parsed(run("check", SERVICE, "-f", "json", *flags, cwd=folder))["limits"][limit] == expected
 
 
-def test_files_of_settings_can_be_taken_back(folder: Path) -> None:
+def test_flags_can_undo_settings_that_name_files(folder: Path) -> None:
     settings(folder, 'baseline = "none"\nnames = "none"\nstep-summary = true\ntag = "x"\nmissing-ok = true\n')
     summary = folder / "summary.md"
     flags = ("--baseline", "", "--names", "", "--no-step-summary", "--tag", "", "--no-missing-ok")
@@ -469,7 +469,7 @@ def test_files_of_settings_can_be_taken_back(folder: Path) -> None:
     assert run("check", "none.json", *flags, cwd=folder).returncode == 2
 
 
-def test_the_baseline_of_the_settings_can_be_made(folder: Path) -> None:
+def test_creates_the_baseline_that_settings_name(folder: Path) -> None:
     settings(folder, 'baseline = "base.json"')
     assert "cannot read the baseline" in one_line(run("check", DIAMONDS, cwd=folder))
     assert run("check", DIAMONDS, "--write-baseline", "base.json", cwd=folder).returncode == 0
@@ -478,7 +478,7 @@ def test_the_baseline_of_the_settings_can_be_made(folder: Path) -> None:
     assert "cannot read the baseline" in one_line(run("check", DIAMONDS, *both, cwd=folder))
 
 
-def test_a_tag_in_the_source_wins_over_one_in_the_settings(folder: Path) -> None:
+def test_tag_in_the_source_overrides_the_setting(folder: Path) -> None:
     with Server(TinyRegistry()) as server:
         push(server.address, IMAGE_MANIFEST, "app", "cache")
         source = f"docker://{server.address}/app"
@@ -510,7 +510,7 @@ def test_no_cache_yet(source: str, folder: Path) -> None:
     assert run("check", source, cwd=folder).returncode == 0
 
 
-def test_one_that_is_missing_says_nothing_of_the_others(folder: Path) -> None:
+def test_missing_cache_does_not_hide_other_findings(folder: Path) -> None:
     got = run("check", "none.json", DIAMONDS, "--missing-ok", "-f", "json", cwd=folder)
     assert got.returncode == 1
     assert parsed(got)["missing"] == ["none.json"]
@@ -522,13 +522,13 @@ def test_one_that_is_missing_says_nothing_of_the_others(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_tells_that_there_is_nothing(format: str, folder: Path) -> None:
+def test_every_format_reports_a_missing_cache(format: str, folder: Path) -> None:
     got = run("check", "none.json", "--missing-ok", "-f", format, "-o", "report", cwd=folder)
     assert got.returncode == 0
     assert (folder / "report").stat().st_size > 1
 
 
-def test_what_cannot_be_read_is_not_missing(folder: Path) -> None:
+def test_unreadable_caches_are_not_missing(folder: Path) -> None:
     (folder / "bad.json").write_text("{")
     (folder / "folder").mkdir()
     for source in ("bad.json", "folder", "bad.json/x", ""):
@@ -551,9 +551,7 @@ def test_what_cannot_be_read_is_not_missing(folder: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("format", [["--format", "github"], ["--format=github"], ["-f", "github"]])
-def test_the_reason_stands_where_people_look(
-    arguments: list[str], reason: str, format: list[str], folder: Path
-) -> None:
+def test_reason_is_shown_where_people_look(arguments: list[str], reason: str, format: list[str], folder: Path) -> None:
     (folder / "bad").write_text("x = 1")
     summary = folder / "summary.md"
     env = {"GITHUB_STEP_SUMMARY": str(summary)}
@@ -565,7 +563,7 @@ def test_the_reason_stands_where_people_look(
     assert run("check", *arguments, "--step-summary", cwd=folder, env=env).stdout == b""
 
 
-def test_settings_say_where_people_look(folder: Path) -> None:
+def test_settings_choose_where_the_reason_is_shown(folder: Path) -> None:
     settings(folder, 'format = "github"\nstep-summary = true')
     summary = folder / "summary.md"
     got = run("check", "none.json", cwd=folder, env={"GITHUB_STEP_SUMMARY": str(summary)})
@@ -576,7 +574,7 @@ def test_settings_say_where_people_look(folder: Path) -> None:
 # Foreign text and the runner of GitHub Actions
 
 
-def test_no_foreign_text_is_a_workflow_command(folder: Path) -> None:
+def test_foreign_text_never_becomes_a_workflow_command(folder: Path) -> None:
     github = {"GITHUB_ACTIONS": "true"}
     name = "##[set-output name=verdict;]passed"
     for arguments in ([name], [SERVICE, f"--{name}"], [SERVICE, "--fail-on", name]):
@@ -597,17 +595,17 @@ def test_no_foreign_text_is_a_workflow_command(folder: Path) -> None:
     assert name in plain
 
 
-def test_broken_settings_do_not_speak_while_completing(folder: Path) -> None:
+def test_completion_ignores_broken_settings(folder: Path) -> None:
     settings(folder, "nonsense = 1")
     env = {"_CACHEDOCTOR_COMPLETE": "bash_complete", "COMP_WORDS": "cachedoctor check --fail", "COMP_CWORD": "2"}
     got = run(cwd=folder, env=env)
     assert (got.stdout, got.stderr) == (b"plain,--fail-on\n", b"")
 
 
-def test_digits_of_other_scripts_are_no_size(folder: Path) -> None:
+def test_sizes_take_ascii_digits_only(folder: Path) -> None:
     assert "is no size" in run("check", SERVICE, "--max-bytes", "١", cwd=folder).stderr.decode()
 
 
-def test_a_cache_is_not_called_fine_where_not_all_was_asked() -> None:
+def test_partial_check_never_calls_a_cache_fine() -> None:
     assert b"This cache is fine." not in run("check", DIAMONDS, "--ignore", "CD2").stdout
     assert b"This cache is fine." in run("check", SERVICE).stdout

@@ -104,7 +104,7 @@ def test_reasons(made: Callable[[Path], list[str]], github: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("made", [a_tag, a_value])
-def test_reasons_elsewhere(made: Callable[[Path], list[str]], tmp_path: Path) -> None:
+def test_reasons_in_annotations_and_summaries(made: Callable[[Path], list[str]], tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     arguments = [*made(tmp_path), "--format", "github", "--step-summary"]
     got = run(*arguments, cwd=tmp_path, env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)})

@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_same_in_a_process_of_its_own(name: str, tmp_path: Path) -> None:
+def test_same_in_its_own_process(name: str, tmp_path: Path) -> None:
     arguments, code = COMMANDS[name]
     results = []
     for process in (False, True):

@@ -43,7 +43,7 @@ def running(scenario: str, exports: int) -> Iterator[str]:
     ("scenario", "causes"),
     [("loop-check", {"loop-check"}), ("re-add", {"re-add"}), ("lock", {"lock"}), ("push", {"push"})],
 )
-def test_a_running_daemon_is_diagnosed_by_its_address(scenario: str, causes: set[str], tmp_path: Path) -> None:
+def test_diagnoses_a_running_daemon(scenario: str, causes: set[str], tmp_path: Path) -> None:
     with running(scenario, 3) as address:
         time.sleep(0.3)
         kept = tmp_path / "kept"
@@ -73,7 +73,7 @@ def test_a_running_daemon_is_diagnosed_by_its_address(scenario: str, causes: set
         ("threadcreate", "threadcreate"),
     ],
 )
-def test_any_profile_of_a_daemon_is_read_by_its_url(path: str, kind: str) -> None:
+def test_reads_any_profile_by_its_url(path: str, kind: str) -> None:
     with running("re-add", 1) as address:
         done = run("profile", f"http://{address}/debug/pprof/{path}", "--format", "json")
     assert done.returncode == 0, done.stderr.decode()
@@ -137,9 +137,7 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
         (_endless, "more than 268,435,456 bytes"),
     ],
 )
-def test_a_daemon_that_answers_badly_is_one_line(
-    answer: Callable[[BaseHTTPRequestHandler], None], problem: str
-) -> None:
+def test_bad_answer_gives_one_line(answer: Callable[[BaseHTTPRequestHandler], None], problem: str) -> None:
     with serving(answer) as url:
         done = run("profile", url)
     assert (done.returncode, done.stdout) == (2, b"")
@@ -148,7 +146,7 @@ def test_a_daemon_that_answers_badly_is_one_line(
     assert "\x1b" not in done.stderr.decode()
 
 
-def test_nobody_at_the_address_is_one_line() -> None:
+def test_refused_connection_gives_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         done = run("profile", f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -157,13 +155,13 @@ def test_nobody_at_the_address_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "http://user:secret@127.0.0.1:1/", "http://127.0.0.1:99999", "http://[::1"])
-def test_addresses_that_are_none_are_one_line(url: str) -> None:
+def test_invalid_address_gives_one_line(url: str) -> None:
     done = run("profile", url)
     assert (done.returncode, len(lines(done.stderr))) == (2, 1)
     assert "secret" not in done.stderr.decode()
 
 
-def test_a_silent_daemon_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_daemon_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     from cachedoctor.diagnosis import daemon as module
     from cachedoctor.errors import InputError
 
@@ -172,7 +170,7 @@ def test_a_silent_daemon_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         list(module.fetch(url, 1))
 
 
-def test_a_daemon_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dripping_daemon_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     from cachedoctor.diagnosis import daemon as module
     from cachedoctor.errors import InputError
 
@@ -188,7 +186,7 @@ def test_a_daemon_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         list(module.fetch(url, 1))
 
 
-def test_a_daemon_that_takes_no_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_accept_queue_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     from cachedoctor.diagnosis import daemon as module
     from cachedoctor.errors import InputError
 
@@ -204,12 +202,12 @@ def test_a_daemon_that_takes_no_connection_is_given_up(monkeypatch: pytest.Monke
             list(module.fetch(f"http://127.0.0.1:{full.getsockname()[1]}", 1))
 
 
-def test_standard_input_is_read() -> None:
+def test_reads_standard_input() -> None:
     done = run("profile", "-", stdin=STUCK.read_bytes())
     assert lines(done.stdout)[0] == "The cache export walks every path through its cache keys: the loop check."
 
 
-def test_json_has_every_function_in_the_order_asked_for() -> None:
+def test_json_has_every_function_in_the_requested_order() -> None:
     found = json.loads(run("profile", STUCK, "--format", "json").stdout)
     assert list(found)[:3] == ["schema_version", "command", "tool"]
     assert found["profile"] == {
@@ -232,7 +230,7 @@ def test_json_has_every_function_in_the_order_asked_for() -> None:
     assert len(flat["top"]) == 3
 
 
-def test_a_cache_tells_how_long_it_goes_on() -> None:
+def test_cache_gives_an_estimate() -> None:
     cache = FIXTURES / "manifests" / "diamond-28.json"
     done = run("profile", STUCK, "--cache", cache, "--running-for", "1m", env={"COLUMNS": "400"})
     first = lines(done.stdout)[0]
@@ -248,18 +246,18 @@ def test_a_cache_tells_how_long_it_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("given", "told"), [("2471.3s", "41 minutes"), ("40min", "40 minutes"), ("1 h", "1 hour")])
-def test_times_are_given_as_buildkit_prints_them(given: str, told: str) -> None:
+def test_takes_durations_as_buildkit_prints_them(given: str, told: str) -> None:
     cache = FIXTURES / "exporter-state" / "export-stuck.json"
     done = run("profile", STUCK, "--cache", cache, "--running-for", given, env={"COLUMNS": "400"})
     assert f"after {told}" in lines(done.stdout)[0]
 
 
-def test_options_that_tell_nothing_are_told() -> None:
+def test_warns_about_options_without_effect() -> None:
     assert "tells nothing without --cache" in run("profile", STUCK, "--running-for", "1m").stderr.decode()
     assert "nothing matches" in run("profile", STUCK, "--focus", "nosuchfunction").stderr.decode()
 
 
-def test_a_cache_where_it_tells_nothing_is_a_warning() -> None:
+def test_warns_about_a_cache_without_effect() -> None:
     done = run("profile", PROFILES / "cpu-compress.pprof", "--cache", FIXTURES / "manifests" / "service.json")
     assert done.returncode == 0
     assert "--cache tells nothing here" in done.stderr.decode()
@@ -281,7 +279,7 @@ def test_a_cache_where_it_tells_nothing_is_a_warning() -> None:
         (["-o", str(STUCK)], "is the profile itself"),
     ],
 )
-def test_bad_usage_is_told(arguments: list[str], problem: str) -> None:
+def test_bad_usage(arguments: list[str], problem: str) -> None:
     before = STUCK.read_bytes()
     done = run("profile", STUCK, *arguments)
     assert (done.returncode, done.stdout) == (2, b"")
@@ -290,13 +288,13 @@ def test_bad_usage_is_told(arguments: list[str], problem: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["folded", "svg"])
-def test_a_table_has_no_stacks(format: str) -> None:
+def test_tables_have_no_stacks(format: str) -> None:
     done = run("profile", PROFILES / "issue-6008-top50.txt", "--format", format)
     assert (done.returncode, done.stdout, len(lines(done.stderr))) == (2, b"", 1)
     assert "does not tell stacks" in done.stderr.decode()
 
 
-def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
+def test_unwritable_save_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with running("lock", 1) as address:
         done = run("profile", f"http://{address}/debug/pprof/heap", "--save", tmp_path / "file" / "x")
@@ -313,7 +311,7 @@ def shell(script: str) -> subprocess.CompletedProcess[bytes]:
     return done
 
 
-def test_closed_and_full_streams_are_told() -> None:
+def test_closed_and_full_streams() -> None:
     closed = shell("profile - <&-")
     assert (closed.returncode, len(lines(closed.stderr))) == (2, 1)
     assert shell(f"profile {STUCK} <&- -q").returncode == 0
@@ -322,13 +320,13 @@ def test_closed_and_full_streams_are_told() -> None:
     assert lines(full.stderr) == ["cachedoctor: cannot write the report: No space left on device"]
 
 
-def test_an_expression_is_refused_without_noise() -> None:
+def test_refuses_an_invalid_expression_in_one_line() -> None:
     done = run("profile", STUCK, "--focus", "(")
     assert "re2" not in done.stderr.decode()
     assert "is no regular expression" in done.stderr.decode()
 
 
-def test_a_daemon_that_gives_only_its_goroutines_is_diagnosed(tmp_path: Path) -> None:
+def test_goroutines_alone_are_diagnosed(tmp_path: Path) -> None:
     dump = (PROFILES / "goroutine-stuck-debug2.txt").read_bytes()
 
     def half(handler: BaseHTTPRequestHandler) -> None:
@@ -343,24 +341,24 @@ def test_a_daemon_that_gives_only_its_goroutines_is_diagnosed(tmp_path: Path) ->
     assert kept.read_bytes() == dump
 
 
-def test_no_proxy_is_asked() -> None:
+def test_proxies_are_ignored() -> None:
     with serving(_answer(404)) as url:
         done = run("profile", url, env={"http_proxy": "http://127.0.0.1:1"})
     assert "the daemon answers 404" in done.stderr.decode()
 
 
-def test_an_address_without_its_scheme_is_told() -> None:
+def test_suggests_the_missing_scheme() -> None:
     assert "of a daemon, give http://127.0.0.1:6060" in run("profile", "127.0.0.1:6060").stderr.decode()
 
 
-def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
+def test_refuses_other_kinds_of_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for source in (tmp_path, tmp_path / "pipe", tmp_path / "missing", FIXTURES / "manifests" / "service.json"):
         done = run("profile", source)
         assert (done.returncode, len(lines(done.stderr))) == (2, 1)
 
 
-def test_the_svg_is_written_whole(tmp_path: Path) -> None:
+def test_writes_a_whole_svg(tmp_path: Path) -> None:
     out = tmp_path / "flame.svg"
     done = run("profile", STUCK, "--format", "svg", "-o", out)
     assert (done.returncode, done.stdout) == (0, b"")

@@ -50,7 +50,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_joins_two_tags_into_a_file(tmp_path: Path) -> None:
+def test_merges_two_tags_into_a_file(tmp_path: Path) -> None:
     target = tmp_path / "joined.json"
     told = report(*TAGS, "-o", target)
     written = independent.parse(target.read_bytes())
@@ -74,7 +74,7 @@ def test_keys_of_the_contract(tmp_path: Path) -> None:
     assert told["output"].keys() == {"path", "digest", "bytes", "replaced"}
 
 
-def test_the_screen_says_what_went_and_what_it_means(tmp_path: Path) -> None:
+def test_screen_says_what_was_removed_and_what_it_means(tmp_path: Path) -> None:
     lines = run("repair", LOOP, "-o", "out.json", cwd=tmp_path).stdout.decode().splitlines()
     assert lines[0].startswith("Written to out.json: ")
     assert max(map(len, lines)) <= 80
@@ -83,7 +83,7 @@ def test_the_screen_says_what_went_and_what_it_means(tmp_path: Path) -> None:
     assert "It does not change the Dockerfile" in text
 
 
-def test_a_file_that_is_there_is_replaced_only_with_force(tmp_path: Path) -> None:
+def test_replaces_a_file_only_with_force(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     target.write_text("mine")
     assert "--force replaces it" in refused(SERVICE, "-o", target)
@@ -92,14 +92,14 @@ def test_a_file_that_is_there_is_replaced_only_with_force(tmp_path: Path) -> Non
     assert target.read_bytes() == SERVICE.read_bytes()
 
 
-def test_the_input_may_be_the_output_by_force(tmp_path: Path) -> None:
+def test_input_may_be_the_output_with_force(tmp_path: Path) -> None:
     file = tmp_path / "cache.json"
     shutil.copy(LOOP, file)
     report(file, "-o", file, "--force")
     assert not independent.refusals(independent.parse(file.read_bytes()))
 
 
-def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     told = report(SERVICE, "-o", tmp_path / "out.json", "--dry-run")
     assert told["output"]["path"] is None
     assert list(tmp_path.iterdir()) == []
@@ -116,19 +116,19 @@ def test_sizes(limit: str, tmp_path: Path) -> None:
         assert (tmp_path / "out.json").stat().st_size <= 1 << 20
 
 
-def test_what_cannot_be_reached_is_refused(tmp_path: Path) -> None:
+def test_refuses_an_unreachable_limit(tmp_path: Path) -> None:
     assert "--drop-oldest may give up" in refused(TOO_LARGE, "-o", tmp_path / "out", "--max-bytes", "10KB")
     told = report(TOO_LARGE, "-o", tmp_path / "out", "--max-bytes", "40KB", "--drop-oldest")
     assert told["lost"]["records"] == len(told["removed"]["records"]["dropped"]) > 0
 
 
-def test_it_must_be_said_where_to_write() -> None:
+def test_requires_a_destination() -> None:
     assert "say where to write" in refused(SERVICE)
     assert "--in-place takes one layout" in refused(SERVICE, "-o", "x", "--in-place")
 
 
 @pytest.mark.parametrize("layout", [LISTED, IMAGE_MANIFEST])
-def test_a_layout_is_complete(layout: Path, tmp_path: Path) -> None:
+def test_writes_a_complete_layout(layout: Path, tmp_path: Path) -> None:
     target = tmp_path / "new"
     told = report(layout, "-o", f"oci:{target}:main")
     assert told["output"]["path"] == f"oci:{target}:main"
@@ -139,7 +139,7 @@ def test_a_layout_is_complete(layout: Path, tmp_path: Path) -> None:
     assert tree(target).items() >= before.items()
 
 
-def test_a_tag_of_a_layout_is_moved_only_with_force(tmp_path: Path) -> None:
+def test_moves_a_tag_only_with_force(tmp_path: Path) -> None:
     target = tmp_path / "new"
     report(LISTED, "-o", f"{target}/")
     before = tree(target)
@@ -156,7 +156,7 @@ def test_a_tag_of_a_layout_is_moved_only_with_force(tmp_path: Path) -> None:
     assert after == before
 
 
-def test_in_place_moves_its_own_tag_or_sets_one(tmp_path: Path) -> None:
+def test_in_place_moves_or_sets_a_tag(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     shutil.copytree(LISTED, layout)
     before = tree(layout)
@@ -172,7 +172,7 @@ def test_in_place_moves_its_own_tag_or_sets_one(tmp_path: Path) -> None:
     assert {json.loads(one)["graph"]["links"] for one in links} == {inputs}
 
 
-def test_an_index_that_cannot_be_written_again_is_left_alone(tmp_path: Path) -> None:
+def test_keeps_an_index_that_cannot_be_rewritten(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     shutil.copytree(LISTED, layout)
     index = json.loads((layout / "index.json").read_text()) | {"annotations": json.loads("[" * 300 + "]" * 300)}
@@ -188,20 +188,20 @@ def tags(layout: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("target", ["oci:", "oci::x", "oci:new:bad tag", "oci:new:-x"])
-def test_targets_that_are_none(target: str, tmp_path: Path) -> None:
+def test_invalid_targets(target: str, tmp_path: Path) -> None:
     got = run("repair", LISTED, "-o", target, cwd=tmp_path)
     assert got.returncode == 2
     assert got.stderr.count(b"\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
+def test_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "cannot write it" in refused(SERVICE, "-o", tmp_path / "pipe", "--force")
 
 
 @pytest.mark.parametrize("empty", ['{"records":[]}', '{"layers":[]}', '{"records":[{"inputs":[[]]}]}'])
-def test_nothing_is_written_where_nothing_is_left(empty: str, tmp_path: Path) -> None:
+def test_refuses_to_write_an_empty_cache(empty: str, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text(empty)
     assert "nothing would be left" in refused(tmp_path / "cache", "-o", tmp_path / "out")
     told = " ".join(run("analyze", tmp_path / "cache").stdout.decode().split())
@@ -209,7 +209,7 @@ def test_nothing_is_written_where_nothing_is_left(empty: str, tmp_path: Path) ->
     assert told.startswith("BuildKit v0.25 and later refuse" if "inputs" in empty else "This cache is empty: it")
 
 
-def test_options_that_make_no_sense() -> None:
+def test_contradictory_options() -> None:
     assert "name a file" in refused(SERVICE, "-o", "-")
     assert "--drop-oldest is for --max-bytes" in refused(SERVICE, "-o", "x", "--drop-oldest")
     assert "only once" in refused("-", "-", "-o", "x")
@@ -231,7 +231,7 @@ def test_many_loops_and_a_large_one(tmp_path: Path) -> None:
         assert told["after"]["loops"] == 0
 
 
-def test_links_to_dead_records_count_as_written(tmp_path: Path) -> None:
+def test_links_to_dead_records_are_counted(tmp_path: Path) -> None:
     dead = {"digest": "dead", "inputs": [[{"link": 2}]]}
     records = [{"digest": "root"}, {"digest": "a", "inputs": [[{"link": 0}, {"link": 2}, {"link": 2}]]}, dead]
     file = tmp_path / "cache.json"
@@ -240,12 +240,12 @@ def test_links_to_dead_records_count_as_written(tmp_path: Path) -> None:
     assert (told["before"]["links"], told["after"]["links"], told["removed"]["links"]["dangling"]) == (4, 1, 2)
 
 
-def test_a_config_alone_makes_no_layout(tmp_path: Path) -> None:
+def test_config_alone_does_not_make_a_layout(tmp_path: Path) -> None:
     assert "write the cache config to a file instead" in refused(SERVICE, "-o", f"oci:{tmp_path / 'new'}")
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_of_other_files_becomes_no_layout(tmp_path: Path) -> None:
+def test_turns_a_folder_into_a_layout_only_with_force(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     assert "a folder with other files in it, and no layout" in refused(LISTED, "-o", tmp_path)
     assert tree(tmp_path) == {"notes.txt": b"mine"}
@@ -254,7 +254,7 @@ def test_a_folder_of_other_files_becomes_no_layout(tmp_path: Path) -> None:
     assert (tmp_path / "index.json").exists()
 
 
-def test_paths_that_are_left_are_told(tmp_path: Path) -> None:
+def test_warns_about_paths_that_remain(tmp_path: Path) -> None:
     """A cache that was too large to be imported can hang the next export as soon as it is not."""
     left = run("repair", TOO_LARGE, "--dry-run", "--max-bytes", "1MiB").stdout.decode()
     assert "checks: practically never" in " ".join(left.split())
@@ -263,7 +263,7 @@ def test_paths_that_are_left_are_told(tmp_path: Path) -> None:
     assert "Add --max-calls" not in " ".join(fewer.split())
 
 
-def test_a_layout_that_lacks_a_layer_is_not_copied(tmp_path: Path) -> None:
+def test_refuses_a_layout_with_a_missing_layer(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     shutil.copytree(LISTED, layout)
     (layout / "blobs/sha256/d5ed593fedf6f6b7ed1023e53c65bce8eb3617ce113187f0788fbc11049f6e25").unlink()
@@ -271,7 +271,7 @@ def test_a_layout_that_lacks_a_layer_is_not_copied(tmp_path: Path) -> None:
     assert not (tmp_path / "new/index.json").exists()
 
 
-def test_a_layer_may_not_be_a_link_out_of_the_layout(tmp_path: Path) -> None:
+def test_refuses_a_layer_that_links_out_of_the_layout(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     shutil.copytree(LISTED, source)
     config = json.loads((source / "blobs/sha256" / CONFIG).read_text())
@@ -283,13 +283,13 @@ def test_a_layer_may_not_be_a_link_out_of_the_layout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("index", ["[]", "{}", '{"manifests":[1]}'])
-def test_an_index_that_is_none_stays(index: str, tmp_path: Path) -> None:
+def test_keeps_an_invalid_index(index: str, tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text(index)
     assert "expected an OCI index" in refused(LISTED, "-o", f"oci:{tmp_path}:t", "--force")
     assert tree(tmp_path) == {"index.json": index.encode()}
 
 
-def test_layers_are_copied_where_they_cannot_be_linked(tmp_path: Path) -> None:
+def test_copies_layers_that_cannot_be_linked(tmp_path: Path) -> None:
     other = Path("/dev/shm")
     if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no other file system here")
@@ -305,7 +305,7 @@ def test_layers_are_copied_where_they_cannot_be_linked(tmp_path: Path) -> None:
     assert not [name for name in written if "/." in name]
 
 
-def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+def test_unwritable_destinations(tmp_path: Path) -> None:
     assert "cannot write it" in refused(SERVICE, "-o", tmp_path / "no" / "out.json")
     (tmp_path / "file").write_text("")
     assert "cannot write it" in refused(LISTED, "-o", f"oci:{tmp_path / 'file' / 'layout'}")
@@ -316,7 +316,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+def test_full_disk_gives_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the size of files fails a write in its midst, as a full disk does."""
     target = tmp_path / "out.json"
     target.write_text("old")
@@ -335,7 +335,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", [False, True])
-def test_killed_at_any_moment(layout: bool, tmp_path: Path) -> None:
+def test_killed_at_any_time(layout: bool, tmp_path: Path) -> None:
     """The target is whole or as it was, and the input is untouched."""
     choose = random.Random(1)
     source = tmp_path / "source"
@@ -374,7 +374,7 @@ def test_killed_at_any_moment(layout: bool, tmp_path: Path) -> None:
     assert killed > 5
 
 
-def test_the_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
+def test_output_does_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
     written = set()
     for seed in ("0", "1", "7", "12345"):
         target = tmp_path / f"{seed}.json"
@@ -392,7 +392,7 @@ def test_unknown_fields_are_reported(tmp_path: Path) -> None:
     assert os.fspath(file).encode() in got.stderr
 
 
-def test_a_closed_standard_input_is_one_line(tmp_path: Path) -> None:
+def test_closed_standard_input_gives_one_line(tmp_path: Path) -> None:
     script = f"{sys.executable} -m cachedoctor repair - -o {tmp_path}/o.json <&-"
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
     assert done.returncode == 2
