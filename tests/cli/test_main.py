@@ -1,4 +1,4 @@
-"""What every command does when it is stopped, or goes wrong itself: never exit code 1."""
+"""A command that is interrupted or fails itself never ends with exit code 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVICE = str(FIXTURES / "manifests/service.json")
 
 
 def broken(statement: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command where reading a cache runs this statement."""
+    """Run the command with a `load` that runs this statement instead of reading a cache."""
     code = f"""
 import sys
 import cachedoctor.cli.options
@@ -35,7 +35,7 @@ main()
 
 @pytest.mark.parametrize("command", ["check", "analyze"])
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "error"),
     [
         ("raise ValueError('a\\n\\x1b[2J' + 'x' * 10_000)", f"ValueError: a\\u{{a}}\\u{{1b}}[2J{'x' * 294}; please"),
         ("raise RecursionError", "RecursionError: ; please"),
@@ -44,11 +44,11 @@ main()
         ("raise OSError(28, 'No space left')", "OSError: [Errno 28] No space left; please"),
     ],
 )
-def test_internal_error_gives_one_line(command: str, statement: str, told: str) -> None:
+def test_internal_error_gives_one_line(command: str, statement: str, error: str) -> None:
     got = broken(statement, command, SERVICE)
     assert got.returncode == 2
     assert got.stdout == b""
-    assert got.stderr.decode() == f"cachedoctor: internal error: {told} report it with the input\n"
+    assert got.stderr.decode() == f"cachedoctor: internal error: {error} report it with the input\n"
 
 
 def test_developers_get_a_traceback() -> None:
@@ -82,7 +82,7 @@ def test_interrupted_command_does_not_judge_the_cache(command: str) -> None:
 
 
 def test_interrupt_signal() -> None:
-    # What runs in the background may have been started with the signal ignored.
+    # A process in the background may start with this signal ignored.
     default = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     got = broken(f"import os, signal; {default}; os.kill(os.getpid(), signal.SIGINT)", "check", SERVICE)
     assert got.returncode == 130

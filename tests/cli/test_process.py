@@ -1,4 +1,4 @@
-"""The command in a process of its own does what it does within the process of the other tests."""
+"""A command does the same in its own process as in the process of the tests, where most tests run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of settings comes from a branch: what it can cost is bounded."""
+"""A settings file can come from any branch, so reading it takes bounded time and memory."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ def refused(folder: Path, text: str) -> str:
 
 def test_limits_the_file_size(tmp_path: Path) -> None:
     assert read(tmp_path, " " * settings.MOST_BYTES).values == {}
-    told = refused(tmp_path, " " * (settings.MOST_BYTES + 1))
-    assert told == "expected settings of at most 1,048,576 bytes"
+    assert "1,048,576 bytes" in refused(tmp_path, " " * (settings.MOST_BYTES + 1))
 
 
 @pytest.mark.parametrize("part", ["a", '"a b"', "'.'", "a "])
 @pytest.mark.parametrize("form", ["{} = 1", "[{}]", "[[ {} ]]", "tag = {{ {} = 1 }}", "[x]\ny = 'z' # 1.2\n {}= 1"])
 def test_limits_the_parts_of_a_key(part: str, form: str, tmp_path: Path) -> None:
-    """To tomllib, a key of half a million parts is work for hours."""
+    """tomllib would take hours for a key of half a million parts."""
     most = form.format(".".join([part] * settings.MOST_DOTS))
     assert "parts" not in refused(tmp_path, most)
     more = form.format(".".join([part] * (settings.MOST_DOTS + 1)))
-    assert refused(tmp_path, more) == "a key of more than 200 parts, which is refused"
+    assert "more than 200 parts" in refused(tmp_path, more)
     assert "parts" in refused(tmp_path, form.format(".".join([part] * 100_000)))
 
 

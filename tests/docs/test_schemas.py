@@ -137,6 +137,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     return documents | {"baseline": [json.loads((folder / "baseline.json").read_text(encoding="utf-8"))]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_output_fits_its_schema(name: str, written: dict[str, list[Any]]) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
@@ -144,6 +145,7 @@ def test_output_fits_its_schema(name: str, written: dict[str, list[Any]]) -> Non
         STRICT[name].validate(document)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_every_key_of_a_schema_is_used(name: str, written: dict[str, list[Any]]) -> None:
     named = {path for path, _ in nodes(SCHEMAS[name], SCHEMAS[name])}
@@ -160,6 +162,7 @@ def test_only_keys_of_a_check_are_optional(name: str) -> None:
             assert set(target.get("properties", ())) - set(target.get("required", ())) <= of_checks
 
 
+@pytest.mark.slow
 def test_notices_a_check_without_its_keys(written: dict[str, list[Any]]) -> None:
     for document in written["analysis"]:
         if document["command"] != "check":
@@ -169,6 +172,7 @@ def test_notices_a_check_without_its_keys(written: dict[str, list[Any]]) -> None
             assert not STRICT["analysis"].is_valid(short)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_schemas_allow_new_keys(name: str, written: dict[str, list[Any]]) -> None:
     def grown(value: Any) -> Any:
