@@ -1,13 +1,16 @@
-"""Fixtures of several packages of tests."""
+"""Fixtures that several packages of tests use, and how many examples their properties try."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
 
-from tests.registries import KINDS, Client, push, serve
+from tests.registries import REAL, TINY, Client, available, push, serve
 from tests.sources.layouts import IMAGE_MANIFEST, INLINE, MANIFEST_LIST, PLAIN, PLATFORMS
 
 PUSHED = {
@@ -18,19 +21,48 @@ PUSHED = {
     "plain": PLAIN,
 }
 
+REGISTRIES = [TINY, *([pytest.param(REAL, marks=pytest.mark.slow)] if available() else [])]
+"""The registries that tests run against."""
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+"""The profile of hypothesis that is used; the option --hypothesis-profile overrides it."""
+MOST_EXAMPLES = {"quick": 40, "mutation": int(os.environ.get("MUTATION_EXAMPLES", "30"))}
+"""How many examples properties try at most. In the profile `long` they try as many as they ask for."""
 
-@pytest.fixture(scope="session", params=KINDS)
+settings.register_profile("quick", deadline=None)
+settings.register_profile("long", deadline=None)
+settings.register_profile(
+    "mutation", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
+)
+settings.load_profile(PROFILE)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Limit the examples of a property to those of the profile."""
+    test: Any = getattr(item, "obj", None)
+    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    most = MOST_EXAMPLES.get(item.config.getoption("--hypothesis-profile") or PROFILE)
+    if own is not None and most is not None:
+        test._hypothesis_internal_use_settings = settings(own, max_examples=min(own.max_examples, most))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run files and tests that are named in this process, where a debugger reaches them, and folders on all cores."""
+    folder = config.invocation_params.dir
+    return None if all((folder / name).is_dir() for name in config.args) else 0
+
+
+@pytest.fixture(scope="session", params=REGISTRIES)
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a registry for everybody, with the layouts as tags of `app`."""
+    """The address of a public registry, with the layouts as tags of `app`."""
     with serve(request.param, tmp_path_factory.mktemp("registry")) as address:
         for tag, layout in PUSHED.items():
             push(address, layout, "app", tag)
         yield address
 
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="session", params=REGISTRIES)
 def private(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a registry that asks for a password."""
+    """The address of a registry that requires a password."""
     with serve(request.param, tmp_path_factory.mktemp("private"), private=True) as address:
         push(address, IMAGE_MANIFEST, "team/app", "main")
         yield address
@@ -38,6 +70,6 @@ def private(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
-    """The command, without any credentials."""
+    """The command, without credentials."""
     (tmp_path / "docker").mkdir()
     return Client(tmp_path / "docker")

@@ -67,6 +67,7 @@ class Server:
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http{'s' if tls else ''}://{self.address}"
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> Server:
@@ -99,6 +100,8 @@ class _Threaded(ThreadingHTTPServer):
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body are written separately; by default the body would wait until the head is acknowledged.
+        disable_nagle_algorithm = True
 
         def _any(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}

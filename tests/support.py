@@ -1,15 +1,24 @@
-"""What several tests need: fixtures, small documents, and the real command."""
+"""What many tests share: fixtures, small documents, and running the command."""
 
 from __future__ import annotations
 
+import gc
+import io
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, chdir, contextmanager
+from contextvars import copy_context
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, TextIO
+from unittest.mock import patch
 
 from cachedoctor.cacheconfig import decode
 from cachedoctor.sources import CacheDocument
@@ -68,20 +77,108 @@ def document(
 
 
 MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-"""What a process has to be told for its coverage to be measured; empty where it is not."""
+"""What a child process needs in its environment for its coverage to be measured; empty unless it is."""
+LONGEST_SECONDS = 120
+"""How long one command may take in a test."""
+_OF_THE_MACHINE = frozenset({"COLUMNS", "NO_COLOR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"})
+
+
+class Hung(BaseException):
+    """The command took longer than `LONGEST_SECONDS`; not an `Exception`, which the command would report as its own."""
 
 
 def run(
-    *arguments: str | Path, stdin: bytes | None = None, env: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: str | Path,
+    stdin: bytes | None = None,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    process: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run the real command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "cachedoctor", *map(str, arguments)],
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        timeout=120,
-        check=False,
-        cwd=cwd,
-        env={**{key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")}, **(env or {})},
-    )
+    """Run the command as if typed in a shell; returns its exit code and what it printed.
+
+    It runs within the process of the tests, which is much faster. `process` gives it a process of its own, for tests of
+    what only a process has: its streams, its encoding, signals, limits, the hash seed, and imports at start-up.
+    `tests/cli/test_process.py` holds that both ways give the same.
+    """
+    words = list(map(str, arguments))
+    own = {**{key: value for key, value in os.environ.items() if key not in _OF_THE_MACHINE}, **(env or {})}
+    if process:
+        return subprocess.run(
+            [sys.executable, "-m", "cachedoctor", *words],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=LONGEST_SECONDS,
+            check=False,
+            cwd=cwd,
+            env=own,
+        )
+    assert not any(name.startswith("PYTHON") for name in env or ()), "only an interpreter that starts reads these"
+    streams = [io.TextIOWrapper(io.BytesIO(data), encoding="utf-8") for data in (stdin or b"", b"", b"")]
+    with _time_limit(), _shell(["cachedoctor", *words], streams, own, cwd):
+        code = _exit_code(streams[2])
+    _, stdout, stderr = (_content(stream) for stream in streams)
+    return subprocess.CompletedProcess(words, code, stdout, stderr)
+
+
+@contextmanager
+def _shell(words: list[str], streams: Sequence[TextIO], env: dict[str, str], cwd: Path | None) -> Iterator[None]:
+    """What the command finds and changes of its process; all is as before when the context ends."""
+    collecting = gc.isenabled()
+    with ExitStack() as stack:
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            stack.enter_context(patch.object(sys, name, stream))
+            stack.enter_context(patch.object(sys, f"__{name}__", stream))
+        stack.enter_context(patch.object(sys, "argv", words))
+        stack.enter_context(patch.dict(os.environ, env, clear=True))
+        # The default action for SIGPIPE would end the tests: servers in their threads write to connections that closed.
+        stack.enter_context(patch.object(signal, "signal"))
+        # Without handlers, warnings of libraries go to standard error as they do in a process of its own.
+        stack.enter_context(patch.object(logging.root, "handlers", []))
+        if cwd is not None:
+            stack.enter_context(chdir(cwd))
+        try:
+            yield
+        finally:
+            if collecting:
+                gc.enable()
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """Raise `Hung` once it is over; only the main thread can be interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise Hung
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _exit_code(stderr: TextIO) -> int:
+    """Run the command, in a context of its own; its exit code is what the interpreter makes of `SystemExit`."""
+    from cachedoctor.cli.main import main
+
+    try:
+        copy_context().run(main)
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        print(ended.code, file=stderr)
+        return 1
+    return 0
+
+
+def _content(stream: io.TextIOWrapper) -> bytes:
+    stream.flush()
+    buffer = stream.detach()
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue()

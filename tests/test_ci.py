@@ -1,4 +1,4 @@
-"""What pipelines take from here works: the action, the hook, and the recipes of `docs/ci.md`."""
+"""What pipelines use works: the action, the hook, the image, and the recipes in `docs/ci.md`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> Iterator[list[str]]:
-    """The arguments of every command of the recipes."""
+    """The arguments of every command in the recipes."""
     for line in re.findall(r"(?<![\w/-])cachedoctor ((?:check|analyze|repair) [^\n`]*)", "\n".join(blocks("[a-z]*"))):
         yield shlex.split(re.split(r" \|\| |'\)| < | # ", f"{line} # ")[0])
 
@@ -40,11 +40,13 @@ def commands() -> Iterator[list[str]]:
 
 @pytest.fixture
 def runner(tmp_path: Path) -> dict[str, str]:
-    """The environment of a step, with a cachedoctor where the step before installs one."""
+    """The environment of a step, with a stub where the step before installs cachedoctor.
+
+    The stub keeps its arguments and exits with `STUB_CODE`.
+    """
     tool = tmp_path / "temp/cachedoctor/bin/cachedoctor"
     tool.parent.mkdir(parents=True)
-    tool.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m cachedoctor "$@"\n')
-    tool.chmod(0o755)
+    script(tool, 'printf "%s\\0" "$@" > "$RUNNER_TEMP/arguments"\nexit "${STUB_CODE:-0}"')
     (tmp_path / ".git").mkdir()
     return {
         **{key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")},
@@ -55,8 +57,21 @@ def runner(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def installed(runner: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment of a step, with this cachedoctor where the step before installs it."""
+    command = f'PYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m cachedoctor "$@"'
+    script(tmp_path / "temp/cachedoctor/bin/cachedoctor", command)
+    return runner
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
 def step(number: int, runner: dict[str, str], **inputs: str) -> subprocess.CompletedProcess[str]:
-    """Run a step as the runner does, its inputs filled in."""
+    """Run a step as a runner does, with its inputs filled in."""
     given = {f"${{{{ inputs.{name} }}}}": value.get("default", "") for name, value in ACTION["inputs"].items()}
     given |= {f"${{{{ inputs.{name.replace('_', '-')} }}}}": value for name, value in inputs.items()}
     env = {name: given[expression] for name, expression in STEPS[number].get("env", {}).items()}
@@ -74,92 +89,103 @@ def outputs(runner: dict[str, str]) -> dict[str, str]:
     return dict(line.split("=", 1) for line in Path(runner["GITHUB_OUTPUT"]).read_text().splitlines())
 
 
+def arguments(runner: dict[str, str]) -> list[str]:
+    """What the stub was called with."""
+    return (Path(runner["RUNNER_TEMP"]) / "arguments").read_text().split("\0")[:-1]
+
+
 def test_no_input_is_part_of_a_script() -> None:
     assert ACTION["runs"]["using"] == "composite"
-    for one in STEPS:
-        assert "${{" not in one["run"]
-        assert one["shell"] == "bash"
+    for each in STEPS:
+        assert "${{" not in each["run"]
+        assert each["shell"] == "bash"
     used = re.findall(r"\$\{\{ inputs\.([a-z-]+) \}\}", (ROOT / "action.yml").read_text())
     assert sorted(used) == sorted(ACTION["inputs"])
 
 
 @pytest.mark.parametrize(
-    ("inputs", "code", "verdict"),
+    ("inputs", "code"),
     [
-        ({"sources": f"{SERVICE}\n"}, 0, "passed"),
-        ({"sources": f"  {SERVICE}\n\n  {DIAMONDS}\n"}, 1, "failed"),
-        ({"sources": str(DIAMONDS), "max_seconds": "300", "ignore": "CD202"}, 0, "passed"),
-        ({"sources": str(DIAMONDS), "buildkit": "v0.26.0"}, 0, "passed"),
-        ({"sources": str(DIAMONDS), "max_seconds": "300", "fail_on": "warning"}, 1, "failed"),
-        ({"sources": str(SERVICE), "max_calls": "30", "select": "CD201"}, 1, "failed"),
-        ({"sources": str(SERVICE), "max_bytes": "1kB"}, 1, "failed"),
-        ({"sources": "none.json"}, 0, "passed"),
-        ({"sources": f"none.json\n{DIAMONDS}"}, 1, "failed"),
-        ({"sources": "none.json", "missing_ok": "false"}, 2, "unjudged"),
-        ({"sources": "--help", "missing_ok": "no"}, 2, "unjudged"),
-        ({"sources": "/"}, 2, "unjudged"),
-        ({"sources": ""}, 2, "unjudged"),
-        ({"sources": str(SERVICE), "fail_on": "fatal"}, 2, "unjudged"),
+        ({"sources": f"{SERVICE}\n"}, 0),
+        ({"sources": f"  {SERVICE}\n\n  {DIAMONDS}\n"}, 1),
+        ({"sources": str(DIAMONDS), "max_seconds": "300", "ignore": "CD202"}, 0),
+        ({"sources": str(DIAMONDS), "buildkit": "v0.26.0"}, 0),
+        ({"sources": str(DIAMONDS), "max_seconds": "300", "fail_on": "warning"}, 1),
+        ({"sources": str(SERVICE), "max_calls": "30", "select": "CD201"}, 1),
+        ({"sources": str(SERVICE), "max_bytes": "1kB"}, 1),
+        ({"sources": "none.json"}, 0),
+        ({"sources": f"none.json\n{DIAMONDS}"}, 1),
+        ({"sources": "none.json", "missing_ok": "false"}, 2),
+        ({"sources": "--help", "missing_ok": "no"}, 2),
+        ({"sources": "/"}, 2),
+        ({"sources": ""}, 2),
+        ({"sources": str(SERVICE), "fail_on": "fatal"}, 2),
     ],
 )
-def test_the_step_tells_its_verdict(inputs: dict[str, str], code: int, verdict: str, runner: dict[str, str]) -> None:
-    got = step(1, runner, **inputs)
-    assert got.returncode == code, got.stderr
+def test_inputs_become_options(inputs: dict[str, str], code: int, runner: dict[str, str], tmp_path: Path) -> None:
+    """The command gets what the step makes of its inputs, and ends with this exit code."""
+    assert step(1, runner, **inputs).returncode == 0
+    summary = {"GITHUB_STEP_SUMMARY": runner["GITHUB_STEP_SUMMARY"]}
+    done = run(*arguments(runner), cwd=tmp_path, env=summary)
+    assert done.returncode == code, done.stderr
+    assert Path(summary["GITHUB_STEP_SUMMARY"]).read_text()
+
+
+@pytest.mark.parametrize(("code", "verdict"), [(0, "passed"), (1, "failed"), (2, "unjudged"), (130, "unjudged")])
+def test_step_outputs_its_verdict(code: int, verdict: str, runner: dict[str, str]) -> None:
+    env = {**runner, "STUB_CODE": str(code)}
+    assert step(1, env, sources="x").returncode == code
     assert outputs(runner) == {"exit-code": str(code), "verdict": verdict}
-    kept = step(1, runner, **inputs, fail="false")
-    assert kept.returncode == (2 if code == 2 else 0)
+    assert step(1, env, sources="x", fail="false").returncode == (0 if code == 1 else code)
     assert outputs(runner) == {"exit-code": str(code), "verdict": verdict}
 
 
-def test_the_step_annotates_and_summarizes(runner: dict[str, str]) -> None:
-    got = step(1, runner, sources=str(DIAMONDS))
+def test_step_annotates_and_summarizes(installed: dict[str, str]) -> None:
+    got = step(1, installed, sources=str(DIAMONDS))
+    assert got.returncode == 1
+    assert outputs(installed) == {"exit-code": "1", "verdict": "failed"}
     assert got.stdout.startswith("::error title=CD201 path-explosion::")
-    assert Path(runner["GITHUB_STEP_SUMMARY"]).read_text().startswith("**Check failed: CD201 path-explosion.**")
+    assert Path(installed["GITHUB_STEP_SUMMARY"]).read_text().startswith("**Check failed: CD201 path-explosion.**")
 
 
-def test_the_step_says_why_nothing_was_judged(runner: dict[str, str]) -> None:
-    (Path(runner["GITHUB_OUTPUT"]).parent / ".cachedoctor.toml").write_text("max-second = 5")
-    got = step(1, runner, sources=str(SERVICE), fail="false")
-    assert re.fullmatch(
-        r"::error title=cachedoctor::\S*\.cachedoctor\.toml: max-second: no such setting.*\n", got.stdout
-    )
-    assert "could not judge" in Path(runner["GITHUB_STEP_SUMMARY"]).read_text()
+def test_step_says_why_nothing_was_judged(installed: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / ".cachedoctor.toml").write_text("max-second = 5")
+    got = step(1, installed, sources=str(SERVICE), fail="false")
+    assert re.fullmatch(r"::error title=cachedoctor::\S*\.cachedoctor\.toml: max-second: .*max-seconds.*\n", got.stdout)
+    assert "could not judge" in Path(installed["GITHUB_STEP_SUMMARY"]).read_text()
 
 
-def test_the_step_writes_a_file(runner: dict[str, str]) -> None:
-    got = step(1, runner, sources=str(DIAMONDS), format="sarif", output="cache.sarif")
+def test_step_writes_a_file(installed: dict[str, str], tmp_path: Path) -> None:
+    got = step(1, installed, sources=str(DIAMONDS), format="sarif", output="cache.sarif")
     assert got.stdout == ""
-    assert '"ruleId": "CD201"' in (Path(runner["GITHUB_OUTPUT"]).parent / "cache.sarif").read_text()
+    assert '"ruleId": "CD201"' in (tmp_path / "cache.sarif").read_text()
 
 
 @pytest.mark.parametrize("hostile", ["$(touch pwned)", "`touch pwned`", '"; touch pwned; "', "x'\ntouch pwned\n'"])
-def test_no_input_is_run(hostile: str, runner: dict[str, str]) -> None:
-    for name in set(ACTION["inputs"]) - {"fail", "sources"}:
-        step(1, runner, sources=hostile, **{name.replace("-", "_"): hostile})
-    assert not (Path(runner["GITHUB_OUTPUT"]).parent / "pwned").exists()
+def test_no_input_is_run(hostile: str, runner: dict[str, str], tmp_path: Path) -> None:
+    names = set(ACTION["inputs"]) - {"fail", "sources", "missing-ok"}
+    inputs = {name.replace("-", "_"): hostile for name in names}
+    step(1, runner, sources=hostile, missing_ok=hostile, fail=hostile, **inputs)
+    given = arguments(runner)
+    assert given[given.index("--") + 1 :] == [line for line in hostile.splitlines() if line]
+    assert {f"--{name}={hostile}" for name in names} <= set(given)
+    assert not (tmp_path / "pwned").exists()
 
 
-def test_the_tool_is_installed_from_the_path_of_the_action(runner: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "python3").write_text("#!/bin/sh\n")
-    (tmp_path / "python3").chmod(0o755)
-    pip = Path(runner["RUNNER_TEMP"]) / "cachedoctor/bin/pip"
-    pip.write_text('#!/bin/sh\nfor last; do :; done\necho "$last"\n')
-    pip.chmod(0o755)
+def test_tool_is_installed_from_the_path_of_the_action(runner: dict[str, str], tmp_path: Path) -> None:
+    script(tmp_path / "python3", "")
+    script(tmp_path / "temp/cachedoctor/bin/pip", 'for last; do :; done\necho "$last"')
     env = {**runner, "PATH": f"{tmp_path}:{runner['PATH']}"}
     assert step(0, env).stdout == f"{ROOT}\n"
 
 
 @pytest.fixture
 def python(runner: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """A runner with this Python as python3, whose environments have no real pip."""
-    bin = tmp_path / "bin"
-    bin.mkdir()
-    (bin / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@" --without-pip\n')
-    (bin / "python3").chmod(0o755)
-    pip = Path(runner["RUNNER_TEMP"]) / "cachedoctor/bin/pip"
-    pip.write_text("#!/bin/sh\n")
-    pip.chmod(0o755)
-    return {**runner, "PATH": f"{bin}:{runner['PATH']}"}
+    """A runner with this Python as python3, whose environments get a stub as pip."""
+    (tmp_path / "bin").mkdir()
+    script(tmp_path / "bin/python3", f'exec {sys.executable} "$@" --without-pip')
+    script(tmp_path / "temp/cachedoctor/bin/pip", "")
+    return {**runner, "PATH": f"{tmp_path}/bin:{runner['PATH']}"}
 
 
 def test_no_code_of_the_repository_is_run(python: dict[str, str], tmp_path: Path) -> None:
@@ -171,11 +197,11 @@ def test_no_code_of_the_repository_is_run(python: dict[str, str], tmp_path: Path
     assert not (tmp_path / "pwned").exists()
 
 
-def test_what_the_action_needs_is_one_clear_line(python: dict[str, str], tmp_path: Path) -> None:
+def test_unsupported_runners_get_one_clear_line(python: dict[str, str], tmp_path: Path) -> None:
     assert step(0, {**python, "RUNNER_OS": "Linux"}).returncode == 0
-    for env, script in (({"RUNNER_OS": "Windows"}, None), ({}, "exit 1"), ({}, "exit 127")):
-        if script:
-            (tmp_path / "bin/python3").write_text(f"#!/bin/sh\n{script}\n")
+    for env, broken in (({"RUNNER_OS": "Windows"}, None), ({}, "exit 1"), ({}, "exit 127")):
+        if broken:
+            script(tmp_path / "bin/python3", broken)
         got = step(0, {**python, **env})
         assert got.returncode == 2
         assert re.fullmatch(r"::error title=cachedoctor::.*Python 3\.11 or later.*\n", got.stdout)
@@ -184,14 +210,14 @@ def test_what_the_action_needs_is_one_clear_line(python: dict[str, str], tmp_pat
 # The hook, the image
 
 
-def test_the_hook_runs_the_check() -> None:
+def test_hook_runs_the_check() -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert {"id", "name", "entry", "language"} <= set(hook)
     assert run(*shlex.split(hook["entry"])[1:], SERVICE, cwd=ROOT).returncode == 0
     assert "id: " + hook["id"] in RECIPES
 
 
-def test_the_image_has_all_that_is_built_from_and_no_rights() -> None:
+def test_image_has_its_sources_and_no_privileges() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = [
         word for line in lines if line.startswith("COPY ") and "--from" not in line for word in line.split()[1:-1]
@@ -212,10 +238,10 @@ def test_the_image_has_all_that_is_built_from_and_no_rights() -> None:
 def test_recipes_are_yaml() -> None:
     parsed: list[Any] = [yaml.safe_load(block) for block in blocks("yaml")]
     assert len(parsed) == 5
-    assert all(isinstance(one, dict) for one in parsed)
+    assert all(isinstance(recipe, dict) for recipe in parsed)
 
 
-def test_recipes_give_the_action_inputs_and_outputs_that_it_has() -> None:
+def test_recipes_use_existing_inputs_and_outputs() -> None:
     for block in blocks("yaml"):
         for used in _steps(yaml.safe_load(block)):
             if used.get("uses", "").startswith("OWNER/"):
@@ -225,11 +251,11 @@ def test_recipes_give_the_action_inputs_and_outputs_that_it_has() -> None:
 
 
 def test_every_recipe_is_complete() -> None:
-    """It logs in before it reads, has what the check needs, and a builder that can export a cache."""
+    """Each job logs in before it reads, has what the check needs, and uses a builder that can export a cache."""
     jobs = [job for block in blocks("yaml") for job in yaml.safe_load(block).get("jobs", {}).values()]
     assert len(jobs) == 3
     for job in jobs:
-        used = [one.get("uses", "").split("@")[0] for one in job["steps"]]
+        used = [step.get("uses", "").split("@")[0] for step in job["steps"]]
         assert used[:2] == ["actions/checkout", "docker/login-action"]
         if "docker/build-push-action" in used:
             assert used[2] == "docker/setup-buildx-action"
@@ -245,26 +271,26 @@ def test_every_recipe_is_complete() -> None:
 
 
 def gitlab() -> dict[str, Any]:
-    (found,) = [parsed for parsed in map(yaml.safe_load, blocks("yaml")) if "check-cache" in parsed]
-    assert isinstance(found, dict)
-    return found
+    (recipe,) = [parsed for parsed in map(yaml.safe_load, blocks("yaml")) if "check-cache" in parsed]
+    assert isinstance(recipe, dict)
+    return recipe
 
 
 @pytest.mark.parametrize(("cache", "code"), [("team/app:main", 0), ("Team", 2)])
-def test_the_job_of_gitlab_reads_a_private_registry(
-    cache: str, code: int, private: str, runner: dict[str, str], tmp_path: Path
+def test_gitlab_job_reads_a_private_registry(
+    cache: str, code: int, private: str, installed: dict[str, str], tmp_path: Path
 ) -> None:
     env = {
-        **runner,
-        "PATH": f"{runner['RUNNER_TEMP']}/cachedoctor/bin:{runner['PATH']}",
+        **installed,
+        "PATH": f"{installed['RUNNER_TEMP']}/cachedoctor/bin:{installed['PATH']}",
         "DOCKER_CONFIG": str(tmp_path / "docker"),
         "CI_REGISTRY": private,
         "CI_REGISTRY_USER": USER,
         "CI_REGISTRY_PASSWORD": PASSWORD,
         "CACHE": f"{private}/{cache}",
     }
-    script = "\n".join(gitlab()["check-cache"]["script"])
-    got = subprocess.run(["sh", "-ec", script], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    job = "\n".join(gitlab()["check-cache"]["script"])
+    got = subprocess.run(["sh", "-ec", job], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert got.returncode == (1 if code else 0), got.stderr
     assert (tmp_path / "cache.env").read_text() == f"CHECKED={code}\n"
     assert (tmp_path / "gl-code-quality-report.json").exists() is not bool(code)

@@ -1,4 +1,4 @@
-"""From bytes to reports and repair, in one process: whatever a config is, it is told in a report or in one line."""
+"""From bytes to reports and repair: any config gives a report or one line."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ OPTIONS = st.sampled_from([Options(), Options(minimal=True), Options(max_bytes=7
 
 
 def read(data: bytes) -> list[CacheDocument]:
-    """What is in it, nothing where it is refused in one line."""
+    """The documents in it; none if it is refused, which takes one line."""
     try:
         return load("-", stdin=BytesIO(data))
     except InputError as error:
-        told = str(error)
-    assert "\n" not in told
+        message = str(error)
+    assert "\n" not in message
     return []
 
 
-def goes_through(documents: Sequence[CacheDocument], options: Options, formats: Sequence[str] = OF_ANALYSES) -> None:
+def report_and_repair(documents: Sequence[CacheDocument], options: Options, formats: Sequence[str] = OF_ANALYSES) -> None:
     with suppress(InputError):
         check_reports(documents, *formats)
     with suppress(InputError, LimitError):
@@ -44,17 +44,17 @@ def goes_through(documents: Sequence[CacheDocument], options: Options, formats: 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(valid(), min_size=1, max_size=3), OPTIONS)
-def test_what_is_valid_is_read_and_lost_nowhere(made: list[Document], options: Options) -> None:
-    found = [load("-", stdin=BytesIO(written(one)))[0] for one in made]
-    check_reports(found, *OF_ANALYSES)
+def test_valid_documents_are_read_and_repaired(documents: list[Document], options: Options) -> None:
+    caches = [load("-", stdin=BytesIO(written(document)))[0] for document in documents]
+    check_reports(caches, *OF_ANALYSES)
     with suppress(LimitError):
-        check_repair(found, options)
+        check_repair(caches, options)
         return
     assert options.max_bytes
 
 
 def test_every_fault_at_every_place() -> None:
-    """A fault is refused wherever it is no value of the format's, and told in a report wherever it is one."""
+    """A fault that is not valid in the format is refused, and any other is read and reported."""
     whole = {
         "layers": [*layers(-1, 0), {"blob": digest("x"), "parent": -1, "annotations": {"mediaType": "m"}}],
         "records": [
@@ -66,13 +66,13 @@ def test_every_fault_at_every_place() -> None:
     seen: dict[str, set[str]] = {"read": set(), "refused": set()}
     for number, (parent, step) in enumerate(places(whole)):
         for fault in changes(parent, step):
-            made = copy.deepcopy(whole)
-            place = next(itertools.islice(places(made), number, None))
+            changed = copy.deepcopy(whole)
+            place = next(itertools.islice(places(changed), number, None))
             changes(*place)[fault]()
-            found = read(written(made))
-            seen["read" if found else "refused"].add(fault)
-            if found and zlib.crc32(fault.encode()) % 4 == number % 4:
-                goes_through(found, Options(), ["json"])
+            caches = read(written(changed))
+            seen["read" if caches else "refused"].add(fault)
+            if caches and zlib.crc32(fault.encode()) % 4 == number % 4:
+                report_and_repair(caches, Options(), ["json"])
     never = {"no number at all", "larger than a float", "larger than 64 bits", "a fraction"}
     assert seen["refused"] - seen["read"] == never
     always = {"missing", "null", "there twice", "one too far", "one too near", "negative", "outside"}
@@ -82,36 +82,38 @@ def test_every_fault_at_every_place() -> None:
 @settings(max_examples=60, deadline=None)
 @given(nearly_valid(), OPTIONS, st.sampled_from(OF_ANALYSES))
 def test_one_thing_wrong(data: bytes, options: Options, format: str) -> None:
-    if found := read(data):
-        goes_through(found, options, [format])
+    if caches := read(data):
+        report_and_repair(caches, options, [format])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(hostile(300), OPTIONS)
-def test_what_is_made_to_do_harm(data: bytes, options: Options) -> None:
-    if found := read(data):
-        goes_through(found, options)
+def test_hostile_documents(data: bytes, options: Options) -> None:
+    if caches := read(data):
+        report_and_repair(caches, options)
 
 
 @pytest.mark.parametrize("number", range(len(ODD)))
 def test_text_stays_text_in_every_report(number: int) -> None:
-    found = read(HOSTILE["odd text"](number))
-    check_reports(found, *OF_ANALYSES)
-    check_repair(found, Options())
+    caches = read(HOSTILE["odd text"](number))
+    check_reports(caches, *OF_ANALYSES)
+    check_repair(caches, Options())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
-def test_harm_of_some_size(name: str) -> None:
-    """Larger than what is drawn."""
-    if found := read(HOSTILE[name](1500)):
-        goes_through(found, Options(), ["json"])
+def test_large_hostile_documents(name: str) -> None:
+    """They are larger than the documents that the properties draw."""
+    if caches := read(HOSTILE[name](1500)):
+        report_and_repair(caches, Options(), ["json"])
 
 
 @pytest.mark.parametrize(
     ("command", "name", "code"),
     [("analyze", "odd text", 0), ("check", "ring", 1), ("repair", "ring", 0), ("repair", "nested annotations", 2)],
 )
-def test_the_command_tells_it_in_a_report_or_one_line(command: str, name: str, code: int) -> None:
+def test_command_gives_a_report_or_one_line(command: str, name: str, code: int) -> None:
     done = run(command, "-", *(["--dry-run"] if command == "repair" else []), stdin=HOSTILE[name](200))
     assert done.returncode == code, done.stderr
     assert done.stdout if code < 2 else len(done.stderr.splitlines()) == 1

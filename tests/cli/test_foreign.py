@@ -1,4 +1,4 @@
-"""What commands say on standard error, and where workflows look: foreign words in it steer nothing."""
+"""Foreign text in messages cannot control a terminal, a workflow or markup."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ from tests.support import FIXTURES, record, run
 SERVICE = str(FIXTURES / "manifests/service.json")
 ALL = "\n".join(NASTY.values())
 NAME = "".join(text[:50] for text in NASTY.values()).replace("\0", "").replace("/", "")[:80]
-"""As much of all as a file name bears."""
+"""As much of it as a file name can hold."""
 
 
-def no_file(folder: Path) -> list[str]:
+def missing_file(folder: Path) -> list[str]:
     return ["analyze", NAME]
 
 
-def no_json(folder: Path) -> list[str]:
+def invalid_json(folder: Path) -> list[str]:
     (folder / NAME).write_text("{")
     return ["check", NAME]
 
 
-def a_key(folder: Path) -> list[str]:
+def unknown_setting(folder: Path) -> list[str]:
     (folder / ".cachedoctor.toml").write_text(f"{json.dumps(ALL)} = 1".replace("\\u007f", "\x7f"))
     return ["check", SERVICE]
 
 
-def a_value(folder: Path) -> list[str]:
+def invalid_setting(folder: Path) -> list[str]:
     (folder / ".cachedoctor.toml").write_text(f"format = {json.dumps(ALL.replace(chr(0), ''))}")
     return ["check", SERVICE]
 
 
-def a_baseline(folder: Path) -> list[str]:
+def invalid_baseline(folder: Path) -> list[str]:
     (folder / NAME).write_text(json.dumps({"cachedoctor_baseline": ALL}))
     return ["check", SERVICE, "--baseline", NAME]
 
 
-def names(folder: Path) -> list[str]:
+def missing_names(folder: Path) -> list[str]:
     return ["analyze", SERVICE, "--names", NAME]
 
 
-def an_option(folder: Path) -> list[str]:
+def invalid_option(folder: Path) -> list[str]:
     return ["check", SERVICE, "--fail-on", ALL.replace("\0", "")]
 
 
-def rules(folder: Path) -> list[str]:
+def unknown_rules(folder: Path) -> list[str]:
     return ["check", SERVICE, "--select", ALL.replace("\0", "").replace(",", "")]
 
 
-def a_tag(folder: Path) -> list[str]:
+def unknown_tag(folder: Path) -> list[str]:
     layout = Layout(folder / "layout")
     for number in range(12):
         layout.cache({"records": [record("x")]}, f"{ALL}{number}")
     return ["check", "layout", "--tag", ALL.replace("\0", "")]
 
 
-def a_platform(folder: Path) -> list[str]:
+def unknown_platform(folder: Path) -> list[str]:
     layout = Layout(folder / "layout")
     image = {"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", "os": NAME, "architecture": ALL[:200]}
     config = layout.blob({**image, "architecture": NAME}, ALL)
@@ -69,44 +69,44 @@ def a_platform(folder: Path) -> list[str]:
     return ["check", "layout", "--platform", ALL.replace("\0", "")]
 
 
-def a_field(folder: Path) -> list[str]:
+def unknown_field(folder: Path) -> list[str]:
     (folder / "x.json").write_text(json.dumps({"records": [{**record("x"), ALL: 1}], ALL: 1}))
     return ["repair", "x.json", "-o", "nowhere/x.json"]
 
 
-def an_output(folder: Path) -> list[str]:
+def unwritable_output(folder: Path) -> list[str]:
     return ["analyze", SERVICE, "-o", f"{NAME}/x"]
 
 
-def a_profile(folder: Path) -> list[str]:
+def invalid_profile(folder: Path) -> list[str]:
     (folder / NAME).write_text(ALL.replace("\0", ""))
     return ["profile", NAME]
 
 
-FILES = [no_file, no_json, a_baseline, names, an_output, a_profile]
-WORDS = [a_key, a_value, an_option, rules, a_tag, a_platform, a_field]
+FILES = [missing_file, invalid_json, invalid_baseline, missing_names, unwritable_output, invalid_profile]
+WORDS = [unknown_setting, invalid_setting, invalid_option, unknown_rules, unknown_tag, unknown_platform, unknown_field]
 
 
 @pytest.mark.parametrize("github", ["", "true"])
-@pytest.mark.parametrize("made", [*FILES, *WORDS], ids=lambda made: str(made.__name__))
-def test_reasons(made: Callable[[Path], list[str]], github: str, tmp_path: Path) -> None:
-    arguments = made(tmp_path)
+@pytest.mark.parametrize("case", [*FILES, *WORDS], ids=lambda case: str(case.__name__))
+def test_reasons(case: Callable[[Path], list[str]], github: str, tmp_path: Path) -> None:
+    arguments = case(tmp_path)
     got = run(*arguments, cwd=tmp_path, env={"GITHUB_ACTIONS": github})
     assert got.returncode == 2
     assert got.stdout == b""
-    told = got.stderr.decode()
-    assert steering(told) == set()
-    assert max(map(len, told.splitlines())) < 40_000
-    assert told.endswith("\n")
-    if made not in (an_option, rules):
-        assert told.count("\n") == 1
-    assert not github or commands(told) == []
+    message = got.stderr.decode()
+    assert steering(message) == set()
+    assert max(map(len, message.splitlines())) < 40_000
+    assert message.endswith("\n")
+    if case not in (invalid_option, unknown_rules):
+        assert message.count("\n") == 1
+    assert not github or commands(message) == []
 
 
-@pytest.mark.parametrize("made", [a_tag, a_value])
-def test_reasons_elsewhere(made: Callable[[Path], list[str]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", [unknown_tag, invalid_setting])
+def test_reasons_in_annotations_and_summaries(case: Callable[[Path], list[str]], tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
-    arguments = [*made(tmp_path), "--format", "github", "--step-summary"]
+    arguments = [*case(tmp_path), "--format", "github", "--step-summary"]
     got = run(*arguments, cwd=tmp_path, env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)})
     assert got.returncode == 2
     out = got.stdout.decode()
@@ -118,7 +118,7 @@ def test_reasons_elsewhere(made: Callable[[Path], list[str]], tmp_path: Path) ->
 
 
 def test_warnings(tmp_path: Path) -> None:
-    a_field(tmp_path)
+    unknown_field(tmp_path)
     got = run("repair", "x.json", "-o", "y.json", cwd=tmp_path, env={"GITHUB_ACTIONS": "true"})
     assert got.returncode == 0
     for stream in (got.stdout.decode(), got.stderr.decode()):

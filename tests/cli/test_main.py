@@ -1,4 +1,4 @@
-"""What every command does when it is stopped, or goes wrong itself: never exit code 1."""
+"""A command that is interrupted or fails itself never ends with exit code 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVICE = str(FIXTURES / "manifests/service.json")
 
 
 def broken(statement: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command where reading a cache runs this statement."""
+    """Run the command with a `load` that runs this statement instead of reading a cache."""
     code = f"""
 import sys
 import cachedoctor.cli.options
@@ -35,7 +35,7 @@ main()
 
 @pytest.mark.parametrize("command", ["check", "analyze"])
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "error"),
     [
         ("raise ValueError('a\\n\\x1b[2J' + 'x' * 10_000)", f"ValueError: a\\u{{a}}\\u{{1b}}[2J{'x' * 294}; please"),
         ("raise RecursionError", "RecursionError: ; please"),
@@ -44,14 +44,14 @@ main()
         ("raise OSError(28, 'No space left')", "OSError: [Errno 28] No space left; please"),
     ],
 )
-def test_an_error_of_its_own_is_one_line(command: str, statement: str, told: str) -> None:
+def test_internal_error_gives_one_line(command: str, statement: str, error: str) -> None:
     got = broken(statement, command, SERVICE)
     assert got.returncode == 2
     assert got.stdout == b""
-    assert got.stderr.decode() == f"cachedoctor: internal error: {told} report it with the input\n"
+    assert got.stderr.decode() == f"cachedoctor: internal error: {error} report it with the input\n"
 
 
-def test_developers_see_where_it_happened() -> None:
+def test_developers_get_a_traceback() -> None:
     got = broken("raise EOFError('end')", "check", SERVICE, CACHEDOCTOR_TRACEBACK="1")
     assert got.returncode == 2
     lines = got.stderr.decode().splitlines()
@@ -63,26 +63,26 @@ def test_developers_see_where_it_happened() -> None:
     assert "CACHEDOCTOR_TRACEBACK=1" in (Path(__file__).parent.parent.parent / "CONTRIBUTING.md").read_text()
 
 
-def test_an_error_of_its_own_is_an_annotation_too() -> None:
+def test_internal_error_is_annotated() -> None:
     got = broken("raise RecursionError('deep')", "check", SERVICE, "--format", "github")
     assert got.stdout.startswith(b"::error title=cachedoctor::internal error: RecursionError: deep; please")
 
 
-def test_memory() -> None:
+def test_out_of_memory_gives_one_line() -> None:
     got = broken("raise MemoryError", "check", SERVICE)
     assert got.returncode == 2
     assert got.stderr == b"cachedoctor: there is not enough memory for this input\n"
 
 
 @pytest.mark.parametrize("command", ["check", "analyze"])
-def test_an_interrupted_command_says_nothing_of_the_cache(command: str) -> None:
+def test_interrupted_command_does_not_judge_the_cache(command: str) -> None:
     got = broken("raise KeyboardInterrupt", command, SERVICE)
     assert (got.returncode, got.stdout) == (130, b"")
     assert b"Traceback" not in got.stderr
 
 
-def test_a_real_signal() -> None:
-    # What runs in the background may have been started with the signal ignored.
+def test_interrupt_signal() -> None:
+    # A process in the background may start with this signal ignored.
     default = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     got = broken(f"import os, signal; {default}; os.kill(os.getpid(), signal.SIGINT)", "check", SERVICE)
     assert got.returncode == 130
@@ -107,7 +107,7 @@ def test_help_version_and_usage() -> None:
 
 @pytest.mark.parametrize("closed", ["1", "2"])
 @pytest.mark.parametrize(("source", "code"), [("service.json", 0), ("diamond-28.json", 1), ("none.json", 2)])
-def test_closed_streams_change_no_exit_code(closed: str, source: str, code: int) -> None:
+def test_closed_streams_keep_the_exit_code(closed: str, source: str, code: int) -> None:
     command = f"exec {sys.executable} -m cachedoctor check {FIXTURES}/manifests/{source} --format github {closed}>&-"
     got = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
     assert got.returncode == code

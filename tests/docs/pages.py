@@ -1,4 +1,4 @@
-"""The pages for readers, and what is in them."""
+"""The README and the pages of `docs/`, and what is in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted((*DOCS.glob("*.md"), ROOT / "README.md"))
 
 SHELL = frozenset({"", "bash", "console"})
-"""Languages of blocks that hold commands; one that names none is taken for such, so that no command is missed."""
+"""Languages of code blocks that hold commands. Blocks without a language count, so that no command is missed."""
 
 FENCE = re.compile(
     r"^(?P<indent> *)(?P<ticks>```+)(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)(?P=ticks)$", re.M | re.S
@@ -25,7 +25,7 @@ ROW = re.compile(r"^\| `([^`]+)` \|(?: ([^|]*) \|)?", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of code: its language, empty where none is named, and its lines without their indentation."""
+    """A code block: its language (empty if it has none) and its text without indentation."""
 
     page: Path
     line: int
@@ -37,14 +37,14 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """All blocks of code of a page, in order."""
+    """The code blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
     return [
-        Block(page, text.count("\n", 0, found.start()) + 1, found["language"], textwrap.dedent(found["text"]))
-        for found in FENCE.finditer(text)
+        Block(page, text.count("\n", 0, fence.start()) + 1, fence["language"], textwrap.dedent(fence["text"]))
+        for fence in FENCE.finditer(text)
     ]
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
+    """A page without its code blocks."""
     return FENCE.sub("", page.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Every command that the README and the pages show is run as it stands there, and prints what is shown."""
+"""Every command in the README and the docs is run as shown, and prints what is shown."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ FILES = {
     "goroutines.txt": "profiles/goroutine-stuck-debug2.txt",
     "fixtures": "",
 }
-"""What lies in the folder of a reader; the path of each is one below `fixtures/`."""
+"""The files in a reader's folder, with their paths below `fixtures/`."""
 LAYOUTS = ("DIR", "cache-layout")
-"""Layouts with a tag `main` in the same folder."""
+"""Layouts with a tag `main`, in the same folder."""
 REFERENCES = ("app:buildcache", "app-cache:main")
-"""Caches in the registry of a reader."""
-PLACES = {
+"""Caches in the reader's registry."""
+PLACEHOLDERS = {
     "docker://registry.example.com/": "docker://REGISTRY/",
     "docker://registry.example/": "docker://REGISTRY/",
     "docker://$CACHE": "docker://REGISTRY/app-cache:main",
@@ -46,24 +46,24 @@ PLACES = {
     "http://HOST:PORT": "http://DAEMON",
     "SOURCE...": "tag-a.json tag-b.json",
 }
-"""What a reader puts there: REGISTRY and DAEMON are the addresses of servers of the test."""
+"""What the reader types for a placeholder. REGISTRY and DAEMON stand for the addresses of test servers."""
 PIPED = {"crane": "cache.json", "docker": "goroutines.txt"}
-"""What other commands print into ours."""
+"""The file that another command pipes into ours."""
 EXITS = {
     "cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning": 1,
 }
-"""Exit codes that are not 0 and not told beside the command, by a comment or by `echo $?`."""
+"""Exit codes other than 0 that the page does not show, neither in a comment nor with `echo $?`."""
 OTHERS = {
-    "crane": "needs a registry and a tool of its own",
+    "crane": "another tool, which needs a registry",
     "docker": "needs a daemon",
-    "jq": "a tool of its own; the JSON is held against its schema",
-    "oras": "needs a registry and a tool of its own",
+    "jq": "another tool; the JSON is checked against its schema",
+    "oras": "another tool, which needs a registry",
     "pip": "installs from the network; `.ci/run` does it",
     "python": "runs these tests",
-    "python3": "makes an environment; `.ci/run` does it",
-    "skopeo": "needs a registry and a tool of its own",
+    "python3": "creates an environment; `.ci/run` does it",
+    "skopeo": "another tool, which needs a registry",
 }
-"""Commands that are parsed, and not run, and why."""
+"""Commands that are parsed but not run, and why."""
 
 OURS = re.compile(r"(?<![\w-])cachedoctor (?=(?:analyze|check|repair|profile) )")
 OPERATORS = frozenset({"|", "||", "&&", ";", ">", ">&", "&"})
@@ -71,38 +71,38 @@ OPERATORS = frozenset({"|", "||", "&&", ";", ">", ">&", "&"})
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line of a shell, and the screen that is shown below it, if one is."""
+    """One line of shell, and the screen shown below it, if any."""
 
     line: str
     screen: str | None = None
 
     @property
     def ours(self) -> list[str]:
-        """The words of the one call of cachedoctor in it, without what is redirected; none where there is none."""
-        found = OURS.search(self.line)
-        return _words(self.line[found.start() :].split("')")[0]) if found else []
+        """The words of its call of cachedoctor, without redirections; empty if it does not call cachedoctor."""
+        call = OURS.search(self.line)
+        return _words(self.line[call.start() :].split("')")[0]) if call else []
 
     @property
     def piped(self) -> str | None:
-        """The name of the file that is on standard input."""
+        """The name of the file on standard input, if any."""
         before, bar, _ = self.line[: self.line.index("cachedoctor")].rpartition("|")
         if bar:
             return PIPED[re.split(r"; |&& ", before)[-1].split()[0]]
-        read = re.search(r" < (\S+)", self.line)
-        return read[1] if read else None
+        redirected = re.search(r" < (\S+)", self.line)
+        return redirected[1] if redirected else None
 
     @property
     def code(self) -> int:
-        """The exit code that is told."""
-        told = re.search(r"  # (\d)$", self.line)
-        return int(told[1]) if told else EXITS.get(self.line, 0)
+        """The exit code that the page shows."""
+        comment = re.search(r"  # (\d)$", self.line)
+        return int(comment[1]) if comment else EXITS.get(self.line, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Commands that one reader runs one after the other."""
+    """Commands that a reader runs one after another."""
 
-    place: str
+    name: str
     commands: tuple[Command, ...]
 
 
@@ -124,24 +124,24 @@ def _lines(block: Block) -> list[str]:
 def _commands(block: Block) -> tuple[Command, ...]:
     if block.language != "console":
         return tuple(Command(line) for line in _lines(block) if OURS.search(line))
-    found = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
-    return tuple(Command(line, screen) for line, screen in found)
+    screens = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
+    return tuple(Command(line, screen) for line, screen in screens)
 
 
 def _scripts(page: Path) -> Iterator[Script]:
-    """The blocks of commands, recipes and commands within the text of a page.
+    """The code blocks of a page that hold commands, and the commands in its text.
 
-    A screen that starts without a command goes on with the one before it.
+    A screen without a command continues the screen before it.
     """
-    whole: list[Block] = []
+    joined: list[Block] = []
     for block in blocks(page):
         if block.language == "console" and not block.text.startswith("$ "):
-            last = max(index for index, one in enumerate(whole) if one.language == "console")
-            joined = f"{whole[last].text}…\n{block.text}"
-            whole[last] = Block(page, whole[last].line, "console", joined)
+            last = max(index for index, before in enumerate(joined) if before.language == "console")
+            text = f"{joined[last].text}…\n{block.text}"
+            joined[last] = Block(page, joined[last].line, "console", text)
         elif block.language != "text":
-            whole.append(block)
-    for block in whole:
+            joined.append(block)
+    for block in joined:
         if commands := _commands(block):
             yield Script(str(block), commands)
     for number, code in enumerate(dict.fromkeys(CODE.findall(prose(page))), 1):
@@ -150,11 +150,11 @@ def _scripts(page: Path) -> Iterator[Script]:
 
 
 SCRIPTS = list({script.commands: script for page in reversed(PAGES) for script in _scripts(page)}.values())
-"""What several pages show is run once."""
+"""Commands that several pages show are run once."""
 
 
 def _respond(exchange: Exchange) -> None:
-    """What net/http/pprof of a stuck daemon answers."""
+    """Answer as net/http/pprof of a stuck daemon does."""
     name = "cpu-stuck.pprof" if "/profile" in exchange.path else "goroutine-stuck-debug2.txt"
     exchange.answer(200, (FIXTURES / "profiles" / name).read_bytes())
 
@@ -167,104 +167,107 @@ def daemon() -> Iterator[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of a reader."""
-    made = tmp_path / "reader"
-    made.mkdir()
+    """The reader's folder."""
+    reader = tmp_path / "reader"
+    reader.mkdir()
     for name, fixture in FILES.items():
-        (made / name).symlink_to(FIXTURES / fixture)
+        (reader / name).symlink_to(FIXTURES / fixture)
     config = (FIXTURES / FILES["cache.json"]).read_bytes()
     for name in LAYOUTS:
-        Layout(made / name).cache(config, "main")
-    return made
+        Layout(reader / name).cache(config, "main")
+    return reader
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[str]:
-    """A registry that nobody has written to before."""
+def registry(script: Script, tmp_path: Path) -> Iterator[str]:
+    """The address of a registry of its own for each script that needs one."""
+    if not any("docker://" in command.line for command in script.commands):
+        yield "no registry"
+        return
     with serve(TINY, tmp_path) as address:
         for reference in REFERENCES:
             push(address, MANIFEST_LIST, *reference.split(":"))
         yield address
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.place)
-def test_commands_do_what_is_said(script: Script, folder: Path, registry: str, daemon: str) -> None:
-    own = {"DOCKER_CONFIG": str(folder), "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_commands_do_what_the_page_shows(script: Script, folder: Path, registry: str, daemon: str) -> None:
+    env = {"DOCKER_CONFIG": str(folder), "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+    placeholders = {**PLACEHOLDERS, "REGISTRY": registry, "DAEMON": daemon}
     code = 0
     for command in script.commands:
         if command.line == "echo $?":
             assert command.screen == f"{code}\n"
             continue
-        places = {**PLACES, "REGISTRY": registry, "DAEMON": daemon}
         stdin = (folder / command.piped).read_bytes() if command.piped else None
-        got = run(*_given(command.ours[1:], places), stdin=stdin, cwd=folder, env=own)
-        code = got.returncode
-        if not _told_next(script, command):
-            assert code == command.code, got.stderr.decode()
+        done = run(*_typed(command.ours[1:], placeholders), stdin=stdin, cwd=folder, env=env)
+        code = done.returncode
+        if not _code_is_shown_next(script, command):
+            assert code == command.code, done.stderr.decode()
         if command.screen is not None:
-            _hold(command.screen, (got.stdout + got.stderr).decode())
+            _assert_shows(command.screen, (done.stdout + done.stderr).decode())
 
 
-def _given(words: list[str], places: dict[str, str]) -> Iterator[str]:
-    """The words that a reader types."""
+def _typed(words: list[str], placeholders: dict[str, str]) -> Iterator[str]:
+    """The words that the reader types."""
     for word in words:
-        for place, meant in places.items():
-            word = word.replace(place, meant)
+        for placeholder, value in placeholders.items():
+            word = word.replace(placeholder, value)
         yield from word.split()
 
 
-def _told_next(script: Script, command: Command) -> bool:
+def _code_is_shown_next(script: Script, command: Command) -> bool:
     """Whether `echo $?` follows."""
     following = script.commands[script.commands.index(command) + 1 :]
     return bool(following) and following[0].line == "echo $?"
 
 
-def _hold(shown: str, printed: str) -> None:
-    """A screen holds what is printed, from start to end; a line `…` stands for lines left out."""
-    pieces = ["".join(lines) for left_out, lines in groupby(shown.splitlines(True), "…\n".__eq__) if not left_out]
+def _assert_shows(screen: str, printed: str) -> None:
+    """A screen shows everything that was printed, from start to end; a line `…` stands for lines left out."""
+    pieces = ["".join(lines) for left_out, lines in groupby(screen.splitlines(True), "…\n".__eq__) if not left_out]
     rest = f"\n{printed}"
-    if not shown.startswith("…\n"):
+    if not screen.startswith("…\n"):
         assert printed.startswith(pieces[0])
     for piece in pieces:
         _, found, after = rest.partition(f"\n{piece}")
         assert found, f"not printed, or not in this order:\n{piece}"
         rest = f"\n{after}"
-    if not shown.endswith("…\n"):
+    if not screen.endswith("…\n"):
         assert printed.endswith(pieces[-1])
 
 
-def test_a_screen_that_is_wrong_is_noticed() -> None:
+def test_notices_a_wrong_screen() -> None:
     printed = "one\ntwo\nthree\n"
     for right in (printed, "one\n…\nthree\n", "…\ntwo\n…\n", "one\n…\n"):
-        _hold(right, printed)
+        _assert_shows(right, printed)
     for wrong in ("one\ntwo\n", "two\nthree\n", "…\nthree\n…\none\n…\n", "one\n…\ntwo\n", "…\nwo\n…\n", "one\nthree\n"):
         with pytest.raises(AssertionError):
-            _hold(wrong, printed)
+            _assert_shows(wrong, printed)
 
 
 def test_no_command_is_missed() -> None:
-    found = [command.line for script in SCRIPTS for command in script.commands if command.ours]
-    assert len(found) > 50
-    assert [line for line in found if len(OURS.findall(line)) > 1] == []
-    elsewhere = [block for page in PAGES for block in blocks(page) if block.language == "text"]
-    assert [block for block in elsewhere if re.search(r"^(\$ )?cachedoctor ", block.text, re.MULTILINE)] == []
+    lines = [command.line for script in SCRIPTS for command in script.commands if command.ours]
+    assert len(lines) > 50
+    assert [line for line in lines if len(OURS.findall(line)) > 1] == []
+    texts = [block for page in PAGES for block in blocks(page) if block.language == "text"]
+    assert [block for block in texts if re.search(r"^(\$ )?cachedoctor ", block.text, re.MULTILINE)] == []
 
 
-def test_every_exit_code_is_that_of_a_command() -> None:
+def test_every_exit_code_belongs_to_a_command() -> None:
     assert set(EXITS) <= {command.line for script in SCRIPTS for command in script.commands}
 
 
-LISTED = [block for page in PAGES for block in blocks(page) if block.language in SHELL - {"console"}]
+LISTINGS = [block for page in PAGES for block in blocks(page) if block.language in SHELL - {"console"}]
 
 
-@pytest.mark.parametrize("block", LISTED, ids=str)
+@pytest.mark.parametrize("block", LISTINGS, ids=str)
 def test_commands_can_be_parsed(block: Block) -> None:
     parsed = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
     assert (parsed.returncode, parsed.stderr) == (0, "")
 
 
-def test_it_is_known_why_other_commands_are_not_run() -> None:
-    assert {program for block in LISTED for program in _programs(block)} == {"cachedoctor", *OTHERS}
+def test_there_is_a_reason_not_to_run_other_commands() -> None:
+    assert {program for block in LISTINGS for program in _programs(block)} == {"cachedoctor", *OTHERS}
 
 
 def _programs(block: Block) -> Iterator[str]:

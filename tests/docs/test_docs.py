@@ -1,4 +1,4 @@
-"""The documentation names what there is, and its links lead somewhere."""
+"""The docs cover every rule, their links resolve, and their examples are real."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from tests.support import FIXTURES
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub gives the headings of a page."""
-    found: set[str] = set()
+    """The anchors that GitHub gives to the headings of a page."""
+    names: set[str] = set()
     for heading in HEADING.findall(prose(page)):
         text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
         anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
-        repeated = sum(1 for one in found if re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", one))
-        found.add(f"{anchor}-{repeated}" if repeated else anchor)
-    return found
+        repeated = sum(1 for name in names if re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", name))
+        names.add(f"{anchor}-{repeated}" if repeated else anchor)
+    return names
 
 
 def relative_links(page: Path) -> list[str]:
-    """The links of a page that stay in this repository."""
+    """The links of a page to files in this repository."""
     return [link for link in LINK.findall(CODE.sub("", prose(page))) if not re.match(r"[a-z][a-z0-9+.-]*:", link)]
 
 
-def test_each_rule_has_a_section_and_each_section_a_rule() -> None:
+def test_rules_and_sections_match() -> None:
     sections = [heading for heading in HEADING.findall(prose(DOCS / "rules.md")) if re.match(r"CD\d", heading)]
     assert sections == [f"{rule.id} {rule.name}" for rule in RULES]
 
@@ -47,8 +47,8 @@ def test_each_rule_has_a_section_and_each_section_a_rule() -> None:
 def test_each_section_answers_the_same_questions(rule: Any) -> None:
     text = prose(DOCS / "rules.md")
     section = text.split(f"## {rule.id} {rule.name}\n", 1)[1].split("\n## ", 1)[0]
-    asked = re.findall(r"^\*\*([^*]+)\.\*\*", section, re.MULTILINE)
-    assert asked == [
+    questions = re.findall(r"^\*\*([^*]+)\.\*\*", section, re.MULTILINE)
+    assert questions == [
         "What it means",
         "How it is found",
         "Severity",
@@ -60,7 +60,7 @@ def test_each_section_answers_the_same_questions(rule: Any) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     broken = []
     for link in relative_links(page):
         file, _, anchor = link.partition("#")
@@ -70,19 +70,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-def test_there_are_pages_and_links_to_look_at() -> None:
+def test_finds_pages_and_links() -> None:
     assert {"cost.md", "how-it-works.md", "json.md", "rules.md", "why-is-my-export-stuck.md"} <= {
         page.name for page in PAGES
     }
     assert sum(len(relative_links(page)) for page in PAGES) > 20
 
 
-def test_every_page_is_found_from_the_first() -> None:
+def test_index_links_to_every_page() -> None:
     listed = set(relative_links(DOCS / "index.md"))
     assert {page.name for page in PAGES if page.parent == DOCS} - {"index.md"} <= listed
 
 
-def test_pictures_are_told_in_words_and_fetch_nothing() -> None:
+def test_pictures_have_alternative_texts_and_load_nothing() -> None:
     shown = {link for page in PAGES for words, link in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", prose(page)) if words}
     assert {path.name for path in DOCS.glob("*.svg")} == shown
     for path in DOCS.glob("*.svg"):
@@ -101,7 +101,7 @@ def test_data_can_be_parsed(block: Block) -> None:
     assert PARSERS[block.language](block.text)
 
 
-def test_both_commands_of_the_readme_are_marked() -> None:
+def test_readme_marks_both_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in ("run", "test"):
         assert re.search(rf"<!-- {name} command -->\n```\npython3 -m venv .*\n```\n", readme)
@@ -112,7 +112,7 @@ def example() -> Any:
     return json.loads(block.text)
 
 
-def test_the_example_is_what_is_reported() -> None:
+def test_example_is_real() -> None:
     shown = example()
     real = document(analyze(load(str(FIXTURES / "manifests/diamond-20.json"))))
     assert shown["graph"] == real["graph"]
@@ -122,5 +122,5 @@ def test_the_example_is_what_is_reported() -> None:
     assert shown["verdict"] == real["verdict"]
 
 
-def test_the_example_is_held_by_the_schema() -> None:
+def test_example_fits_the_schema() -> None:
     STRICT["analysis"].validate(example())

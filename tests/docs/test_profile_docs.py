@@ -1,4 +1,4 @@
-"""The pages on profiles name what there is."""
+"""The pages on profiles name every cause, phase and format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas hold all that is written, the tables of the pages say the same, and none has a key too many."""
+"""All JSON output fits its schema, every key of a schema is used, and the tables in the docs match the schemas."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from click.testing import CliRunner
 
-from cachedoctor.cli.main import cli
 from tests.docs.pages import DOCS, ROW, prose
-from tests.support import FIXTURES
+from tests.support import FIXTURES, run
 
 PAGES = {"analysis": "json.md", "repair": "json-repair.md", "profile": "json-profile.md", "baseline": "ci.md"}
-"""The page of each schema that has its table of keys."""
+"""The page with the table of keys of each schema."""
 SCHEMAS = {name: json.loads((DOCS / f"schema/{name}.json").read_text(encoding="utf-8")) for name in PAGES}
 
 GOLDENS = FIXTURES.parent / "tests/report"
@@ -36,17 +34,17 @@ net/http.(*persistConn).roundTrip(0xc000001000)
 github.com/moby/buildkit/util/push.Push(0xc000002000)
 \t/src/util/push/push.go:40 +0x100
 """
-"""A goroutine of a build that is no export."""
+"""A goroutine of a build that does not export a cache."""
 
 
 def closed(schema: Any) -> Any:
-    """A schema that allows no key which it does not name: readers ignore such keys, and the tests must not."""
+    """A schema that allows only the keys it names: readers ignore other keys, but the tests must not."""
     if isinstance(schema, list):
-        return [closed(one) for one in schema]
+        return [closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    stricter = {key: closed(one) for key, one in schema.items()}
-    # Conditions name only the keys that they are about.
+    stricter = {key: closed(below) for key, below in schema.items()}
+    # A condition names only the keys it is about.
     for condition in ("if", "then"):
         if condition in schema:
             stricter[condition] = schema[condition]
@@ -57,7 +55,7 @@ STRICT = {name: jsonschema.Draft202012Validator(closed(schema)) for name, schema
 
 
 def nodes(schema: dict[str, Any], at: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The path of every key that a schema names, and what is there: `loops[].records`."""
+    """The path and the schema of every key: `loops[].records`."""
     at = resolved(schema, at)
     for key, below in at.get("properties", {}).items():
         inner = f"{path}.{key}" if path else key
@@ -68,13 +66,13 @@ def nodes(schema: dict[str, Any], at: Any, path: str = "") -> Iterator[tuple[str
 
 
 def resolved(schema: dict[str, Any], at: dict[str, Any]) -> dict[str, Any]:
-    """What a reference within a schema is to."""
-    found: dict[str, Any] = schema["$defs"][at["$ref"].removeprefix("#/$defs/")] if "$ref" in at else at
-    return found
+    """The target of a reference within a schema, or the schema itself if it is not a reference."""
+    target: dict[str, Any] = schema["$defs"][at["$ref"].removeprefix("#/$defs/")] if "$ref" in at else at
+    return target
 
 
 def keys(value: Any, path: str = "") -> Iterator[str]:
-    """The path of every key of a document."""
+    """The path of every key in a document."""
     if isinstance(value, dict):
         for key, below in value.items():
             inner = f"{path}.{key}" if path else key
@@ -86,10 +84,10 @@ def keys(value: Any, path: str = "") -> Iterator[str]:
 
 
 def printed(*arguments: str | Path, stdin: str = "") -> Any:
-    """The JSON that the command prints; in this process, since there are so many."""
-    got = CliRunner().invoke(cli, [*map(str, arguments), "--format", "json"], input=stdin)
-    assert got.exit_code in (0, 1), got.stderr
-    return json.loads(got.stdout)
+    """The JSON that the command prints."""
+    done = run(*arguments, "--format", "json", stdin=stdin.encode())
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
 
 
 def analyses() -> Iterator[Any]:
@@ -129,48 +127,54 @@ def goldens(folder: str, names: str) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """Documents of each schema."""
+    """Documents for each schema."""
     folder = tmp_path_factory.mktemp("written")
-    found = {
+    documents = {
         "analysis": list(chain(analyses(), checks(folder))),
         "repair": list(repairs(folder)),
         "profile": list(diagnoses()),
     }
-    return found | {"baseline": [json.loads((folder / "baseline.json").read_text(encoding="utf-8"))]}
+    return documents | {"baseline": [json.loads((folder / "baseline.json").read_text(encoding="utf-8"))]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_all_that_is_written_is_held_by_its_schema(name: str, written: dict[str, list[Any]]) -> None:
+def test_output_fits_its_schema(name: str, written: dict[str, list[Any]]) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
     for document in written[name]:
         STRICT[name].validate(document)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_every_key_of_a_schema_is_written_somewhere(name: str, written: dict[str, list[Any]]) -> None:
+def test_every_key_of_a_schema_is_used(name: str, written: dict[str, list[Any]]) -> None:
     named = {path for path, _ in nodes(SCHEMAS[name], SCHEMAS[name])}
     assert named == set(chain.from_iterable(map(keys, written[name])))
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_key_is_required_but_those_of_a_check(name: str) -> None:
+def test_only_keys_of_a_check_are_optional(name: str) -> None:
     schema = SCHEMAS[name]
     condition = schema.get("then", {"required": []})
     of_checks = {*condition["required"], "known"}
     for at in (schema, *(below for _, below in nodes(schema, schema))):
-        for one in (resolved(schema, at), resolved(schema, at.get("items", {}))):
-            assert set(one.get("properties", ())) - set(one.get("required", ())) <= of_checks
+        for target in (resolved(schema, at), resolved(schema, at.get("items", {}))):
+            assert set(target.get("properties", ())) - set(target.get("required", ())) <= of_checks
 
 
-def test_a_check_without_its_keys_is_noticed(written: dict[str, list[Any]]) -> None:
-    for document in (one for one in written["analysis"] if one["command"] == "check"):
+@pytest.mark.slow
+def test_notices_a_check_without_its_keys(written: dict[str, list[Any]]) -> None:
+    for document in written["analysis"]:
+        if document["command"] != "check":
+            continue
         for key in ("limits", "failed", "judged", "missing", "baseline"):
             short = {name: value for name, value in document.items() if name != key}
             assert not STRICT["analysis"].is_valid(short)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_readers_may_meet_new_keys(name: str, written: dict[str, list[Any]]) -> None:
+def test_schemas_allow_new_keys(name: str, written: dict[str, list[Any]]) -> None:
     def grown(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: grown(below) for key, below in value.items()} | {"of_tomorrow": 1}
@@ -182,7 +186,7 @@ def test_readers_may_meet_new_keys(name: str, written: dict[str, list[Any]]) -> 
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_table_of_a_page_says_the_same(name: str) -> None:
+def test_tables_match_the_schemas(name: str) -> None:
     schema = SCHEMAS[name]
     rows = [(key, kind.split(", ")[0]) for key, kind in ROW.findall(_section(name))]
     assert len(rows) == len({key for key, _ in rows})
@@ -190,17 +194,17 @@ def test_the_table_of_a_page_says_the_same(name: str) -> None:
 
 
 def _section(name: str) -> str:
-    """The text that has the table; that of a baseline is on a page of other tables."""
+    """The text with the table. The page with the table of a baseline has other tables, too."""
     page = prose(DOCS / PAGES[name])
     return page.split("## A baseline\n")[1].split("\n## ")[0] if name == "baseline" else page
 
 
 def _kind(schema: dict[str, Any], at: dict[str, Any]) -> str:
-    """A type in the words of the tables."""
+    """A type as the tables name it."""
     if "$ref" in at:
         return {"digits": "string of digits", "count": "count"}.get(at["$ref"].rpartition("/")[2], "object")
     if "oneOf" in at:
-        return " or ".join(_kind(schema, one) for one in at["oneOf"])
+        return " or ".join(_kind(schema, choice) for choice in at["oneOf"])
     values = [at["const"]] if "const" in at else at.get("enum")
     if values:
         return "integer" if isinstance(values[0], int) else "string"
@@ -212,4 +216,4 @@ def _kind(schema: dict[str, Any], at: dict[str, Any]) -> str:
 
 
 def _plural(kind: str | list[str]) -> str:
-    return " or ".join(f"{one}s" for one in ([kind] if isinstance(kind, str) else kind))
+    return " or ".join(f"{name}s" for name in ([kind] if isinstance(kind, str) else kind))
