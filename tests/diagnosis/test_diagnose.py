@@ -12,8 +12,8 @@ from cachedoctor.diagnosis.load import load
 from cachedoctor.graph.survey import Survey
 from cachedoctor.pprof.goroutines import Goroutine, profile_of
 from cachedoctor.sources import load as load_cache
-from tests.pprof.profiles import Builder
 from tests.diagnosis.test_signs import FINALIZE, LLB, RUN, V1
+from tests.pprof.profiles import Builder
 from tests.support import FIXTURES
 
 PROFILES = FIXTURES / "profiles"

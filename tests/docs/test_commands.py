@@ -56,7 +56,9 @@ EXITS = {
 OTHERS = {
     "crane": "needs a registry and a tool of its own",
     "docker": "needs a daemon",
+    "just": "runs recipes of developers; `.ci/run` does it",
     "jq": "a tool of its own; the JSON is held against its schema",
+    "mutmut": "takes hours",
     "oras": "needs a registry and a tool of its own",
     "pip": "installs from the network; `.ci/run` does it",
     "python": "runs these tests",
