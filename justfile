@@ -35,13 +35,13 @@ fix:
     {{ bin }}/ruff format .
     {{ bin }}/python -m tools.generate
 
-# Run all tests: just test, or just test tests/graph -k loops
+# Run all tests, or some: just test tests/graph -k loops
 test *arguments:
-    {{ bin }}/python -m pytest {{ arguments }}
+    {{ bin }}/python -m pytest -n auto {{ arguments }}
 
 # Run the fast half of the tests
 quick *arguments:
-    {{ bin }}/python -m pytest -m "not slow" {{ arguments }}
+    {{ bin }}/python -m pytest -n auto -m "not slow" {{ arguments }}
 
 # Fuzz every reader for some seconds each (Linux only)
 fuzz seconds="4":
@@ -68,7 +68,7 @@ release:
     {{ bin }}/twine check --strict dist/*
     python3 -m venv --clear dist/try
     dist/try/bin/pip install --quiet dist/*.whl
-    dist/try/bin/cachedoctor analyze --quiet fixtures/manifests/diamond-28.json
+    dist/try/bin/cachedoctor analyze --quiet fixtures/manifests/diamond-28.json > /dev/null
     rm -r dist/try
 
 # Write constraints.txt again, with the newest versions of everything (needs uv)
