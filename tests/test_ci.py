@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from cachedoctor.cli.settings import KEYS
 from tests.registries import PASSWORD, USER
 from tests.support import FIXTURES, run
 
@@ -302,12 +301,6 @@ def _steps(value: Any) -> Iterator[dict[str, Any]]:
         yield from value.get("steps", [])
         for below in value.values():
             yield from _steps(below)
-
-
-def test_every_setting_is_explained() -> None:
-    section = RECIPES.split("## Limits and settings")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
-    assert sorted(re.findall(r"`([a-z-]+)`", " ".join(rows))) == sorted(KEYS)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

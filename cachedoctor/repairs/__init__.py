@@ -1,0 +1,1 @@
+"""A cache that imports, has no loops and loses nothing: draft, cut, prune, prove."""

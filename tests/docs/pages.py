@@ -20,7 +20,6 @@ FENCE = re.compile(
 CODE = re.compile(r"`([^`\n]+)`")
 HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-ROW = re.compile(r"^\| `([^`]+)` \|(?: ([^|]*) \|)?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ OTHERS = {
     "crane": "another tool, which needs a registry",
     "docker": "needs a daemon",
     "jq": "another tool; the JSON is checked against its schema",
+    "just": "runs recipes of developers; `.ci/run` does it",
+    "mutmut": "takes hours",
     "oras": "another tool, which needs a registry",
     "pip": "installs from the network; `.ci/run` does it",
     "python": "runs these tests",

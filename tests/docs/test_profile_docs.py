@@ -1,18 +1,16 @@
-"""The pages on profiles name every cause, phase and format."""
+"""The page on profiles names every cause and format."""
 
 from __future__ import annotations
 
 import re
 
 from cachedoctor.diagnosis.causes import Cause
-from cachedoctor.diagnosis.phases import Phase
 from tests.docs.pages import CODE, DOCS, prose
 from tests.report.rendered import OF_PROFILES
 
 PAGE = prose(DOCS / "profile.md")
 
 
-def test_every_cause_and_phase_is_named() -> None:
+def test_every_cause_and_format_is_named() -> None:
     assert {str(cause) for cause in Cause} <= set(CODE.findall(PAGE))
-    assert {str(phase) for phase in Phase} <= set(CODE.findall(prose(DOCS / "json-profile.md")))
     assert set(OF_PROFILES) <= set(re.findall(r"[a-z]+", PAGE))

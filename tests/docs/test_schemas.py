@@ -1,4 +1,4 @@
-"""All JSON output fits its schema, every key of a schema is used, and the tables in the docs match the schemas."""
+"""All JSON output fits its schema, every key of a schema is used, and the tables in the docs are generated from them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.docs.pages import DOCS, ROW, prose
+from tests.docs.pages import DOCS
 from tests.support import FIXTURES, run
 
-PAGES = {"analysis": "json.md", "repair": "json-repair.md", "profile": "json-profile.md", "baseline": "ci.md"}
-"""The page with the table of keys of each schema."""
-SCHEMAS = {name: json.loads((DOCS / f"schema/{name}.json").read_text(encoding="utf-8")) for name in PAGES}
+NAMES = ("analysis", "repair", "profile", "baseline")
+SCHEMAS = {name: json.loads((DOCS / f"schema/{name}.json").read_text(encoding="utf-8")) for name in NAMES}
 
 GOLDENS = FIXTURES.parent / "tests/report"
 CACHES = [
@@ -138,7 +137,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", NAMES)
 def test_output_fits_its_schema(name: str, written: dict[str, list[Any]]) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
     for document in written[name]:
@@ -146,13 +145,13 @@ def test_output_fits_its_schema(name: str, written: dict[str, list[Any]]) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_key_of_a_schema_is_used(name: str, written: dict[str, list[Any]]) -> None:
     named = {path for path, _ in nodes(SCHEMAS[name], SCHEMAS[name])}
     assert named == set(chain.from_iterable(map(keys, written[name])))
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", NAMES)
 def test_only_keys_of_a_check_are_optional(name: str) -> None:
     schema = SCHEMAS[name]
     condition = schema.get("then", {"required": []})
@@ -173,7 +172,7 @@ def test_notices_a_check_without_its_keys(written: dict[str, list[Any]]) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", NAMES)
 def test_schemas_allow_new_keys(name: str, written: dict[str, list[Any]]) -> None:
     def grown(value: Any) -> Any:
         if isinstance(value, dict):
@@ -185,7 +184,7 @@ def test_schemas_allow_new_keys(name: str, written: dict[str, list[Any]]) -> Non
     assert not STRICT[name].is_valid(document)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", NAMES)
 def test_tables_match_the_schemas(name: str) -> None:
     schema = SCHEMAS[name]
     rows = [(key, kind.split(", ")[0]) for key, kind in ROW.findall(_section(name))]
@@ -195,7 +194,7 @@ def test_tables_match_the_schemas(name: str) -> None:
 
 def _section(name: str) -> str:
     """The text with the table. The page with the table of a baseline has other tables, too."""
-    page = prose(DOCS / PAGES[name])
+    page = prose(DOCS / NAMES[name])
     return page.split("## A baseline\n")[1].split("\n## ")[0] if name == "baseline" else page
 
 
