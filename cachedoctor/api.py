@@ -9,7 +9,7 @@ from typing import Any, get_args
 from cachedoctor import sources
 from cachedoctor.analysis import analyze as analysis
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.buildkit import Version
+from cachedoctor.buildkit import parse_release
 from cachedoctor.repairs.prune import Preference
 from cachedoctor.repairs.repair import Options, Repaired
 from cachedoctor.repairs.repair import repair as mend
@@ -45,16 +45,16 @@ def analyze(
 ) -> Analysis:
     """Judge the cache that the documents make together, in the order given, as several `--cache-from` do.
 
-    `buildkit` (`v0.21.1`) judges for one release instead of all; `limits` say what is still borne; `labels` are the
-    steps of records by digest, for messages. The outcome has `verdict`, `findings` and `survey`, which holds the graph
-    and all counts as exact integers.
+    `buildkit` judges for one release (`v0.21.1`, or `docker-28.2` for the BuildKit of a Docker Engine) instead of all;
+    `limits` say what is still borne; `labels` are the steps of records by digest, for messages. The outcome has
+    `verdict`, `findings` and `survey`, which holds the graph and all counts as exact integers.
 
     Raises `InputError` where paths are too many to be counted in memory, and `ValueError` for what is no release, and
     where there are no documents.
     """
     _some(documents)
-    version = None if buildkit is None else Version.parse(buildkit)
-    return analysis.analyze(documents, limits=limits, buildkit=version, labels=labels)
+    release = None if buildkit is None else parse_release(buildkit)
+    return analysis.analyze(documents, limits=limits, buildkit=release, labels=labels)
 
 
 def repair(

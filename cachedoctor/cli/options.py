@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import click
 
-from cachedoctor.buildkit import Version
+from cachedoctor.buildkit import Release, parse_release
 from cachedoctor.cli.output import warn
 from cachedoctor.errors import InputError
 from cachedoctor.report import FORMATS
@@ -27,11 +27,9 @@ def _once(context: click.Context, parameter: click.Parameter, given: tuple[str, 
     return given
 
 
-def _version(context: click.Context, parameter: click.Parameter, text: str | None) -> Version | None:
-    if text is None or text == "all":
-        return None
+def _version(context: click.Context, parameter: click.Parameter, text: str | None) -> Release | None:
     try:
-        return Version.parse(text)
+        return None if text is None else parse_release(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

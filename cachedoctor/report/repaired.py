@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cachedoctor import __version__
+from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, digits, duration, log10, plural, power
 from cachedoctor.repairs.repair import Repaired, Size
@@ -21,9 +22,6 @@ from cachedoctor.rules import Limits
 from cachedoctor.sources import digests
 from cachedoctor.sources.destination import Destination
 from cachedoctor.text import printable, short
-
-LIMIT = Limits().max_bytes
-"""Bytes that BuildKit imports at most; see CD101."""
 
 NEXT_EXPORT = (
     "What this does for the next export: an import of the repaired cache brings no loops, no duplicates and no dead "
@@ -172,9 +170,9 @@ def _notes(made: Repaired) -> list[str]:
     if took is None or took >= Limits().max_seconds:
         notes.insert(
             0,
-            f"An export of these records on BuildKit v0.9 to v0.24 makes {count(made.after.calls)} checks: "
+            f"An export of these records on BuildKit {LOOP_CHECK} makes {count(made.after.calls)} checks: "
             f"{duration(took)}. Add --max-calls 100000000 for less.",
         )
-    if len(made.data) > LIMIT:
+    if len(made.data) > IMPORT_LIMIT:
         notes.insert(0, f"BuildKit will not import it: {len(made.data):,} bytes are over 1 MiB. Add --max-bytes 1MiB.")
     return notes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.buildkit import merges_while_adding, walks_paths
+from cachedoctor.buildkit import LOOP_CHECK, REWRITTEN
 from cachedoctor.graph import cost
 from cachedoctor.numbers import duration, plural, power, time_range
 from cachedoctor.report import words
@@ -40,7 +40,7 @@ def costs(analysis: Analysis) -> Data:
     survey = analysis.survey
     found = survey.loop_check
     rows = []
-    if walks_paths(analysis.buildkit):
+    if LOOP_CHECK.concerns(analysis.buildkit):
         least, _, most = (
             cost.seconds(order.calls, each)
             for order, each in zip(
@@ -50,13 +50,13 @@ def costs(analysis: Analysis) -> Data:
         fewest, highest = found.orders[0].calls, found.orders[-1].calls
         calls = power(fewest) if fewest == highest else f"{power(fewest)} to {power(highest)}"
         certainty = words.certainty(found)
-        rows.append(("v0.9 to v0.24", f"loop-check calls ({certainty})", calls, time_range(least, most)))
-    if merges_while_adding(analysis.buildkit):
+        rows.append((str(LOOP_CHECK), f"loop-check calls ({certainty})", calls, time_range(least, most)))
+    if REWRITTEN.concerns(analysis.buildkit):
         walk = survey.walk
         seconds = cost.seconds(walk.steps, cost.SECONDS_PER_WALK_STEP)
         how = "exact" if walk.exact else "estimated from a sample"
         rows.append(
-            ("v0.25 and later", f"descendants walked on a re-import ({how})", power(walk.steps), duration(seconds))
+            (str(REWRITTEN), f"descendants walked on a re-import ({how})", power(walk.steps), duration(seconds))
         )
     seconds = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
     what = f"marshalling steps, longest chain {survey.longest_chain} layers (estimated)"
@@ -67,7 +67,7 @@ def costs(analysis: Analysis) -> Data:
 def hotspots(analysis: Analysis) -> Data:
     """The records that most calls go through, for versions that make these calls."""
     survey = analysis.survey
-    if not walks_paths(analysis.buildkit):
+    if not LOOP_CHECK.concerns(analysis.buildkit):
         return Data((), [])
     total = survey.loop_check.middle.calls
     rows: list[tuple[str, ...]] = []

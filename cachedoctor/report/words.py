@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from cachedoctor.analysis.analyze import Analysis, Check
-from cachedoctor.buildkit import merges_while_adding, walks_paths
+from cachedoctor.buildkit import EVERY, LOOP_CHECK, REWRITTEN
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, plural
-from cachedoctor.rules import IMPORTED_BYTES, RULES, Finding, Severity
+from cachedoctor.rules import RULES, Finding, Severity
 from cachedoctor.text import printable
 
-REFUSALS = frozenset({"CD101", "CD102", "CD103", "CD104", "CD105"})
 _NOTHING = "It has no record that a build could use."
 TOGETHER = "all sources together"
 KNOWN = "known: not worse than in the baseline"
@@ -17,7 +16,7 @@ KNOWN = "known: not worse than in the baseline"
 
 def headline(analysis: Analysis) -> str:
     """The verdict in one sentence: whether the cache is used at all, and what the next export costs."""
-    refused = [finding for finding in analysis.findings if refuses(finding)]
+    refused = [finding for finding in analysis.findings if finding.refused_by]
     if not analysis.documents:
         return "There is no cache yet."
     empty = not analysis.survey.order
@@ -28,12 +27,6 @@ def headline(analysis: Analysis) -> str:
     asked = analysis.check is None or len(analysis.check.rules) == len(RULES)
     fine = "This cache is fine. " if analysis.verdict == "ok" and asked else ""
     return fine + next_export(analysis)
-
-
-def refuses(finding: Finding) -> bool:
-    """Whether BuildKit refuses the cache for it, whatever limits were given."""
-    within = finding.rule == "CD101" and finding.measure.value <= IMPORTED_BYTES
-    return finding.rule in REFUSALS and finding.severity is Severity.ERROR and not within
 
 
 def judgement(analysis: Analysis, check: Check) -> str:
@@ -61,7 +54,7 @@ def _place(analysis: Analysis, finding: Finding) -> str:
 
 def refusal(finding: Finding) -> str:
     """Who refuses the cache, and why in two words."""
-    who = "BuildKit v0.25 and later refuse" if finding.rule == "CD102" else "BuildKit refuses"
+    who = "BuildKit refuses" if finding.refused_by == EVERY else f"BuildKit {finding.refused_by} refuse"
     return f"{who} to import this cache ({finding.name})."
 
 
@@ -71,15 +64,15 @@ def next_export(analysis: Analysis, subject: str = "The next export") -> str:
     found = survey.loop_check
     marshal = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
     parts = []
-    if walks_paths(analysis.buildkit):
-        version = str(analysis.buildkit) if analysis.buildkit else "v0.9 to v0.24"
+    if LOOP_CHECK.concerns(analysis.buildkit):
+        version = str(analysis.buildkit) if analysis.buildkit else str(LOOP_CHECK)
         check = cost.seconds(found.middle.calls, cost.SECONDS_PER_CALL[1])
         time = duration(_sum(check, marshal))
         also = " and marshal its results" if marshal is None or (check is not None and marshal > check + 1) else ""
         parts.append(f"on BuildKit {version} would make {calls(found)}{also}: {time}")
-    rewritten = merges_while_adding(analysis.buildkit)
+    rewritten = REWRITTEN.concerns(analysis.buildkit)
     if rewritten or not parts:
-        version = str(analysis.buildkit) if analysis.buildkit else "v0.25 and later"
+        version = str(analysis.buildkit) if analysis.buildkit else str(REWRITTEN)
         walk = cost.seconds(survey.walk.steps, cost.SECONDS_PER_WALK_STEP) if rewritten else 0.0
         time = duration(_sum(walk, marshal))
         parts.append(f"{version}: {time}" if parts else f"on BuildKit {version}: {time}")

@@ -7,7 +7,7 @@ import sys
 import click
 
 from cachedoctor.analysis.analyze import analyze as judge
-from cachedoctor.buildkit import Version
+from cachedoctor.buildkit import Release
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, Place, fail, progress
 from cachedoctor.errors import InputError
@@ -31,7 +31,7 @@ def analyze(
     sources: tuple[str, ...],
     format: str,
     output: str | None,
-    buildkit: Version | None,
+    buildkit: Release | None,
     tag: str | None,
     platform: str | None,
     access: Access,

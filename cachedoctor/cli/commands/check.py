@@ -17,7 +17,7 @@ from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.analysis.baseline import Baseline
 from cachedoctor.analysis.check import Policy, accepted
 from cachedoctor.analysis.check import check as judge
-from cachedoctor.buildkit import Version
+from cachedoctor.buildkit import Release
 from cachedoctor.cli import options
 from cachedoctor.cli.output import (
     Elsewhere,
@@ -169,7 +169,7 @@ def check(
     max_seconds: float,
     max_calls: int | None,
     max_bytes: int,
-    buildkit: Version | None,
+    buildkit: Release | None,
     fail_on: str,
     select: tuple[str, ...],
     ignore: tuple[str, ...],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import orjson
 
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.report import words
 from cachedoctor.report.formats.json import escaped
 from cachedoctor.report.interface import Style
 from cachedoctor.report.places import fingerprints, path_or_name, sentence, sources_of
@@ -37,4 +36,4 @@ def _severity(finding: Finding) -> str:
         return "info"
     if finding.severity is Severity.WARNING:
         return "minor"
-    return "blocker" if words.refuses(finding) else "critical"
+    return "blocker" if finding.refused_by else "critical"

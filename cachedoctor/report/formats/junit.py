@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.report import words
 from cachedoctor.report.interface import Style
-from cachedoctor.rules import OF_SOURCES, RULES, Finding
+from cachedoctor.rules import RULES, Finding, Scope
 from cachedoctor.text import printable
 
 
@@ -33,7 +33,7 @@ def _suite(source: str, analysis: Analysis) -> ElementTree.Element:
     name = printable(source) or words.TOGETHER
     found = [finding for finding in analysis.findings if analysis.owner(finding) == source]
     failing = [finding for finding in analysis.failing if analysis.owner(finding) == source]
-    asked = [rule for rule in RULES if rule.id in analysis.rules and (source or rule.id not in OF_SOURCES)]
+    asked = [rule for rule in RULES if rule.id in analysis.rules and (source or rule.scope is Scope.TOGETHER)]
     suite = ElementTree.Element("testsuite")
     for rule in asked:
         case = ElementTree.SubElement(

@@ -42,7 +42,7 @@ class Report:
             print_table(console, "Limits", tables.limits(analysis))
             print_table(console, "Cost of the next export", tables.costs(analysis))
             self._note(console, tables.COST_NOTE)
-            if style.verbosity > 0 or any(finding.rule == "CD201" for finding in analysis.findings):
+            if style.verbosity > 0 or any(finding.table == "hotspots" for finding in analysis.findings):
                 print_table(console, "Hotspots of the loop check", tables.hotspots(analysis))
             print_table(console, "Graph", tables.graph(analysis))
             print_table(console, "Read", tables.inputs(analysis))
@@ -105,5 +105,4 @@ def _heading(finding: Finding, analysis: Analysis) -> Text:
 def _records(finding: Finding) -> str:
     named = [str(item) if isinstance(item, int) else short(item) for item in finding.records]
     rest = f" and {count(finding.count - len(named))} more" if finding.count > len(named) else ""
-    what = "Layers" if finding.rule in ("CD105", "CD304") else "Records"
-    return f"{what}: {', '.join(named)}{rest}"
+    return f"{finding.noun.capitalize()}s: {', '.join(named)}{rest}"
