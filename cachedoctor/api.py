@@ -9,7 +9,7 @@ from typing import Any, get_args
 from cachedoctor import sources
 from cachedoctor.analysis import analyze as analysis
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.buildkit import Version
+from cachedoctor.buildkit import parse_release
 from cachedoctor.errors import CachedoctorError, InputError, LimitError, ProofError
 from cachedoctor.repairs.prune import Preference
 from cachedoctor.repairs.repair import Options, Repaired
@@ -65,16 +65,16 @@ def analyze(
 ) -> Analysis:
     """Judge the cache that the documents make together, in the order given, as several `--cache-from` would.
 
-    `buildkit` (`v0.21.1`) judges for one release instead of all; `limits` say what is acceptable; `labels` name the
-    steps of records by digest, for messages. The result has `verdict`, `findings` and `survey`, which holds the graph
+    `buildkit` judges for one release (`v0.21.1`, or `docker-28.2` for that of a Docker Engine) instead of all; `limits`
+    say what is acceptable; `labels` name the steps of records by digest, for messages. The result has `verdict`, `findings` and `survey`, which holds the graph
     and all counts as exact integers.
 
     Raises `InputError` if there are too many paths to count in memory, and `ValueError` for an invalid release or an
     empty list of documents.
     """
     _check_not_empty(documents)
-    version = None if buildkit is None else Version.parse(buildkit)
-    return analysis.analyze(documents, limits=limits, buildkit=version, labels=labels)
+    release = None if buildkit is None else parse_release(buildkit)
+    return analysis.analyze(documents, limits=limits, buildkit=release, labels=labels)
 
 
 def repair(

@@ -35,7 +35,9 @@ def read(data: bytes) -> list[CacheDocument]:
     return []
 
 
-def report_and_repair(documents: Sequence[CacheDocument], options: Options, formats: Sequence[str] = OF_ANALYSES) -> None:
+def report_and_repair(
+    documents: Sequence[CacheDocument], options: Options, formats: Sequence[str] = OF_ANALYSES
+) -> None:
     with suppress(InputError):
         check_reports(documents, *formats)
     with suppress(InputError, LimitError):

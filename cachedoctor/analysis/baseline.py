@@ -1,4 +1,4 @@
-"""A file of what was found once, so that an old cache passes while nothing gets worse."""
+"""A file of known findings, so that an old cache passes as long as nothing gets worse."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from cachedoctor.text import unpinned
 VERSION = 1
 MOST_BYTES = 16 << 20
 MOST_DIGITS = 1_000_000
-"""Of one number: more than any count that a check gets to, and converted within a second."""
+"""Digits of one number: more than a check ever counts, and converted within a second."""
 MOST_DIGITS_IN_ALL = 4_000_000
 _SEVERITIES = {str(severity): severity for severity in Severity}
 
 Key = tuple[str, str, str]
-"""Source (empty for all together), id of the rule, unit."""
+"""Source (empty for all together), id of the rule, unit of the measure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One finding of the past."""
+    """One known finding."""
 
     severity: Severity
     measure: Measure
@@ -37,15 +37,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The findings of the past, largest first under each key."""
+    """The known findings, largest first under each key."""
 
     path: str
     entries: Mapping[Key, tuple[Entry, ...]]
 
     def marked(self, analysis: Analysis) -> list[Finding]:
-        """The findings in their order; those that are here and did not get worse are marked as known.
+        """The findings of an analysis in their order, marked as known if they are here and did not get worse.
 
-        Several under one key, such as those of the platforms of an image, are compared largest with largest.
+        Several under one key, such as those of the platforms of an image, are compared in order of size.
         """
         known = set()
         groups: dict[Key, list[int]] = {}
@@ -68,10 +68,10 @@ def _worse(finding: Finding, entry: Entry) -> bool:
 
 
 def save(path: str, analysis: Analysis) -> None:
-    """Write down all findings of an analysis. Raises `OSError`; then the file is as before.
+    """Write all findings of an analysis to a file. Raises `OSError`; then the file is as it was before.
 
     The file is `{"cachedoctor_baseline": 1, "findings": [{"source", "rule", "severity", "unit", "value", "exact"}]}`:
-    `value` is a string of digits, `source` is as it was named, without a digest, and empty for all sources together.
+    `value` is a string of digits, `source` is what the user named, without a digest, and empty for all together.
     """
     rows = [
         {
@@ -102,7 +102,7 @@ def load(path: str) -> Baseline:
     if not isinstance(parsed, dict) or "cachedoctor_baseline" not in parsed:
         raise InputError("expected the JSON of a baseline, as --write-baseline writes it", source=path)
     if parsed["cachedoctor_baseline"] != VERSION:
-        raise InputError(f"expected version {VERSION}; write the baseline anew", "cachedoctor_baseline", source=path)
+        raise InputError(f"expected version {VERSION}; write the baseline again", "cachedoctor_baseline", source=path)
     return Baseline(path, _entries(path, parsed.get("findings")))
 
 
@@ -125,7 +125,7 @@ def _entries(path: str, rows: Any) -> dict[Key, tuple[Entry, ...]]:
             what = "expected source, rule, severity, unit, value (a string of digits) and exact"
             raise InputError(what, f"findings[{index}]", source=path) from error
         grouped.setdefault(key, []).append(entry)
-    return {key: tuple(sorted(one, key=lambda entry: -entry.measure.value)) for key, one in grouped.items()}
+    return {key: tuple(sorted(entries, key=lambda entry: -entry.measure.value)) for key, entries in grouped.items()}
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,6 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from cachedoctor.buildkit import Version
     from cachedoctor.report import Part
 
 _UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -26,13 +25,11 @@ def _standard_input_once(context: click.Context, parameter: click.Parameter, giv
     return given
 
 
-def _version(context: click.Context, parameter: click.Parameter, text: str | None) -> Version | None:
-    if text is None or text == "all":
-        return None
-    from cachedoctor.buildkit import Version
+def _release(context: click.Context, parameter: click.Parameter, text: str | None) -> Release | None:
+    from cachedoctor.buildkit import parse_release
 
     try:
-        return Version.parse(text)
+        return None if text is None else parse_release(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -79,7 +76,10 @@ def format(*parts: Part) -> Callable[[click.decorators.FC], click.decorators.FC]
 sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_standard_input_once)
 output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
 buildkit = click.option(
-    "--buildkit", metavar="VERSION", callback=_version, help="Judge for this release only: v0.21.1; default: all."
+    "--buildkit",
+    metavar="RELEASE",
+    callback=_release,
+    help="Judge for this release only: v0.21.1, or docker-28.2 for that of a Docker Engine; default: all.",
 )
 tag = click.option("--tag", help="Which tag of a layout or repository to read.")
 platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")

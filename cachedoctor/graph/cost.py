@@ -6,19 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cachedoctor.buildkit import SECONDS_PER_CALL as SECONDS_PER_CALL
+from cachedoctor.buildkit import SECONDS_PER_MARSHAL_STEP as SECONDS_PER_MARSHAL_STEP
+from cachedoctor.buildkit import SECONDS_PER_WALK_STEP as SECONDS_PER_WALK_STEP
 from cachedoctor.graph import loops, paths
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.merge import Merge
 from cachedoctor.graph.quotient import MergedGraph, quotient
 from cachedoctor.graph.records import Graph
 from cachedoctor.graph.replay import Exporter
-
-SECONDS_PER_CALL = (140e-9, 175e-9, 400e-9)
-"""A call of the loop check: fastest and usual on the machine of the captures (Go 1.24), and a slower or older build."""
-SECONDS_PER_WALK_STEP = 60e-9
-"""A descendant walked: 10,000 records in a chain read into themselves took 3 s longer (v0.32.2)."""
-SECONDS_PER_MARSHAL_STEP = 30e-9
-"""A question for a blob: a chain of 200 took 3.0 s, one of 400 took 44 s (v0.32.2); v0.21.1 took 1.6 times as long."""
 
 MOST_ORDERS = 200
 """Orders that are replayed at the most."""

@@ -10,9 +10,6 @@ from cachedoctor.errors import ProofError
 from cachedoctor.graph import layers
 from cachedoctor.graph.survey import Survey
 
-REFUSED = frozenset({"CD102", "CD103", "CD104", "CD105"})
-"""Rules for whose findings BuildKit refuses a whole cache; its size alone is up to the user."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lost:

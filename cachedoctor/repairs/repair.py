@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from cachedoctor.numbers import digits
 from cachedoctor.repairs import loops, proof, prune
 from cachedoctor.repairs.draft import Draft, Removed, draft
 from cachedoctor.repairs.proof import Lost
-from cachedoctor.rules import Context, Limits, findings
+from cachedoctor.rules import RULES, Context, Limits, findings
 from cachedoctor.sources import CacheDocument
 
 _MEMORY_PER_BYTE = 11
@@ -155,7 +156,10 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, remov
 
 
 def _refusals(document: CacheDocument, found: Survey) -> list[str]:
-    return [finding.rule for finding in findings(Context([document], found, Limits(), None), only=proof.REFUSED)]
+    """The rules that make some BuildKit refuse the cache. Its size is the user's decision, not a reason."""
+    asked = {rule.id for rule in RULES if rule.refused_by}
+    context = Context([document], found, Limits(max_bytes=sys.maxsize), None)
+    return [finding.rule for finding in findings(context, only=asked)]
 
 
 def _cut(made: Draft, before: Survey, options: Options) -> None:

@@ -72,18 +72,17 @@ def _entry(finding: Finding, analysis: Analysis) -> Entry:
 def _records(finding: Finding) -> str:
     listed = [str(record) if isinstance(record, int) else short(record) for record in finding.records]
     more = f" and {count(finding.count - len(listed))} more" if finding.count > len(listed) else ""
-    what = "Layers" if finding.rule in ("CD105", "CD304") else "Records"
-    return f"{what}: {', '.join(listed)}{more}"
+    return f"{finding.noun.capitalize()}s: {', '.join(listed)}{more}"
 
 
 def _sections(analysis: Analysis) -> list[Section]:
-    explosion = any(finding.rule == "CD201" for finding in analysis.findings)
+    asked = {finding.table for finding in analysis.findings}
     return [
         *_loops(analysis),
         tables.judged(analysis),
         tables.limits(analysis),
         tables.costs(analysis),
-        tables.hotspots(analysis, level=0 if explosion else 1),
+        tables.hotspots(analysis, level=0 if "hotspots" in asked else 1),
         tables.graph(analysis),
         tables.inputs(analysis),
     ]

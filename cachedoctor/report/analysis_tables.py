@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.buildkit import merges_while_adding, walks_paths
+from cachedoctor.buildkit import LOOP_CHECK, REWRITTEN
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, percent, plural, time_range
 from cachedoctor.report import analysis_words as words
@@ -23,19 +23,19 @@ def costs(analysis: Analysis) -> Table:
     survey = analysis.survey
     loop_check = survey.loop_check
     rows = []
-    if walks_paths(analysis.buildkit):
+    if LOOP_CHECK.concerns(analysis.buildkit):
         fewest, most = loop_check.orders[0].calls, loop_check.orders[-1].calls
         least = cost.seconds(fewest, cost.SECONDS_PER_CALL[0])
         longest = cost.seconds(most, cost.SECONDS_PER_CALL[2])
         calls = count(fewest) if fewest == most else f"{count(fewest)} to {count(most)}"
         what = f"loop-check calls ({words.certainty(loop_check)})"
-        rows.append(("v0.9 to v0.24", what, calls, time_range(least, longest)))
-    if merges_while_adding(analysis.buildkit):
+        rows.append((str(LOOP_CHECK), what, calls, time_range(least, longest)))
+    if REWRITTEN.concerns(analysis.buildkit):
         walk = survey.walk
         seconds = cost.seconds(walk.steps, cost.SECONDS_PER_WALK_STEP)
         how = "exact" if walk.exact else "estimated from a sample"
         rows.append(
-            ("v0.25 and later", f"descendants walked on a re-import ({how})", count(walk.steps), duration(seconds))
+            (str(REWRITTEN), f"descendants walked on a re-import ({how})", count(walk.steps), duration(seconds))
         )
     seconds = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
     what = f"marshaling steps, longest chain {plural(survey.longest_chain, 'layer')} (estimated)"
@@ -47,7 +47,7 @@ def costs(analysis: Analysis) -> Table:
 def hotspots(analysis: Analysis, level: int) -> Table:
     """The records that most calls go through, for releases that make these calls."""
     survey = analysis.survey
-    if not walks_paths(analysis.buildkit):
+    if not LOOP_CHECK.concerns(analysis.buildkit):
         return _EMPTY
     total = survey.loop_check.middle.calls
     rows = []

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from cachedoctor.analysis.analyze import Analysis, Check
-from cachedoctor.buildkit import merges_while_adding, walks_paths
+from cachedoctor.buildkit import EVERY, LOOP_CHECK, REWRITTEN, Span
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, plural
-from cachedoctor.rules import IMPORTED_BYTES, RULES, Finding, Severity
+from cachedoctor.rules import RULES, Finding, Severity
 
-REFUSALS = frozenset({"CD101", "CD102", "CD103", "CD104", "CD105"})
 TOGETHER = "all sources together"
 KNOWN = "known: no worse than in the baseline"
 
 
 def headline(analysis: Analysis) -> str:
     """The verdict in one sentence or two: whether the cache is used at all, and what the next export costs."""
-    refused = [finding for finding in analysis.findings if refuses(finding)]
+    refused = [(finding.refused_by, finding) for finding in analysis.findings if finding.refused_by]
     if not analysis.documents:
         return "There is no cache yet."
     empty = not analysis.survey.order
     if refused:
         rest = "It has no record that a build could use." if empty else next_export(analysis, "to export its records")
-        return f"{refusal(refused[0])} {rest}"
+        return f"{_refusal(*refused[0])} {rest}"
     if empty:
         return "This cache is empty: it has no record that a build could use."
     complete = analysis.check is None or len(analysis.check.rules) == len(RULES)
@@ -29,15 +28,9 @@ def headline(analysis: Analysis) -> str:
     return fine + next_export(analysis, "for the next export")
 
 
-def refuses(finding: Finding) -> bool:
-    """Whether BuildKit refuses the cache because of it, whatever limits were given."""
-    within = finding.rule == "CD101" and finding.measure.value <= IMPORTED_BYTES
-    return finding.rule in REFUSALS and finding.severity is Severity.ERROR and not within
-
-
-def refusal(finding: Finding) -> str:
+def _refusal(refused_by: Span, finding: Finding) -> str:
     """Who refuses the cache, and the reason in two words."""
-    who = "BuildKit v0.25 and later refuse" if finding.rule == "CD102" else "BuildKit refuses"
+    who = "BuildKit refuses" if refused_by == EVERY else f"BuildKit {refused_by} refuse"
     return f"{who} to import this cache ({finding.name})."
 
 
@@ -47,15 +40,15 @@ def next_export(analysis: Analysis, purpose: str) -> str:
     loop_check = survey.loop_check
     marshal = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
     parts = []
-    if walks_paths(analysis.buildkit):
-        releases = str(analysis.buildkit) if analysis.buildkit else "v0.9 to v0.24"
+    if LOOP_CHECK.concerns(analysis.buildkit):
+        releases = str(analysis.buildkit or LOOP_CHECK)
         check = cost.seconds(loop_check.middle.calls, cost.SECONDS_PER_CALL[1])
         also = " and marshaling its results" if marshal is None or (check is not None and marshal > check + 1) else ""
         time = duration(_sum(check, marshal))
         parts.append(f"BuildKit {releases} would need {calls(loop_check)}{also} ({time}) {purpose}")
-    rewritten = merges_while_adding(analysis.buildkit)
+    rewritten = REWRITTEN.concerns(analysis.buildkit)
     if rewritten or not parts:
-        releases = str(analysis.buildkit) if analysis.buildkit else "v0.25 and later"
+        releases = str(analysis.buildkit or REWRITTEN)
         walk = cost.seconds(survey.walk.steps, cost.SECONDS_PER_WALK_STEP) if rewritten else 0.0
         time = duration(_sum(walk, marshal))
         parts.append(f"{releases}: {time}" if parts else f"BuildKit {releases} would need {time} {purpose}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, plural
 from cachedoctor.repairs.repair import Repaired, Size
@@ -153,14 +154,14 @@ def _notes(repaired: Repaired) -> list[str]:
     notes = []
     limits = Limits()
     size = len(repaired.data)
-    if size > limits.max_bytes:
+    if size > IMPORT_LIMIT:
         notes.append(f"BuildKit will not import it: {size:,} bytes are over 1 MiB. Add --max-bytes 1MiB.")
     seconds = cost.seconds(repaired.after.calls, cost.SECONDS_PER_CALL[1])
     if seconds is None or seconds >= limits.max_seconds:
         calls = plural(repaired.after.calls, "check")
         time = duration(seconds)
         notes.append(
-            f"Exporting these records on BuildKit v0.9 to v0.24 needs {calls} ({time}). Add --max-calls 100000000 to "
+            f"Exporting these records on BuildKit {LOOP_CHECK} needs {calls} ({time}). Add --max-calls 100000000 to "
             "get below that."
         )
     return [*notes, _NEXT_EXPORT]

@@ -1,4 +1,4 @@
-"""All JSON output fits its schema, every key of a schema is used, and the tables in the docs are generated from them."""
+"""All JSON output fits its schema, and every key of a schema is used."""
 
 from __future__ import annotations
 
@@ -182,37 +182,3 @@ def test_schemas_allow_new_keys(name: str, written: dict[str, list[Any]]) -> Non
     document = grown(written[name][-1])
     assert jsonschema.Draft202012Validator(SCHEMAS[name]).is_valid(document)
     assert not STRICT[name].is_valid(document)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_tables_match_the_schemas(name: str) -> None:
-    schema = SCHEMAS[name]
-    rows = [(key, kind.split(", ")[0]) for key, kind in ROW.findall(_section(name))]
-    assert len(rows) == len({key for key, _ in rows})
-    assert dict(rows) == {path: _kind(schema, at) for path, at in nodes(schema, schema)}
-
-
-def _section(name: str) -> str:
-    """The text with the table. The page with the table of a baseline has other tables, too."""
-    page = prose(DOCS / NAMES[name])
-    return page.split("## A baseline\n")[1].split("\n## ")[0] if name == "baseline" else page
-
-
-def _kind(schema: dict[str, Any], at: dict[str, Any]) -> str:
-    """A type as the tables name it."""
-    if "$ref" in at:
-        return {"digits": "string of digits", "count": "count"}.get(at["$ref"].rpartition("/")[2], "object")
-    if "oneOf" in at:
-        return " or ".join(_kind(schema, choice) for choice in at["oneOf"])
-    values = [at["const"]] if "const" in at else at.get("enum")
-    if values:
-        return "integer" if isinstance(values[0], int) else "string"
-    kinds = [at["type"]] if isinstance(at["type"], str) else at["type"]
-    if kinds == ["array"]:
-        items = resolved(schema, at["items"])
-        return "array" if items["type"] == "object" else f"array of {_plural(items['type'])}"
-    return " or ".join("float" if kind == "number" else kind for kind in kinds)
-
-
-def _plural(kind: str | list[str]) -> str:
-    return " or ".join(f"{name}s" for name in ([kind] if isinstance(kind, str) else kind))

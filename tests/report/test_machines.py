@@ -23,7 +23,7 @@ from cachedoctor.analysis.analyze import Analysis, analyze
 from cachedoctor.analysis.check import Policy, accepted, check
 from cachedoctor.report.formats import sarif
 from cachedoctor.report.page import Style
-from cachedoctor.rules import OF_DOCUMENTS, RULES, Severity
+from cachedoctor.rules import RULES, Scope, Severity
 from cachedoctor.sources import load
 from tests.report.rendered import OF_ANALYSES, rendered
 from tests.report.test_people import CASES
@@ -306,7 +306,8 @@ def test_rules_of_documents_are_those_that_name_a_source(monkeypatch: pytest.Mon
     names = [name for names in CASES.values() for name in names]
     found = analyze([one for name in names for one in load(name)]).findings
     assert found
-    assert all(bool(finding.source) is (finding.rule in OF_DOCUMENTS) for finding in found)
+    documents = {rule.id for rule in RULES if rule.scope is Scope.DOCUMENT}
+    assert all(bool(finding.source) is (finding.rule in documents) for finding in found)
 
 
 # GitLab

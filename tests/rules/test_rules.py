@@ -1,12 +1,14 @@
-"""Each rule fires where it should, and is silent where it should not."""
+"""Each rule fires when it should, and is silent when it should not."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
 from cachedoctor.analysis.analyze import analyze
-from cachedoctor.buildkit import Version
-from cachedoctor.rules import RULES, Finding, Limits, Measure, Severity
+from cachedoctor.buildkit import EVERY, REFUSES_EMPTY_INPUT, Release
+from cachedoctor.rules import Finding, Limits, Measure, Severity
 from cachedoctor.sources import CacheDocument, load
 from tests.support import FIXTURES, digest, document, layers, record
 
@@ -16,8 +18,8 @@ LIMIT = 1_048_576
 def findings(
     *documents: CacheDocument, buildkit: str | None = None, limits: Limits | None = None
 ) -> dict[str, Finding]:
-    version = Version.parse(buildkit) if buildkit else None
-    found = analyze(documents, buildkit=version, limits=limits).findings
+    release = Release.parse(buildkit) if buildkit else None
+    found = analyze(documents, buildkit=release, limits=limits).findings
     assert len({(finding.rule, finding.source, finding.message) for finding in found}) == len(found)
     return {finding.rule: finding for finding in found}
 
@@ -36,11 +38,6 @@ def diamond_chain(count: int) -> CacheDocument:
     return document(records)
 
 
-def test_rules_have_distinct_ids_and_words() -> None:
-    assert [rule.id for rule in RULES] == sorted({rule.id for rule in RULES})
-    assert all(rule.help and rule.affects for rule in RULES)
-
-
 def test_clean_cache_has_no_findings() -> None:
     clean = document([record("root"), record("run", [0], layer=0)], layers(-1), blobs=frozenset({digest("layer 0")}))
     assert findings(clean) == {}
@@ -53,16 +50,29 @@ def test_cd101_fires_past_the_limit(size: int, fires: bool) -> None:
     assert "CD101" not in findings(document([record("root")], size=size, kind="inline"))
 
 
-def test_cd101_tells_a_limit_that_is_not_buildkits() -> None:
+def test_cd101_names_a_limit_that_is_not_buildkits() -> None:
     small = document([record("root")], size=2_000)
-    got = findings(small, limits=Limits(max_bytes=1_000))["CD101"]
-    assert got.message == (
-        "The cache config has 2,000 bytes, 1,000 more than the limit of 1,000; BuildKit imports 1,048,576 at most."
+    finding = findings(small, limits=Limits(max_bytes=1_000))["CD101"]
+    assert finding.message == (
+        "The cache config has 2,000 bytes, 1,000 more than the limit of 1,000. BuildKit imports at most 1,048,576."
     )
-    assert got.measure == Measure("bytes of the cache config", 2_000)
+    assert finding.measure == Measure("bytes of the cache config", 2_000)
+    assert finding.severity is Severity.ERROR
+    assert finding.refused_by is None
     large = document([record("root")], size=LIMIT + 1)
-    assert "so that no build ever uses it" in findings(large, limits=Limits(max_bytes=1_000))["CD101"].message
+    finding = findings(large, limits=Limits(max_bytes=1_000))["CD101"]
+    assert finding.message.endswith("BuildKit imports at most 1,048,576, so no build can ever use it.")
+    assert finding.refused_by == EVERY
     assert "CD101" not in findings(large, limits=Limits(max_bytes=LIMIT + 1))
+
+
+def test_cd101_says_what_the_limit_of_buildkit_means() -> None:
+    finding = findings(document([record("root")], size=9, manifest_size=LIMIT + 1))["CD101"]
+    assert finding.message == (
+        "The manifest has 1,048,577 bytes, 1 more than the 1,048,576 that BuildKit imports. The export succeeds, but "
+        "no build can ever use it."
+    )
+    assert finding.refused_by == EVERY
 
 
 def test_cd101_is_silent_about_backends_without_the_limit() -> None:
@@ -74,70 +84,123 @@ def test_cd101_obeys_the_limit_given() -> None:
     assert "CD101" in findings(document([record("root")], size=11), limits=Limits(max_bytes=10))
 
 
-def test_cd102_names_the_records_and_depends_on_the_version() -> None:
+def test_cd102_names_the_records_and_depends_on_the_release() -> None:
     bad = document([record("root"), record("a", [0], []), record("b", [0])])
     assert findings(bad)["CD102"].records == (1,)
-    assert findings(bad)["CD102"].severity is Severity.ERROR
-    assert findings(bad, buildkit="v0.25.0")["CD102"].severity is Severity.ERROR
-    assert findings(bad, buildkit="v0.24.9")["CD102"].severity is Severity.WARNING
+    for release in (None, "v0.25.0"):
+        finding = findings(bad, buildkit=release)["CD102"]
+        assert (finding.severity, finding.refused_by) == (Severity.ERROR, REFUSES_EMPTY_INPUT)
+    finding = findings(bad, buildkit="v0.24.9")["CD102"]
+    assert (finding.severity, finding.refused_by) == (Severity.WARNING, None)
+
+
+def test_cd102_says_which_releases_refuse() -> None:
+    bad = [record("root"), record("a", [0], []), record("b", [], [])]
+    assert findings(document(bad[:2]))["CD102"].message == (
+        "Record 1 has an input without alternatives. v0.25 and later refuse the whole cache; older releases drop the "
+        "record and what is made only from it."
+    )
+    assert findings(document(bad), buildkit="v0.24.9")["CD102"].message == (
+        "2 records have an input without alternatives; the first is record 1. This release drops the record and what "
+        "is made only from it."
+    )
 
 
 def test_cd103_fires_on_a_cycle_of_one_document() -> None:
     bad = document([record("root"), record("a", [0, 2]), record("b", [1])])
-    assert findings(bad)["CD103"].records == (1, 2)
+    finding = findings(bad)["CD103"]
+    assert (finding.records, finding.refused_by) == ((1, 2), EVERY)
+    assert finding.message == (
+        "2 records form a cycle in the document itself, for example 1 → 2 → 1. BuildKit refuses the whole cache."
+    )
     assert "CD204" not in findings(bad)
-    assert "CD103" in findings(document([record("self", [0])]))
+    assert findings(document([record("self", [0])]))["CD103"].message.startswith("1 record forms a cycle in")
 
 
-def test_cd103_is_silent_where_only_the_union_loops() -> None:
+def test_cd103_shows_the_beginning_of_a_long_cycle() -> None:
+    cycle = [record(f"{index}", [(index + 1) % 10]) for index in range(10)]
+    assert "for example 0 → 9 → 8 → 7 → 6 → 5 → 4 → 3 → … → 0." in findings(document(cycle))["CD103"].message
+
+
+def test_cd103_is_silent_if_only_the_union_loops() -> None:
     union = findings(fixture("manifests/tag-a.json"), fixture("manifests/tag-b.json"))
     assert "CD103" not in union
-    assert union["CD204"].count == 7
+    assert union["CD204"].count == len(union["CD204"].members or ()) == 7
+    assert union["CD204"].message.startswith(
+        "7 records form a loop once equal records are merged, for example record 3 of source 1 (5fa2ac1ec099) → "
+    )
 
 
 @pytest.mark.parametrize("link", [-1, 2, 1 << 40])
 def test_cd104_fires_on_links_outside(link: int) -> None:
-    assert findings(document([record("root"), record("a", [0, link])]))["CD104"].records == (1,)
+    finding = findings(document([record("root"), record("a", [0, link])]))["CD104"]
+    assert (finding.records, finding.refused_by) == ((1,), EVERY)
+    assert finding.message == (
+        "1 link points outside the document, which has 2 records and 0 layers. BuildKit refuses the whole cache."
+    )
 
 
 def test_cd104_fires_on_layers_outside() -> None:
     assert "CD104" in findings(document([record("root", layer=1)], layers(-1)))
     assert "CD104" in findings(document([record("root", layer=0)], layers(7)))
     assert findings(document([record("root", layer=0)], layers(-2)))["CD104"].severity is Severity.ERROR
-    assert findings(document([record("root", layer=0)], layers(-1, 9)))["CD104"].severity is Severity.WARNING
+    unnoticed = findings(document([record("root", layer=0)], layers(-1, 9)))["CD104"]
+    assert (unnoticed.severity, unnoticed.refused_by) == (Severity.WARNING, None)
+    assert unnoticed.message == (
+        "1 layer parent points outside the document, which has 1 record and 2 layers. No result needs them, so "
+        "BuildKit does not notice."
+    )
     chained = record("root")
     chained["chains"] = [{"layers": [0, 3], "createdAt": "2026-11-24T08:14:45Z"}]
     assert findings(document([chained], layers(-1)))["CD104"].records == (0,)
 
 
 def test_cd105_fires_on_a_layer_cycle() -> None:
-    found = findings(document([record("root", layer=0)], layers(1, 2, 1, -1)))["CD105"]
-    assert (found.records, found.severity) == ((1, 2), Severity.ERROR)
+    finding = findings(document([record("root", layer=0)], layers(1, 2, 1, -1)))["CD105"]
+    assert (finding.records, finding.severity, finding.refused_by) == ((1, 2), Severity.ERROR, EVERY)
+    assert finding.noun == "layer"
     unused = findings(document([record("root", layer=0)], layers(-1, 1)))["CD105"]
-    assert (unused.records, unused.severity) == ((1,), Severity.WARNING)
+    assert (unused.records, unused.severity, unused.refused_by) == ((1,), Severity.WARNING, None)
+
+
+def test_cd106_names_both_digests() -> None:
+    finding = findings(fixture("layouts/v0.21.1-image-manifest"))["CD106"]
+    assert finding.severity is Severity.WARNING
+    assert re.findall("sha256:(..)", finding.message) == ["10", "1c"]
+    assert "CD106" not in findings(fixture("layouts/v0.32.2-docker-list"))
 
 
 @pytest.mark.parametrize(
     ("diamonds", "severity"), [(10, None), (22, Severity.WARNING), (28, Severity.ERROR), (3000, Severity.ERROR)]
 )
 def test_cd201_grows_with_the_paths(diamonds: int, severity: Severity | None) -> None:
-    found = findings(diamond_chain(diamonds)).get("CD201")
-    assert (found and found.severity) == severity
+    finding = findings(diamond_chain(diamonds)).get("CD201")
+    assert (finding and finding.severity) == severity
 
 
 @pytest.mark.parametrize(
-    ("version", "fires"), [("v0.8.3", False), ("0.9.0", True), ("v0.24.5", True), ("v0.25.0", False), ("1.0", False)]
+    ("version", "fires"), [("v0.8.3", False), ("0.9.0", True), ("v0.24.5", True), ("v0.25.0", False), ("0.99", False)]
 )
-def test_cd201_is_about_some_versions(version: str, fires: bool) -> None:
+def test_cd201_is_about_some_releases(version: str, fires: bool) -> None:
     assert ("CD201" in findings(diamond_chain(40), buildkit=version)) is fires
+
+
+def test_cd201_says_how_many_checks_and_where() -> None:
+    message = findings(fixture("manifests/diamond-28.json"))["CD201"].message
+    assert message.startswith("The next export on BuildKit v0.9 to v0.24 makes 1.6")
+    assert message.endswith(" 99% of them pass through record 63 (ba0fe48baf39), which has 2 outgoing links.")
+    tags = fixture("manifests/tag-a.json"), fixture("manifests/tag-b.json")
+    several = findings(*tags, limits=Limits(max_calls=52))["CD201"].message
+    assert "makes 53 to 62 checks, depending on the order the exporter uses; typically 53 (" in several
+    assert ". The limit is 52 checks. " in several
 
 
 @pytest.mark.parametrize(("depth", "severity"), [(60, None), (200, Severity.WARNING), (700, Severity.ERROR)])
 def test_cd202_grows_with_the_chain(depth: int, severity: Severity | None) -> None:
     records = [record("root", layer=0)]
     records += [record(f"run {index}", [index - 1], layer=index) for index in range(1, depth)]
-    found = findings(document(records, layers(*range(-1, depth - 1)))).get("CD202")
-    assert (found and found.severity) == severity
+    finding = findings(document(records, layers(*range(-1, depth - 1)))).get("CD202")
+    assert (finding and finding.severity) == severity
 
 
 def test_cd203_is_about_the_rewrite() -> None:
@@ -175,34 +238,23 @@ def test_cd304_names_layers_that_nothing_needs() -> None:
     assert "CD304" not in findings(document(records, layers(-1, 0, 1), kind="inline"))
 
 
-@pytest.mark.parametrize("text", ["", "v", "21", "v0.21.x", "latest", "0.21.1.2", "v0.21.1 oops"])
-def test_version_refuses_what_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match="no BuildKit version"):
-        Version.parse(text)
-
-
-@pytest.mark.parametrize("text", ["v0.21.1", "0.21.1", "v0.21.1-rc1", "v0.21.1+dirty"])
-def test_version_reads_releases(text: str) -> None:
-    assert str(Version.parse(text)) == "v0.21.1"
-
-
 def test_cd201_is_an_error_past_a_limit_of_calls() -> None:
     few = diamond_chain(3)
     assert "CD201" not in findings(few)
     assert "CD201" not in findings(few, limits=Limits(max_calls=22))
-    got = findings(few, limits=Limits(max_calls=21))["CD201"]
-    assert got.severity is Severity.ERROR
-    assert got.measure == Measure("calls", 22)
-    assert "The limit is 21 calls." in got.message
+    finding = findings(few, limits=Limits(max_calls=21))["CD201"]
+    assert finding.severity is Severity.ERROR
+    assert finding.measure == Measure("calls", 22)
+    assert "The limit is 21 checks." in finding.message
     assert "CD201" in findings(few, buildkit="v0.24.9", limits=Limits(max_calls=21))
     for version in ("v0.8.3", "v0.25.0"):
         assert "CD201" not in findings(few, buildkit=version, limits=Limits(max_calls=21))
 
 
-def test_cd201_stays_a_warning_where_only_some_orders_are_past_a_limit_of_calls() -> None:
+def test_cd201_stays_a_warning_if_only_some_orders_are_past_a_limit_of_calls() -> None:
     tags = (fixture("manifests/tag-a.json"), fixture("manifests/tag-b.json"))
     assert findings(*tags, limits=Limits(max_calls=52))["CD201"].severity is Severity.ERROR
-    got = findings(*tags, limits=Limits(max_calls=53))["CD201"]
-    assert got.severity is Severity.WARNING
-    assert got.measure == Measure("calls", 53, exact=False)
+    finding = findings(*tags, limits=Limits(max_calls=53))["CD201"]
+    assert finding.severity is Severity.WARNING
+    assert finding.measure == Measure("calls", 53, exact=False)
     assert "CD201" not in findings(*tags, limits=Limits(max_calls=62))

@@ -13,7 +13,7 @@ from cachedoctor.errors import InputError
 from cachedoctor.report import Part
 
 if TYPE_CHECKING:
-    from cachedoctor.buildkit import Version
+    from cachedoctor.buildkit import Release
     from cachedoctor.sources import Access
 
 
@@ -33,7 +33,7 @@ def analyze(
     sources: tuple[str, ...],
     format: str,
     output: str | None,
-    buildkit: Version | None,
+    buildkit: Release | None,
     tag: str | None,
     platform: str | None,
     access: Access,

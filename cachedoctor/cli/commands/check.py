@@ -29,7 +29,7 @@ from cachedoctor.report import Part
 if TYPE_CHECKING:
     from cachedoctor.analysis.analyze import Analysis
     from cachedoctor.analysis.baseline import Baseline
-    from cachedoctor.buildkit import Version
+    from cachedoctor.buildkit import Release
     from cachedoctor.sources import Access
 
 SEVERITIES = ("error", "warning", "note")
@@ -171,7 +171,7 @@ def check(
     max_seconds: float,
     max_calls: int | None,
     max_bytes: int,
-    buildkit: Version | None,
+    buildkit: Release | None,
     fail_on: str,
     select: tuple[str, ...],
     ignore: tuple[str, ...],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cachedoctor.report import Part
-from cachedoctor.report import analysis_words as words
 from cachedoctor.report.formats.json import dumps
 from cachedoctor.report.page import Page, Style
 from cachedoctor.report.places import fingerprints, path_or_name, sentence, sources_of
@@ -37,4 +36,4 @@ def _severity(finding: Finding) -> str:
         return "info"
     if finding.severity is Severity.WARNING:
         return "minor"
-    return "blocker" if words.refuses(finding) else "critical"
+    return "blocker" if finding.refused_by else "critical"

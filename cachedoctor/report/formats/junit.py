@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.report import Part
 from cachedoctor.report import analysis_words as words
 from cachedoctor.report.page import Page, Style
-from cachedoctor.rules import OF_SOURCES, RULES, Finding
+from cachedoctor.rules import RULES, Finding, Scope
 from cachedoctor.text import printable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _suite(source: str, analysis: Analysis) -> Element:
     name = printable(source) or words.TOGETHER
     findings = [finding for finding in analysis.findings if analysis.owner(finding) == source]
     failing = [finding for finding in analysis.failing if analysis.owner(finding) == source]
-    rules = [rule for rule in RULES if rule.id in analysis.rules and (source or rule.id not in OF_SOURCES)]
+    rules = [rule for rule in RULES if rule.id in analysis.rules and (source or rule.scope is Scope.TOGETHER)]
     suite = Element("testsuite")
     for rule in rules:
         case = SubElement(suite, "testcase", {"name": f"{rule.id} {rule.name}", "classname": name, "time": "0"})

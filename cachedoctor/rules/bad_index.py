@@ -1,0 +1,88 @@
+"""The document points to something that it does not contain.
+
+**What it means.** A link points to a record, a result or chain to a layer, or a layer to its parent, with an index
+outside the list.
+
+**How it is found.** An index is bad if it is below 0, or not below the length of the list; a `parent` of -1 means
+"none" and is fine. A `link` or `parent` that is absent means 0, not "none". The message counts links, layers of
+results and chains, and parents; the finding lists the records with such a link or layer.
+
+**Severity.** Error. Warning if all that is bad are parents of layers that no result needs.
+
+**Versions.** Every BuildKit refuses the whole cache. It notices a bad parent only when it follows a result to it: if
+no result needs the layer, the importer never looks.
+
+**What you see.** `invalid record ID: N` for a link, `invalid layer index N` for a layer or a parent.
+
+**What to do.**
+
+1. Run [`cachedoctor repair SOURCE -o DEST`](repair.md). It fixes the cache, and loses no usable records or results.
+2. Or delete the cache, or [start over](#a-fresh-start). Importing it does not fix it.
+3. Check any tool of your own that edits or truncates the file. BuildKit's exporter numbers its own lists.
+
+**What does not help.** Pushing layers or results again: the indices are in the cache config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachedoctor.buildkit import EVERY
+from cachedoctor.cacheconfig import CacheConfig, all_within
+from cachedoctor.graph import layers
+from cachedoctor.numbers import plural
+from cachedoctor.rules._shared import DELETE, REFUSED, REPAIR, UNNOTICED, agree
+from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
+
+
+@rule(
+    "CD104",
+    "bad-index",
+    Severity.ERROR,
+    affects=str(EVERY),
+    help=(REPAIR, DELETE),
+    scope=Scope.DOCUMENT,
+    refused_by=EVERY,
+)
+def bad_index(context: Context) -> Iterator[Found]:
+    """Look for links, results, chains and parents that point outside their document."""
+    for document, tree in zip(context.documents, context.survey.trees, strict=True):
+        config = document.config
+        links = _with_bad_link(config)
+        results = _with_bad_layer(config)
+        counts = {"link": len(links), "result layer": len(results), "layer parent": len(tree.dangling)}
+        if not any(counts.values()):
+            continue
+        needed = layers.used_layers(config)
+        refused = bool(links or results or any(needed[layer] for layer in tree.dangling))
+        parts = [plural(number, noun) for noun, number in counts.items() if number]
+        yield Found(
+            f"{' and '.join(parts)} {agree(sum(counts.values()), 'points', 'point')} outside the document, which has "
+            f"{plural(len(config.digests), 'record')} and {plural(len(config.blobs), 'layer')}. "
+            f"{REFUSED if refused else UNNOTICED}",
+            sorted({*links, *results}),
+            document.source,
+            None if refused else Severity.WARNING,
+            refuses=refused,
+        )
+
+
+def _with_bad_layer(config: CacheConfig) -> list[int]:
+    """The record of each result and chain layer outside the document, once for each."""
+    count = len(config.blobs)
+    pointed = layers.pointed_at(config) if config.chains or not all_within(config.results, count) else ()
+    return [record for record, layer in pointed if not 0 <= layer < count]
+
+
+def _with_bad_link(config: CacheConfig) -> list[int]:
+    """The record of each link to outside the document, once for each."""
+    count = len(config.digests)
+    if all_within(config.links, count):
+        return []
+    starts = [config.link_start[start] for start in config.input_start]
+    return [
+        record
+        for record in range(count)
+        for link in config.links[starts[record] : starts[record + 1]]
+        if not 0 <= link < count
+    ]

@@ -1,0 +1,85 @@
+"""A record has an input without alternatives.
+
+**What it means.** A record is made from inputs. Each input lists alternatives: the records that can serve as this
+input. A record with an input that lists none can never be reached.
+
+**How it is found.** In each document, every element of `inputs` that is `[]` or `null`. A record counts once, however
+many of its inputs are empty.
+
+**Severity.** Error. With `--buildkit` before v0.25: warning.
+
+**Versions.** v0.25 and later refuse the whole cache. Older releases import it, and their next export leaves out the
+record and everything that can only be made from it.
+
+**What you see.** `invalid empty input for record N`, where N is the index of the record. Before v0.25: nothing.
+
+**What to do.**
+
+1. Run [`cachedoctor repair SOURCE -o DEST`](repair.md). It fixes the cache, and loses no usable records or results.
+2. Or delete the cache, or [start over](#a-fresh-start). Importing it does not fix it.
+3. Until then, a builder before v0.25 can still use the rest of it:
+   `docker buildx create --driver docker-container --driver-opt image=moby/buildkit:v0.24.0`. But these are the
+   releases with [CD201](#cd201-path-explosion).
+
+**What does not help.** Importing it together with a good cache: this one is refused all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachedoctor.buildkit import REFUSES_EMPTY_INPUT
+from cachedoctor.cacheconfig import CacheConfig
+from cachedoctor.numbers import plural
+from cachedoctor.rules._shared import DELETE, REPAIR
+from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
+
+_SINCE = REFUSES_EMPTY_INPUT.since
+assert _SINCE
+
+
+@rule(
+    "CD102",
+    "empty-input",
+    Severity.ERROR,
+    affects=f"{REFUSES_EMPTY_INPUT} refuse the whole cache; older releases drop the record",
+    help=(REPAIR, DELETE, f"Until then, a builder before {_SINCE.line} can still use the rest of it."),
+    scope=Scope.DOCUMENT,
+    refused_by=REFUSES_EMPTY_INPUT,
+)
+def empty_input(context: Context) -> Iterator[Found]:
+    """List the records of each document that have an empty input."""
+    refused = REFUSES_EMPTY_INPUT.concerns(context.buildkit)
+    consequence = (
+        f"{REFUSES_EMPTY_INPUT} refuse the whole cache; older releases drop the record and what is made only from it."
+        if refused
+        else "This release drops the record and what is made only from it."
+    )
+    for document in context.documents:
+        records = _with_empty_input(document.config)
+        if records:
+            yield Found(
+                f"{_described(records)}. {consequence}",
+                records,
+                document.source,
+                None if refused else Severity.WARNING,
+            )
+
+
+def _described(records: list[int]) -> str:
+    if len(records) == 1:
+        return f"Record {records[0]} has an input without alternatives"
+    return f"{plural(len(records), 'record')} have an input without alternatives; the first is record {records[0]}"
+
+
+def _with_empty_input(config: CacheConfig) -> list[int]:
+    start = config.link_start
+    empty = [slot for slot, is_empty in enumerate(map(int.__eq__, start, start[1:])) if is_empty]
+    records: list[int] = []
+    record = 0
+    for slot in empty:
+        while config.input_start[record + 1] <= slot:
+            record += 1
+        if not records or records[-1] != record:
+            records.append(record)
+    return records

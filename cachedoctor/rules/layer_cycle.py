@@ -1,0 +1,57 @@
+"""A layer is its own ancestor.
+
+**What it means.** Following `parent` from the layer leads back to it.
+
+**How it is found.** The parents of each layer are followed once, and every layer on a cycle is listed. Layers that
+only lead into a cycle are not. The `records` of this finding are indices of layers.
+
+**Severity.** Error. Warning if no result needs any of these layers.
+
+**Versions.** Every BuildKit refuses the whole cache, as soon as a result needs one of these layers.
+
+**What you see.** `invalid looping layer`.
+
+**What to do.**
+
+1. Run [`cachedoctor repair SOURCE -o DEST`](repair.md). It fixes the cache, and loses no usable records or results.
+2. Or delete the cache, or [start over](#a-fresh-start). Importing it does not fix it.
+
+**What does not help.** Pushing the layers again: the cycle is in the cache config, not in the blobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachedoctor.buildkit import EVERY
+from cachedoctor.graph import layers
+from cachedoctor.numbers import plural
+from cachedoctor.rules._shared import DELETE, REFUSED, REPAIR, UNNOTICED, agree
+from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
+
+
+@rule(
+    "CD105",
+    "layer-cycle",
+    Severity.ERROR,
+    affects=str(EVERY),
+    help=(REPAIR, DELETE),
+    scope=Scope.DOCUMENT,
+    refused_by=EVERY,
+    noun="layer",
+)
+def layer_cycle(context: Context) -> Iterator[Found]:
+    """List the layers of each document that are on a cycle of parents."""
+    for document, tree in zip(context.documents, context.survey.trees, strict=True):
+        if tree.cyclic:
+            needed = layers.used_layers(document.config)
+            refused = any(needed[layer] for layer in tree.cyclic)
+            be = agree(len(tree.cyclic), "is its own ancestor", "are their own ancestors")
+            yield Found(
+                f"{plural(len(tree.cyclic), 'layer')} {be}, for example layer {tree.cyclic[0]}. "
+                f"{REFUSED if refused else UNNOTICED}",
+                tree.cyclic,
+                document.source,
+                None if refused else Severity.WARNING,
+                refuses=refused,
+            )

@@ -1,0 +1,125 @@
+"""The loop check of the next export walks very many paths.
+
+**What it means.** The exporter of these releases looks for loops by walking *every path* from every root, and makes
+one check at each step. Paths double wherever two of them part and meet again. A few dozen such diamonds in a row
+outlast any build. See [Why is my export stuck?](why-is-my-export-stuck.md)
+
+**How it is found.** Records are merged the way that exporter merges them, in one order or in several. The paths of
+each outcome are counted, not walked, and multiplied by 175 ns. [The cost page](cost.md) says when the number is
+exact. The finding names up to ten hotspots: the records that most paths pass through, most first.
+
+**Severity.** Silent below 1 second (about 5.7 million checks) in the most expensive order, then a warning. Error
+above 60 seconds (about 343 million checks), if the order in the middle takes that long too; if only the most
+expensive one does, it stays a warning. With `check --max-calls N`, more than N checks are an error in the same way,
+however fast they are.
+
+**Versions.** v0.9 to v0.24. With `--buildkit` outside that range the rule is silent.
+
+**What you see.** The step `preparing build cache for export` hangs, from seconds to hours, while one core of
+buildkitd is at 100%. In a CPU profile, `(*normalizeState).checkLoops` has nine tenths of the time or more. Sometimes
+the same build finishes quickly.
+
+**What to do.** If it hangs now: cancelling the build does not stop the loop check. Restart the daemon with
+`docker buildx stop BUILDER`; the next build starts it again.
+
+1. Upgrade the builder to v0.33 or later. v0.25 to v0.32 do not walk paths either, but their imports can lose
+   links, so that steps miss the cache.
+
+    ```
+    docker buildx create --name builder33 --driver docker-container \\
+      --driver-opt image=moby/buildkit:v0.33.0 --use
+    ```
+
+    If buildkitd runs inside Docker Engine (driver `docker`), its release comes with the engine; create a builder as
+    above instead.
+2. Have fewer diamonds in the Dockerfile. The hotspots show where: look for stages reached by more than one route, and
+   copy from the stage where the content was made.
+3. If the cache grew over many builds, [start over](#a-fresh-start).
+4. Export less often, for example only on the main branch. Keep `--cache-from` everywhere.
+
+**What does not help.**
+
+- Ctrl-C or a shorter timeout in CI: the daemon goes on.
+- More cores or memory: the walk runs on one core, and remembers only the path it is on.
+- Pruning the *imported* cache, if the Dockerfile itself has the diamonds: the exporter recreates both alternatives of
+  every step. It does help if the cache grew over many imports.
+- `mode=min`: it drops layers, not records, and the loop check comes first ([why](#what-modemin-does)). It only saves
+  compressing and pushing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachedoctor.buildkit import LOOP_CHECK, SECONDS_PER_CALL
+from cachedoctor.graph import cost
+from cachedoctor.numbers import count, plural
+from cachedoctor.rules._shared import START_OVER, UPGRADE, severity_of, taking
+from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rule
+
+
+@rule(
+    "CD201",
+    "path-explosion",
+    Severity.WARNING,
+    affects=str(LOOP_CHECK),
+    help=(
+        UPGRADE,
+        "Have fewer diamonds in the Dockerfile: each stage reached by more than one route doubles the paths. The "
+        "hotspots show where.",
+        "If the cache grew over many imports, run cachedoctor repair SOURCE -o DEST --max-calls N. It does not help if "
+        "the Dockerfile itself has the diamonds: the exporter recreates both alternatives of every step.",
+        START_OVER,
+        "mode=min does not help: it drops layers, not records. Export less often.",
+        "If an export is stuck now: cancelling the build does not stop the loop check. Restart buildkitd.",
+    ),
+    scope=Scope.TOGETHER,
+    table="hotspots",
+)
+def path_explosion(context: Context) -> Iterator[Found]:
+    """Count the checks of the exporter that walks every path."""
+    loop_check = context.survey.loop_check
+    most = loop_check.orders[-1].calls
+    if not LOOP_CHECK.concerns(context.buildkit) or _severity(most, context) is None:
+        return
+    typical = loop_check.middle.calls
+    limit = context.limits.max_calls
+    excess = f"The limit is {plural(limit, 'check')}. " if limit is not None and typical > limit else ""
+    digests = context.survey.graph.digests
+    yield Found(
+        f"The next export on BuildKit {LOOP_CHECK} makes {_checks(loop_check)}. {excess}{_hotspot(context)}".rstrip(),
+        [digests[loop_check.records[hotspot.item]] for hotspot in context.survey.hotspots],
+        severity=Severity.ERROR if _severity(typical, context) is Severity.ERROR else Severity.WARNING,
+        measure=Measure("calls", typical, loop_check.exact),
+    )
+
+
+def _severity(calls: int, context: Context) -> Severity | None:
+    limit = context.limits.max_calls
+    if limit is not None and calls > limit:
+        return Severity.ERROR
+    return severity_of(cost.seconds(calls, SECONDS_PER_CALL[1]), context.limits)
+
+
+def _checks(loop_check: cost.LoopCheckCost) -> str:
+    fewest, typical, most = loop_check.orders[0].calls, loop_check.middle.calls, loop_check.orders[-1].calls
+    time = taking(cost.seconds(typical, SECONDS_PER_CALL[1]))
+    if fewest == most:
+        about = "" if loop_check.exact else "about "
+        return f"{about}{plural(typical, 'check')}{time}"
+    return (
+        f"{count(fewest)} to {count(most)} checks, depending on the order the exporter uses; typically "
+        f"{count(typical)}{time}"
+    )
+
+
+def _hotspot(context: Context) -> str:
+    """What the first record is that most paths pass through, preferring one where they part."""
+    survey = context.survey
+    hotspots = [hotspot for hotspot in survey.hotspots if hotspot.fan_out > 1] or survey.hotspots
+    if not hotspots:
+        return ""
+    hotspot = hotspots[0]
+    share = 100 * hotspot.calls // max(1, survey.loop_check.middle.calls)
+    name = survey.name(survey.loop_check.records[hotspot.item])
+    return f"{share}% of them pass through {name}, which has {plural(hotspot.fan_out, 'outgoing link')}."
