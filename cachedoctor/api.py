@@ -66,8 +66,8 @@ def analyze(
     """Judge the cache that the documents make together, in the order given, as several `--cache-from` would.
 
     `buildkit` judges for one release (`v0.21.1`, or `docker-28.2` for that of a Docker Engine) instead of all; `limits`
-    say what is acceptable; `labels` name the steps of records by digest, for messages. The result has `verdict`, `findings` and `survey`, which holds the graph
-    and all counts as exact integers.
+    say what is acceptable; `labels` name the steps of records by digest, for messages. The result has `verdict`,
+    `findings` and `survey`, which holds the graph and all counts as exact integers.
 
     Raises `InputError` if there are too many paths to count in memory, and `ValueError` for an invalid release or an
     empty list of documents.
