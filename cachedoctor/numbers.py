@@ -85,7 +85,7 @@ def duration(seconds: float | None) -> str:
     if seconds < 1:
         return "under 1 s"
     if seconds > YEAR:
-        return f"would not finish (about {count(_rounded(seconds / YEAR))} years)"
+        return f"would not finish (about {plural(_rounded(seconds / YEAR), 'year')})"
     return f"about {elapsed(seconds)}"
 
 

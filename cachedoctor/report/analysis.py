@@ -23,19 +23,12 @@ def page(analysis: Analysis) -> Page:
     """What an analysis has to say."""
     return Page(
         command="check" if analysis.check else "analyze",
-        verdict=_verdict(analysis),
         headline=_headline(analysis),
         entries=[_entry(finding, analysis) for finding in analysis.findings],
         sections=_sections(analysis) if analysis.documents else (),
         document=lambda: document(analysis),
         analysis=analysis,
     )
-
-
-def _verdict(analysis: Analysis) -> str:
-    if analysis.check:
-        return "failed" if analysis.failing else "passed"
-    return analysis.verdict
 
 
 def _headline(analysis: Analysis) -> list[Line]:

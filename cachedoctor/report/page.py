@@ -60,7 +60,7 @@ class Entry:
 
     tone: Tone
     title: str
-    """`CD201 path-explosion`, `loop-check`; empty if the headline has said it all."""
+    """The id and name of a rule, or a cause such as `loop-check`; empty if the headline has said it all."""
     label: str = ""
     """Stands before the title: `error`."""
     affects: str = ""
@@ -148,8 +148,6 @@ class Page:
     """All that a command has to say."""
 
     command: str
-    verdict: str
-    """In a word: `ok`, `warning` or `error`, `passed` or `failed`, or the cause."""
     headline: Sequence[Line]
     """The answer first."""
     entries: Sequence[Entry]

@@ -33,7 +33,6 @@ def page(diagnosis: Diagnosis) -> Page:
     estimated = " (estimated from a table)" if diagnosis.estimated else ""
     return Page(
         command="profile",
-        verdict=str(diagnosis.main.cause),
         headline=[Line(headline(diagnosis), Tone.ERROR if known else Tone.WARNING)],
         entries=[_entry(finding, diagnosis) for finding in diagnosis.findings],
         sections=[

@@ -36,7 +36,6 @@ def page(repaired: Repaired, path: str | None = None, replaced: str | None = Non
     lossless = not (repaired.lost.records or repaired.lost.results)
     return Page(
         command="repair",
-        verdict="ok" if lossless else "warning",
         headline=[Line(_headline(repaired, path, replaced), Tone.OK if lossless else Tone.WARNING)],
         entries=(),
         sections=[

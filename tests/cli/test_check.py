@@ -178,7 +178,7 @@ def test_every_setting_is_applied(folder: Path) -> None:
     }
     assert parsed(got)["baseline"] == {"file": str(folder / "base.json"), "known": 0}
     assert any(hotspot["label"] for hotspot in parsed(got)["hotspots"])
-    assert (folder / "summary.md").read_text().startswith("**Check failed: CD101")
+    assert (folder / "summary.md").read_text().startswith("**cachedoctor check:** Check failed: CD101")
 
 
 def test_settings_outside_the_repository_are_ignored(tmp_path: Path) -> None:
@@ -225,11 +225,11 @@ def test_config_option_overrides_the_settings_found(folder: Path) -> None:
         ("max-seconds = '5'", "max-seconds: expected a number"),
         ("max-calls = true", "max-calls: expected a whole number"),
         ("max-calls = 0", "max-calls: 0 is not in the range"),
-        ("max-seconds = nan", "max-seconds: nan is no number of seconds"),
-        ("max-bytes = 'big'", "max-bytes: 'big' is no size"),
+        ("max-seconds = nan", "max-seconds: nan is not a number of seconds"),
+        ("max-bytes = 'big'", "max-bytes: 'big' is not a size"),
         ("fail-on = 'fatal'", "fail-on: 'fatal' is not one of"),
-        ("format = 'html'", "format: 'html' is not one of"),
-        ("buildkit = 'new'", "no BuildKit version"),
+        ("format = 'html'", "format: 'html' is not a format of this command"),
+        ("buildkit = 'new'", "is not a BuildKit release"),
         ("select = ['CD9']", "select: 'CD9' names no rule; did you mean CD"),
         ("select = [1]", "select: expected rules"),
         ("step-summary = 1", "step-summary: expected true or false"),
@@ -254,13 +254,13 @@ def test_settings_that_are_not_a_table(folder: Path) -> None:
         (["--ignore", "path-explosoin"], "did you mean path-explosion?"),
         (["--select", "CD1,,CD2"], "names no rule"),
         (["--select", "CD2", "--ignore", "CD2"], "no rule is left"),
-        (["--fail-on", "fatal"], "is not one of"),
-        (["--max-seconds", "-1"], "no number of seconds"),
-        (["--max-seconds", "inf"], "no number of seconds"),
+        (["--fail-on", "fatal"], "is not a format of this command"),
+        (["--max-seconds", "-1"], "is not a number of seconds"),
+        (["--max-seconds", "inf"], "is not a number of seconds"),
         (["--max-calls", "0"], "not in the range"),
-        (["--max-bytes", "999999999999999GiB"], "is no size"),
-        (["--buildkit", "latest"], "no BuildKit version"),
-        (["--format", "html"], "is not one of"),
+        (["--max-bytes", "999999999999999GiB"], "is not a size"),
+        (["--buildkit", "latest"], "is not a BuildKit release"),
+        (["--format", "html"], "is not a format of this command"),
     ],
 )
 def test_bad_usage(arguments: Sequence[str], reason: str, folder: Path) -> None:
@@ -365,7 +365,7 @@ def test_appends_to_the_step_summary(folder: Path) -> None:
     summary.write_text("# Before\n")
     got = run("check", DIAMONDS, "--step-summary", cwd=folder, env={"GITHUB_STEP_SUMMARY": str(summary)})
     assert (got.returncode, got.stderr) == (1, b"")
-    assert summary.read_text().startswith("# Before\n**Check failed: CD201 path-explosion.**\n")
+    assert summary.read_text().startswith("# Before\n**cachedoctor check:** Check failed: CD201 path-explosion.\n")
 
 
 def test_warns_without_a_step_summary(folder: Path) -> None:
@@ -602,7 +602,7 @@ def test_completion_ignores_broken_settings(folder: Path) -> None:
 
 
 def test_sizes_take_ascii_digits_only(folder: Path) -> None:
-    assert "is no size" in run("check", SERVICE, "--max-bytes", "١", cwd=folder).stderr.decode()
+    assert "is not a size" in run("check", SERVICE, "--max-bytes", "١", cwd=folder).stderr.decode()
 
 
 def test_partial_check_never_calls_a_cache_fine() -> None:

@@ -17,11 +17,11 @@ def broken(statement: str, *arguments: str, **env: str) -> subprocess.CompletedP
     """Run the command with a `load` that runs this statement instead of reading a cache."""
     code = f"""
 import sys
-import cachedoctor.cli.options
+import cachedoctor.cli.inputs
 from cachedoctor.cli.main import main
 def load(*arguments, **options):
     {statement}
-cachedoctor.cli.options.load = load
+cachedoctor.cli.inputs.load = load
 main()
 """
     return subprocess.run(

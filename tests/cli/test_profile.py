@@ -199,10 +199,10 @@ def test_json_has_every_function_in_the_requested_order() -> None:
 @pytest.mark.parametrize(
     ("cache", "running_for", "estimate"),
     [
-        ("diamond-28.json", "1m", r"2\.8 to 10 minutes.* 3\.8 to 11 minutes.* 1 minute\b.* 1\.61 .*loop-check"),
-        ("diamond-28.json", "2h", r" 2 hours.* should have ended.* 1\.61 .*loop-check.* 3\.8 to 11 minutes"),
-        ("diamond-28.json", "", r"3\.8 to 11 minutes.* 1\.61 .*loop-check.* --running-for"),
-        ("accumulated.json", "", "37 to 106 years"),
+        ("diamond-28.json", "1m", r"2\.8 to 10 min .* 3\.8 to 11 min .* 1 min\b.* 1\.6 .*loop-check"),
+        ("diamond-28.json", "2h", r" 2 h .* should have ended.* 1\.6 .*loop-check.* 3\.8 to 11 min"),
+        ("diamond-28.json", "", r"3\.8 to 11 min .* 1\.6 .*loop-check.* --running-for"),
+        ("accumulated.json", "", "would not finish \\(about 37 years\\)"),
         ("service.json", "", r" 31 loop-check.*\bthe export holds more than"),
     ],
 )
@@ -212,7 +212,7 @@ def test_cache_gives_an_estimate(cache: str, running_for: str, estimate: str) ->
     assert re.search(estimate, lines(done.stdout)[0])
 
 
-@pytest.mark.parametrize(("duration", "shown"), [("2471.3s", "41 minutes"), ("40min", "40 minutes"), ("1 h", "1 hour")])
+@pytest.mark.parametrize(("duration", "shown"), [("2471.3s", "41 min"), ("40min", "40 min"), ("1 h", "1 h")])
 def test_takes_durations_as_buildkit_prints_them(duration: str, shown: str) -> None:
     cache = FIXTURES / "exporter-state" / "export-stuck.json"
     done = run("profile", STUCK, "--cache", cache, "--running-for", duration, env=WIDE)
@@ -221,7 +221,7 @@ def test_takes_durations_as_buildkit_prints_them(duration: str, shown: str) -> N
 
 @pytest.mark.parametrize(
     ("options", "warning"),
-    [(["--running-for", "1m"], "--running-for .* --cache"), (["--focus", "nosuch"], "--focus nosuch: nothing matches")],
+    [(["--running-for", "1m"], "--running-for .* --cache"), (["--focus", "nosuch"], "--focus nosuch: no match")],
 )
 def test_warns_about_options_without_effect(options: list[str], warning: str) -> None:
     done = run("profile", STUCK, *options)
@@ -244,9 +244,9 @@ def test_warns_about_a_cache_without_effect() -> None:
         (["--running-for", ""], "expected a time such as"),
         (["--running-for", "40"], "expected a time such as"),
         (["--top", "0"], "0 is not in the range"),
-        (["--save", "x"], "--save is for a URL"),
+        (["--save", "x"], "--save needs a URL"),
         (["--seconds", "601"], "601 is not in the range"),
-        (["--seconds", "5"], "--seconds is for a URL"),
+        (["--seconds", "5"], "--seconds needs a URL"),
         (["--cache", "nowhere.json"], "nowhere.json: cannot read it"),
         (["--sample-type", "wall"], "no sample type wall; it has samples, cpu"),
         (["-o", str(STUCK)], "is the profile itself"),
@@ -264,7 +264,7 @@ def test_bad_usage(arguments: list[str], problem: str) -> None:
 def test_tables_have_no_stacks(format: str) -> None:
     done = run("profile", PROFILES / "issue-6008-top50.txt", "--format", format)
     assert (done.returncode, done.stdout, len(lines(done.stderr))) == (2, b"", 1)
-    assert "does not tell stacks" in done.stderr.decode()
+    assert "has no stacks" in done.stderr.decode()
 
 
 def test_unwritable_save_folder(tmp_path: Path) -> None:

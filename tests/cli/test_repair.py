@@ -77,7 +77,7 @@ def test_keys_of_the_contract(tmp_path: Path) -> None:
 
 def test_screen_says_what_was_removed_and_what_it_means(tmp_path: Path) -> None:
     lines = run("repair", LOOP, "-o", "out.json", cwd=tmp_path).stdout.decode().splitlines()
-    assert lines[0].startswith("Written to out.json: ")
+    assert lines[0].startswith("Wrote out.json: ")
     assert max(map(len, lines)) <= 80
     text = " ".join(" ".join(lines).split())
     assert "every record that can be derived and every result is in it" in text
@@ -209,7 +209,7 @@ def test_refuses_to_write_an_empty_cache(empty: str, tmp_path: Path) -> None:
 
 def test_contradictory_options() -> None:
     assert "name a file" in refused(SERVICE, "-o", "-")
-    assert "--drop-oldest is for --max-bytes" in refused(SERVICE, "-o", "x", "--drop-oldest")
+    assert "--drop-oldest needs --max-bytes" in refused(SERVICE, "-o", "x", "--drop-oldest")
     assert "only once" in refused("-", "-", "-o", "x")
 
 

@@ -114,10 +114,10 @@ def test_values_are_exact(samples: Samples) -> None:
 def test_merges_and_sorts() -> None:
     text = draw([(["main", "b"], 1), (["main", "a"], 2), (["main", "b"], 3), (["main"], 4), (["x"], 0), (["y"], -7)])
     assert tooltips(text) == [
-        "all\n10 ns, 100.00 %",
-        "main\n10 ns, 100.00 %",
-        "a\n2 ns, 20.00 %",
-        "b\n4 ns, 40.00 %",
+        "all\n10 ns, 100.00%",
+        "main\n10 ns, 100.00%",
+        "a\n2 ns, 20.00%",
+        "b\n4 ns, 40.00%",
     ]
     assert [(x, width) for _, _, x, width in boxes(text)] == [
         (Decimal(10), Decimal(1180)),
@@ -129,8 +129,8 @@ def test_merges_and_sorts() -> None:
 
 
 def test_shares_are_of_the_total() -> None:
-    assert tooltips(draw([(["f"], 1)], total=8)) == ["all\n8 ns, 100.00 %", "f\n1 ns, 12.50 %"]
-    assert tooltips(draw([(["f"], 8)], total=1)) == ["all\n8 ns, 100.00 %", "f\n8 ns, 100.00 %"]
+    assert tooltips(draw([(["f"], 1)], total=8)) == ["all\n8 ns, 100.00%", "f\n1 ns, 12.50%"]
+    assert tooltips(draw([(["f"], 8)], total=1)) == ["all\n8 ns, 100.00%", "f\n8 ns, 100.00%"]
 
 
 @pytest.mark.parametrize("samples", [[], [(["f"], 0)], [(["f"], -1)]])
@@ -164,7 +164,7 @@ def test_narrow_frames_are_left_out() -> None:
     assert not plan.narrow
     text = draw([(["wide"], 999), (["edge"], 1), (["wide", "f"], 1)])
     assert [name for name, *_ in boxes(text)] == ["all", "wide"]
-    assert notes(text) == ["Frames under 0.1 % of the total are left out."]
+    assert notes(text) == ["Frames under 0.1% of the total are left out."]
 
 
 def test_number_of_frames_is_bounded() -> None:

@@ -67,7 +67,7 @@ def test_first_line_is_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
         case: rendered(analysis_of(names, monkeypatch), "text", Style(width=200)).splitlines()[0]
         for case, names in CASES.items()
     }
-    assert "1.61 thousand million checks: about 4.7 minutes; v0.25 and later: at once" in first["diamond-28"]
+    assert "1.6 billion checks (about 4.7 min) for the next export; v0.25 and later: under 1 s" in first["diamond-28"]
     assert first["service"].startswith("This cache is fine.")
     assert first["too-large"].startswith("BuildKit refuses to import this cache (config-too-large).")
     assert first["export-loop"].startswith("BuildKit v0.25 and later refuse to import this cache (empty-input).")
@@ -85,7 +85,7 @@ def test_the_headline_names_what_takes_the_time() -> None:
     layers = [{"blob": f"sha256:{index:064}", "parent": index - 1} for index in range(2000)]
     config = {"layers": layers, "records": [{"digest": "sha256:" + "a" * 64, "layers": [{"layer": 1999}]}]}
     found = analyze(load("-", stdin=io.BytesIO(orjson.dumps(config))))
-    assert "would make 1 check and marshal its results: about 1 minute;" in words.headline(found)
+    assert "would need 1 check and marshaling its results (about 1 min) for the next export;" in words.headline(found)
 
 
 HOSTILE = "\x1b[2J\x9b\u202e[bold]x[/bold] `a|b` <img src=x> @team #12 https://x.y\r\nrow|"

@@ -21,7 +21,7 @@ _ACTIVE = re.compile(r"(@|#(?=\d)|:(?=//)|\bwww(?=\.))")
 def render(page: Page, style: Style) -> str:
     """Headings, lists and tables; only the verbosity of the style counts."""
     first, *others = page.headline
-    blocks = [f"**cachedoctor {page.command}: {escape(page.verdict)}.** {escape(first.text)}"]
+    blocks = [f"**cachedoctor {page.command}:** {escape(first.text)}"]
     blocks += [line(sentence.text) for sentence in others]
     for entry in page.entries:
         blocks += _entry(entry)
