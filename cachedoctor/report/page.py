@@ -60,7 +60,7 @@ class Entry:
 
     tone: Tone
     title: str
-    """`CD201 path-explosion`, `loop-check`; empty if the headline has said it all."""
+    """A rule by id and name, or a cause such as `loop-check`; empty if the headline has said it all."""
     label: str = ""
     """Stands before the title: `error`."""
     affects: str = ""

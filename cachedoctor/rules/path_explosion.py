@@ -108,7 +108,7 @@ def _checks(loop_check: cost.LoopCheckCost) -> str:
         about = "" if loop_check.exact else "about "
         return f"{about}{plural(typical, 'check')}{time}"
     return (
-        f"{count(fewest)} to {count(most)} checks, depending on the order the exporter uses; typically "
+        f"{count(fewest)} to {count(most)} checks, depending on the order the exporter uses; usually "
         f"{count(typical)}{time}"
     )
 
