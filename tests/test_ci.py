@@ -144,11 +144,7 @@ def test_step_annotates_and_summarizes(installed: dict[str, str]) -> None:
     assert got.returncode == 1
     assert outputs(installed) == {"exit-code": "1", "verdict": "failed"}
     assert got.stdout.startswith("::error title=CD201 path-explosion::")
-    assert (
-        Path(installed["GITHUB_STEP_SUMMARY"])
-        .read_text()
-        .startswith("**cachedoctor check:** Check failed: CD201 path-explosion.\n")
-    )
+    assert Path(installed["GITHUB_STEP_SUMMARY"]).read_text().startswith("**cachedoctor check:** Check failed: CD201")
 
 
 def test_step_says_why_nothing_was_judged(installed: dict[str, str], tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_developers_get_a_traceback() -> None:
         "EOFError: end",
         "cachedoctor: internal error: EOFError: end; please report it with the input",
     ]
-    assert "CACHEDOCTOR_TRACEBACK=1" in (Path(__file__).parent.parent.parent / "CONTRIBUTING.md").read_text()
+    assert "CACHEDOCTOR_TRACEBACK=1" in (Path(__file__).parent.parent.parent / "docs/development.md").read_text()
 
 
 def test_internal_error_is_annotated() -> None:
@@ -71,7 +71,7 @@ def test_internal_error_is_annotated() -> None:
 def test_out_of_memory_gives_one_line() -> None:
     got = broken("raise MemoryError", "check", SERVICE)
     assert got.returncode == 2
-    assert got.stderr == b"cachedoctor: there is not enough memory for this input\n"
+    assert got.stderr == b"cachedoctor: not enough memory for this input\n"
 
 
 @pytest.mark.parametrize("command", ["check", "analyze"])

@@ -191,7 +191,7 @@ def test_cd201_says_how_many_checks_and_where() -> None:
     assert message.endswith(" 99% of them pass through record 63 (ba0fe48baf39), which has 2 outgoing links.")
     tags = fixture("manifests/tag-a.json"), fixture("manifests/tag-b.json")
     several = findings(*tags, limits=Limits(max_calls=52))["CD201"].message
-    assert "makes 53 to 62 checks, depending on the order the exporter uses; typically 53 (" in several
+    assert "makes 53 to 62 checks, depending on the order the exporter uses; usually 53 (" in several
     assert ". The limit is 52 checks. " in several
 
 
