@@ -58,7 +58,7 @@ class _Format(click.ParamType[str]):
         problem = f"{value!r} is not a format of this command; {meant(str(value), self._names())}"
         raise click.BadParameter(problem, ctx=ctx, param=param)
 
-    def get_metavar(self, param: click.Parameter, *_: object) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return f"[{'|'.join(self._names())}]"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
