@@ -12,8 +12,8 @@ from typing import NamedTuple
 from cachedoctor.text import cut, printable
 
 _NUMBER = r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:[-+~].*)?"
-_RELEASE = re.compile(f"v?{_NUMBER}")
-_ENGINE = re.compile(f"docker-v?{_NUMBER}", re.IGNORECASE)
+_RELEASE = f"v?{_NUMBER}"
+_ENGINE = f"(?i:docker-v?){_NUMBER}"
 _INSPECT = "`docker buildx inspect` shows the release of your builder"
 _EXPECTED = "expected one such as v0.21.1, or docker-28.2 for the BuildKit of a Docker Engine"
 
@@ -40,7 +40,7 @@ class Release(NamedTuple):
         Raises `ValueError` for anything else, such as the version of a Docker Engine, with a hint.
         """
         text = text.strip()
-        match = _RELEASE.fullmatch(text)
+        match = re.fullmatch(_RELEASE, text)
         if match is None:
             raise ValueError(f"{cut(text, 60)!r} is not a BuildKit release; {_EXPECTED}")
         release = cls(*_numbers(match))
@@ -138,7 +138,7 @@ IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 _ENGINES = """
 23.0 v0.10.6    24.0 v0.11.6    25.0 v0.12.5    26.0 v0.13.1    26.1.1 v0.13.2  27.0 v0.14.1    27.1 v0.15.0
@@ -157,7 +157,7 @@ def parse_release(text: str) -> Release | None:
     text = text.strip()
     if text == "all":
         return None
-    match = _ENGINE.fullmatch(text)
+    match = re.fullmatch(_ENGINE, text)
     return _of_engine(_numbers(match)) if match else Release.parse(text)
 
 

@@ -14,11 +14,8 @@ no result needs the layer, the importer never looks.
 
 **What you see.** `invalid record ID: N` for a link, `invalid layer index N` for a layer or a parent.
 
-**What to do.**
-
-1. Run [`cachedoctor repair SOURCE -o DEST`](repair.md). It fixes the cache, and loses no usable records or results.
-2. Or delete the cache, or [start over](#a-fresh-start). Importing it does not fix it.
-3. Check any tool of your own that edits or truncates the file. BuildKit's exporter numbers its own lists.
+**What to do.** [Repair it, or delete it](#repair-it-or-delete-it). BuildKit's exporter does not write such indices, so
+check any tool of your own that edits the file, or could cut it short.
 
 **What does not help.** Pushing layers or results again: the indices are in the cache config.
 """

@@ -23,7 +23,7 @@ layers came from an imported cache: the importer nests one provider for each lay
 1. Have fewer layers in one chain. Join `RUN` steps with `&&` or a here-document, join `COPY` steps, or start a new
    stage from a base image (`FROM base AS next`, then `COPY --from=` what it needs).
 2. Export with `--cache-to type=registry,ref=…,mode=min`: results of intermediate stages are not converted to layers,
-   so fewer results are marshalled.
+   so fewer results are marshaled.
 
 **What does not help.** Upgrading: v0.32.2 makes the same lookups. Smaller layers: only their number counts.
 """
@@ -46,18 +46,18 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
     affects=str(EVERY),
     help=(
         "Have fewer layers in one chain: join RUN and COPY steps, or start new stages from a base image.",
-        "Export with mode=min, so that fewer results of the chain are marshalled.",
+        "Export with mode=min, so that fewer results of the chain are marshaled.",
     ),
     scope=Scope.TOGETHER,
 )
 def deep_layer_chain(context: Context) -> Iterator[Found]:
-    """Estimate how long marshalling takes."""
+    """Estimate how long marshaling takes."""
     steps = context.survey.marshal_steps
     seconds = cost.seconds(steps, SECONDS_PER_MARSHAL_STEP)
     severity = severity_of(seconds, context.limits)
     if severity is not None:
         yield Found(
-            f"If its layers came from an imported cache, marshalling the next export takes {plural(steps, 'step')}"
+            f"If its layers came from an imported cache, marshaling the next export takes {plural(steps, 'step')}"
             f"{taking(seconds)}. The longest chain has {plural(context.survey.longest_chain, 'layer')}, and the work "
             "grows with the fourth power of that.",
             severity=severity,

@@ -1,7 +1,7 @@
 """A record has an input without alternatives.
 
-**What it means.** A record is made from inputs. Each input lists alternatives: the records that can serve as this
-input. A record with an input that lists none can never be reached.
+**What it means.** A record is made from inputs, and each input lists alternatives: the records that can serve as this
+input. If an input lists none, the record can never be reached.
 
 **How it is found.** In each document, every element of `inputs` that is `[]` or `null`. A record counts once, however
 many of its inputs are empty.
@@ -13,13 +13,8 @@ record and everything that can only be made from it.
 
 **What you see.** `invalid empty input for record N`, where N is the index of the record. Before v0.25: nothing.
 
-**What to do.**
-
-1. Run [`cachedoctor repair SOURCE -o DEST`](repair.md). It fixes the cache, and loses no usable records or results.
-2. Or delete the cache, or [start over](#a-fresh-start). Importing it does not fix it.
-3. Until then, a builder before v0.25 can still use the rest of it:
-   `docker buildx create --driver docker-container --driver-opt image=moby/buildkit:v0.24.0`. But these are the
-   releases with [CD201](#cd201-path-explosion).
+**What to do.** [Repair it, or delete it](#repair-it-or-delete-it). Until then, a builder with v0.24 can still use the
+rest of it (`--driver-opt image=moby/buildkit:v0.24.0`), but has [CD201](#cd201-path-explosion).
 
 **What does not help.** Importing it together with a good cache: this one is refused all the same.
 """

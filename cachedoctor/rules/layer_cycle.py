@@ -11,10 +11,7 @@ only lead into a cycle are not. The `records` of this finding are indices of lay
 
 **What you see.** `invalid looping layer`.
 
-**What to do.**
-
-1. Run [`cachedoctor repair SOURCE -o DEST`](repair.md). It fixes the cache, and loses no usable records or results.
-2. Or delete the cache, or [start over](#a-fresh-start). Importing it does not fix it.
+**What to do.** [Repair it, or delete it](#repair-it-or-delete-it).
 
 **What does not help.** Pushing the layers again: the cycle is in the cache config, not in the blobs.
 """

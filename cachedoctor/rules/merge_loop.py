@@ -37,7 +37,7 @@ from cachedoctor.numbers import plural
 from cachedoctor.rules._shared import START_OVER, agree
 from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
 
-_MOST_SHOWN = 4
+_SHOWN = 4
 """Records of a loop that the message shows."""
 
 
@@ -64,7 +64,7 @@ def merge_loop(context: Context) -> Iterator[Found]:
         digests = [survey.graph.digests[record] for record in survey.merged.records]
         members = [digests[item] for loop in survey.loops for item in loop.items]
         cycle = [survey.name(survey.merged.records[item]) for item in survey.loops[0].example]
-        shown = " → ".join([*cycle[:_MOST_SHOWN], *(["…"] if len(cycle) > _MOST_SHOWN else []), cycle[0]])
+        shown = " → ".join([*cycle[:_SHOWN], *(["…"] if len(cycle) > _SHOWN else []), cycle[0]])
         number = "a loop" if len(survey.loops) == 1 else plural(len(survey.loops), "loop")
         yield Found(
             f"{plural(len(members), 'record')} {agree(len(members), 'forms', 'form')} {number} once equal records are "

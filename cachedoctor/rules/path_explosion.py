@@ -19,7 +19,7 @@ however fast they are.
 buildkitd is at 100%. In a CPU profile, `(*normalizeState).checkLoops` has nine tenths of the time or more. Sometimes
 the same build finishes quickly.
 
-**What to do.** If it hangs now: cancelling the build does not stop the loop check. Restart the daemon with
+**What to do.** If it hangs now: canceling the build does not stop the loop check. Restart the daemon with
 `docker buildx stop BUILDER`; the next build starts it again.
 
 1. Upgrade the builder to v0.33 or later. v0.25 to v0.32 do not walk paths either, but their imports can lose
@@ -71,7 +71,7 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
         "the Dockerfile itself has the diamonds: the exporter recreates both alternatives of every step.",
         START_OVER,
         "mode=min does not help: it drops layers, not records. Export less often.",
-        "If an export is stuck now: cancelling the build does not stop the loop check. Restart buildkitd.",
+        "If an export is stuck now: canceling the build does not stop the loop check. Restart buildkitd.",
     ),
     scope=Scope.TOGETHER,
     table="hotspots",

@@ -12,10 +12,7 @@ There is one finding a source. It names all records in cycles, and shows one sho
 
 **What you see.** `invalid looping record`, and the whole cache is refused.
 
-**What to do.**
-
-1. Run [`cachedoctor repair SOURCE -o DEST`](repair.md). It fixes the cache, and loses no usable records or results.
-2. Or delete the cache, or [start over](#a-fresh-start). Importing it does not fix it.
+**What to do.** [Repair it, or delete it](#repair-it-or-delete-it).
 
 **What does not help.** Upgrading: every release refuses such a cache.
 """
@@ -29,7 +26,7 @@ from cachedoctor.numbers import plural
 from cachedoctor.rules._shared import DELETE, REFUSED, REPAIR, agree
 from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
 
-_MOST_SHOWN = 8
+_SHOWN = 8
 """Records of a cycle that the message shows."""
 
 
@@ -64,5 +61,5 @@ def record_cycle(context: Context) -> Iterator[Found]:
 
 
 def _shown(cycle: list[int]) -> str:
-    rest = ["…"] if len(cycle) > _MOST_SHOWN else []
-    return " → ".join([*map(str, cycle[:_MOST_SHOWN]), *rest, str(cycle[0])])
+    rest = ["…"] if len(cycle) > _SHOWN else []
+    return " → ".join([*map(str, cycle[:_SHOWN]), *rest, str(cycle[0])])

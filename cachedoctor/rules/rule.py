@@ -126,9 +126,18 @@ class Rule:
     """The table that a short report shows along with its findings, empty for none."""
 
     @property
+    def summary(self) -> str:
+        """What is wrong, in one sentence: the first line of its file."""
+        return self._documentation[0]
+
+    @property
     def about(self) -> str:
-        """Its documentation: the Markdown below the first line of its file."""
-        return (sys.modules[self.check.__module__].__doc__ or "").partition("\n\n")[2]
+        """Its documentation in Markdown: the rest of the docstring of its file."""
+        return self._documentation[2].strip()
+
+    @property
+    def _documentation(self) -> tuple[str, str, str]:
+        return (sys.modules[self.check.__module__].__doc__ or "").partition("\n\n")
 
 
 def rule(

@@ -1,4 +1,4 @@
-"""A baseline comes from a branch: what it can cost is bounded."""
+"""A baseline can come from anybody's branch, so what it can cost is bounded."""
 
 from __future__ import annotations
 

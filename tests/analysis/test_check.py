@@ -1,4 +1,4 @@
-"""What a check tells of several sources, and what a baseline lets pass."""
+"""What a check finds in several sources, and which findings a baseline knows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from cachedoctor.sources import CacheDocument, load
 from tests.report.rendered import rendered
 from tests.support import FIXTURES, document, layers, record
 
-TAGS = [one for name in ("tag-a", "tag-b") for one in load(str(FIXTURES / f"manifests/{name}.json"))]
+TAGS = [tag for name in ("tag-a", "tag-b") for tag in load(str(FIXTURES / f"manifests/{name}.json"))]
 
 
-def told(analysis: Analysis, *rules: str) -> list[tuple[str, str]]:
+def reported(analysis: Analysis, *rules: str) -> list[tuple[str, str]]:
     return [(finding.rule, finding.source) for finding in analysis.findings if finding.rule in rules]
 
 
@@ -40,48 +40,50 @@ def test_one_source_is_judged_as_analyze_does() -> None:
 
 
 @pytest.mark.parametrize("named", [1, 1_000])
-def test_a_loop_of_all_together_is_news_and_one_of_a_source_is_not(named: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few records a finding names."""
+def test_a_loop_of_all_together_is_a_finding_but_not_one_of_a_source_again(
+    named: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This does not depend on how many records a finding names."""
     monkeypatch.setattr(registry, "MOST_RECORDS", named)
-    assert told(check(TAGS, Policy()), "CD204") == [("CD204", "")]
+    assert reported(check(TAGS, Policy()), "CD204") == [("CD204", "")]
     loops = load(str(FIXTURES / "exporter-state/export-loop.json"))
-    assert told(check([*loops, TAGS[0]], Policy()), "CD204") == [("CD204", loops[0].source)]
-    assert told(check([*loops, *TAGS], Policy()), "CD204") == [("CD204", loops[0].source), ("CD204", "")]
+    assert reported(check([*loops, TAGS[0]], Policy()), "CD204") == [("CD204", loops[0].source)]
+    assert reported(check([*loops, *TAGS], Policy()), "CD204") == [("CD204", loops[0].source), ("CD204", "")]
 
 
-def test_costs_of_all_together_are_news_where_they_are_worse() -> None:
+def test_costs_of_all_together_are_a_finding_if_they_are_worse() -> None:
     limits = Limits(max_calls=100)
     small = [diamonds(4, "x", "a"), diamonds(4, "y", "b"), diamonds(4, "z", "c")]
-    assert told(check(small[:2], Policy(limits=limits)), "CD201") == []
-    assert told(check(small, Policy(limits=limits)), "CD201") == [("CD201", "")]
+    assert reported(check(small[:2], Policy(limits=limits)), "CD201") == []
+    assert reported(check(small, Policy(limits=limits)), "CD201") == [("CD201", "")]
     large = [diamonds(8, "p", "d"), diamonds(8, "q", "e")]
-    assert told(check(large, Policy(limits=limits)), "CD201") == [("CD201", "d"), ("CD201", "e")]
-    assert told(check([*large, *small[:1]], Policy(limits=limits)), "CD201") == [("CD201", "d"), ("CD201", "e")]
-    assert told(check([*large, *small], Policy(limits=limits)), "CD201")[2:] == [("CD201", "")]
+    assert reported(check(large, Policy(limits=limits)), "CD201") == [("CD201", "d"), ("CD201", "e")]
+    assert reported(check([*large, *small[:1]], Policy(limits=limits)), "CD201") == [("CD201", "d"), ("CD201", "e")]
+    assert reported(check([*large, *small], Policy(limits=limits)), "CD201")[2:] == [("CD201", "")]
 
 
 def test_sources_that_share_records_are_clean_together() -> None:
-    """Sharing is what several `--cache-from` are there for."""
+    """Sharing records is the point of several `--cache-from`."""
     policy = Policy(fail_on=Severity.NOTE)
     same = [replace(diamonds(3), source=name) for name in ("a", "b")]
     assert check(same, policy).findings == []
     double = document([record("root"), record("a", [0]), record("a", [0])], source="c")
-    assert told(check([*same, double], policy), "CD301") == [("CD301", "c")]
+    assert reported(check([*same, double], policy), "CD301") == [("CD301", "c")]
 
 
 def test_findings_of_documents_belong_to_their_sources() -> None:
     bad = [document([record("a", [])], source=name) for name in ("x", "y")]
-    assert told(check(bad, Policy()), "CD102") == [("CD102", "x"), ("CD102", "y")]
+    assert reported(check(bad, Policy()), "CD102") == [("CD102", "x"), ("CD102", "y")]
 
 
-def test_a_source_that_is_given_twice_is_told_once() -> None:
+def test_a_source_that_is_given_twice_is_judged_once() -> None:
     bad = document([record("a", [])], source="x")
     analysis = check([bad, bad], Policy())
-    assert told(analysis, "CD102", "CD302") == [("CD102", "x"), ("CD302", "")]
+    assert reported(analysis, "CD102", "CD302") == [("CD102", "x"), ("CD302", "")]
     assert len(analysis.documents) == 1
 
 
-def test_only_rules_that_are_asked_are_told_and_judged() -> None:
+def test_only_selected_rules_are_reported_and_judged() -> None:
     analysis = check([document([record("a", [])])], Policy(rules=("CD302",), fail_on=Severity.NOTE))
     assert [finding.rule for finding in analysis.findings] == ["CD302"]
     assert analysis.failed() == ["CD302"]
@@ -112,7 +114,7 @@ def test_a_worse_severity_is_not_known(tmp_path: Path) -> None:
     assert check([diamonds(22)], replace(strict, limits=Limits(), fail_on=Severity.WARNING)).failed() == []
 
 
-def test_findings_under_one_key_are_compared_one_by_one(tmp_path: Path) -> None:
+def test_findings_with_the_same_key_are_compared_one_by_one(tmp_path: Path) -> None:
     def image(*bad: int) -> list[CacheDocument]:
         return [
             replace(document([record(f"{name}", []) for name in range(count)], source="image"), platform=f"p/{index}")
@@ -142,7 +144,7 @@ def test_numbers_past_every_float_are_kept(tmp_path: Path) -> None:
     assert len(json.loads(path.read_text())["findings"][0]["value"]) == 6022
 
 
-def test_a_limit_below_buildkits_own_refuses_no_import() -> None:
+def test_a_limit_below_buildkits_own_does_not_refuse_the_import() -> None:
     analysis = check([document([record("a")], size=10)], Policy(limits=Limits(max_bytes=9)))
     text = rendered(analysis, "text", Style(width=300))
     assert text.splitlines()[0] == "Check failed: CD101 config-too-large."

@@ -229,7 +229,7 @@ def test_config_option_overrides_the_settings_found(folder: Path) -> None:
         ("max-bytes = 'big'", "max-bytes: 'big' is no size"),
         ("fail-on = 'fatal'", "fail-on: 'fatal' is not one of"),
         ("format = 'html'", "format: 'html' is not one of"),
-        ("buildkit = 'new'", "no BuildKit version"),
+        ("buildkit = 'new'", "not a BuildKit release"),
         ("select = ['CD9']", "select: 'CD9' names no rule; did you mean CD"),
         ("select = [1]", "select: expected rules"),
         ("step-summary = 1", "step-summary: expected true or false"),
@@ -259,7 +259,7 @@ def test_settings_that_are_not_a_table(folder: Path) -> None:
         (["--max-seconds", "inf"], "no number of seconds"),
         (["--max-calls", "0"], "not in the range"),
         (["--max-bytes", "999999999999999GiB"], "is no size"),
-        (["--buildkit", "latest"], "no BuildKit version"),
+        (["--buildkit", "latest"], "not a BuildKit release"),
         (["--format", "html"], "is not one of"),
     ],
 )

@@ -18,6 +18,7 @@ from cachedoctor import rules
 from cachedoctor.repairs.repair import Options, repair
 from cachedoctor.rules import RULES, Rule, Scope, Severity
 from tests.support import document, record
+from tools.rules import rules as page_of_rules
 
 PACKAGE = Path(cachedoctor.__file__).parent
 SECTIONS = [
@@ -145,3 +146,9 @@ def test_a_cache_over_the_limit_is_repaired_all_the_same() -> None:
     records = [record("root"), *(record(f"run {index}", [index]) for index in range(9_500))]
     repaired = repair([document(records, size=9)], Options())
     assert len(repaired.data) > 1_048_576
+
+
+def test_the_page_of_rules_has_what_the_rules_say() -> None:
+    """`python -m tools.generate` writes it there."""
+    page = (PACKAGE.parent / "docs/rules.md").read_text(encoding="utf-8")
+    assert f"<!-- [[[cog cog.out(rules()) ]]] -->\n{page_of_rules()}<!-- [[[end]]] -->\n" in page

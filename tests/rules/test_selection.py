@@ -1,4 +1,4 @@
-"""Which rules are asked, and what counts as worse."""
+"""Which rules are run, and what counts as worse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ ALL = tuple(rule.id for rule in RULES)
         (["CD"], [], ALL),
     ],
 )
-def test_rules_are_named_by_id_name_or_start(select: list[str], ignore: list[str], expected: tuple[str, ...]) -> None:
+def test_rules_are_named_by_id_name_or_beginning(
+    select: list[str], ignore: list[str], expected: tuple[str, ...]
+) -> None:
     assert chosen(select, ignore) == expected
 
 
@@ -28,20 +30,20 @@ def test_rules_are_named_by_id_name_or_start(select: list[str], ignore: list[str
     ("word", "meant"),
     [("CD205", "CD20"), ("path-explosoin", "path-explosion"), ("merge_loop", "merge-loop")],
 )
-def test_an_unknown_word_names_the_nearest(word: str, meant: str) -> None:
+def test_an_unknown_word_gets_the_nearest_one(word: str, meant: str) -> None:
     with pytest.raises(ValueError, match=f"names no rule; did you mean {meant}"):
         chosen([word], [])
     with pytest.raises(ValueError, match="names no rule"):
         chosen([], [word])
 
 
-def test_a_word_that_is_near_nothing_gets_the_list() -> None:
+def test_a_word_that_is_close_to_nothing_gets_the_list() -> None:
     for word in ("", "security"):
         with pytest.raises(ValueError, match="names no rule; expected one of CD101, config-too-large, CD102"):
             chosen([word], [])
 
 
-def test_a_check_of_nothing_is_refused() -> None:
+def test_selecting_no_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="no rule is left"):
         chosen(["CD101"], ["CD1"])
 
@@ -65,7 +67,7 @@ def test_numbers_grow(now: int, before: int, exact: bool, expected: bool) -> Non
 
 def test_severities_are_words_with_an_order() -> None:
     words = ["note", "warning", "error"]
-    assert [str(one) for one in Severity] == list(Severity) == words
+    assert [str(severity) for severity in Severity] == list(Severity) == words
     for first in Severity:
         for second in words:
             places = words.index(first), words.index(second)
