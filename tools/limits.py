@@ -41,7 +41,7 @@ def _row(name: str, what: str, past_it: str, why: str) -> tuple[str, ...]:
 
 
 def value(name: str) -> int:
-    """The number of a constant, such as `sources.json.MOST_VALUES`. Raises `ValueError` if there is no such constant."""
+    """The number of a constant, such as `sources.json.MOST_VALUES`. Raises `ValueError` if it does not exist."""
     module, _, constant = name.rpartition(".")
     try:
         return int(getattr(importlib.import_module(f"cachedoctor.{module}"), constant))
