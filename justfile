@@ -37,11 +37,11 @@ fix:
 
 # Run all tests, or some: just test tests/graph -k loops
 test *arguments:
-    {{ bin }}/python -m pytest -n auto {{ arguments }}
+    {{ bin }}/python -m pytest {{ arguments }}
 
 # Run the fast half of the tests
 quick *arguments:
-    {{ bin }}/python -m pytest -n auto -m "not slow" {{ arguments }}
+    {{ bin }}/python -m pytest -m "not slow" {{ arguments }}
 
 # Fuzz every reader for some seconds each (Linux only)
 fuzz seconds="4":

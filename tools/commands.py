@@ -9,6 +9,7 @@ import click
 
 from cachedoctor.cli.main import cli
 from cachedoctor.cli.settings import KEYS
+from cachedoctor.report import formats as report
 from tools.markdown import table
 
 
@@ -35,6 +36,22 @@ def _section(name: str, command: click.Command) -> str:
     return f"## {name}\n\n`{' '.join([name, *arguments])}`\n\n{about}\n{options}"
 
 
+def formats() -> str:
+    """A table of the report formats: which commands have each, and what it is for, by the docstring of its module."""
+    listed: dict[str, list[str]] = {}
+    for name, command in commands():
+        for option in _options(command):
+            if option.name == "format":
+                for choice in _metavar(option).strip("[]").split("|"):
+                    listed.setdefault(choice, []).append(f"`{name}`")
+    rows = [(f"`{name}`", _purpose(name), ", ".join(found)) for name, found in listed.items()]
+    return table(("`--format`", "what it is", "commands"), rows)
+
+
+def _purpose(format: str) -> str:
+    return (report.named(format).__doc__ or "").split("\n\n")[0].replace("\n", " ")
+
+
 def settings() -> str:
     """A table of the options of `check` that a file can set."""
     found = {(option.name or "").replace("_", "-"): option for option in _options(dict(commands())["check"])}
@@ -51,8 +68,12 @@ def _options(command: click.Command) -> Iterator[click.Option]:
 def _usage(option: click.Option) -> str:
     names = sorted([*option.opts, *option.secondary_opts], key=len)
     if not option.is_flag:
-        names[-1] += f" {option.make_metavar(click.Context(cli))}"
+        names[-1] += f" {_metavar(option)}"
     return ", ".join(f"`{name}`" for name in names)
+
+
+def _metavar(option: click.Option) -> str:
+    return option.make_metavar(click.Context(cli))
 
 
 def _default(option: click.Option) -> str:

@@ -41,9 +41,12 @@ def _row(name: str, what: str, past_it: str, why: str) -> tuple[str, ...]:
 
 
 def value(name: str) -> int:
-    """The number of a constant, such as `sources.json.MOST_VALUES`."""
+    """The number of a constant, such as `sources.json.MOST_VALUES`. Raises `ValueError` if it does not exist."""
     module, _, constant = name.rpartition(".")
-    return int(getattr(importlib.import_module(f"cachedoctor.{module}"), constant))
+    try:
+        return int(getattr(importlib.import_module(f"cachedoctor.{module}"), constant))
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"limits.toml lists {name}, which does not exist") from error
 
 
 def _size(number: int) -> str:

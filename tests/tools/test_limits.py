@@ -28,6 +28,12 @@ def test_a_limit_that_is_not_listed_is_noticed(monkeypatch: pytest.MonkeyPatch) 
         limits.limits("profiles")
 
 
+def test_a_limit_that_does_not_exist_is_noticed() -> None:
+    for name in ("sources.json.MOST_THINGS", "sources.things.MOST_VALUES"):
+        with pytest.raises(ValueError, match="which does not exist"):
+            limits.value(name)
+
+
 def test_what_is_not_listed_exists() -> None:
     assert limits.constants() >= limits.NOT_LISTED
     assert len(MESSAGES) > 40
