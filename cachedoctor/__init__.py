@@ -5,8 +5,8 @@ stay; everything else in this package may change. Importing the package costs ne
 when it is first used (PEP 562).
 """
 
-from typing import TYPE_CHECKING
-
+# Of typing, only this name is needed, and importing it would take longer than all the rest of this file.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cachedoctor.api import (
         Access,

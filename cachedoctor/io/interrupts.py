@@ -1,14 +1,17 @@
 """Ctrl-C ends the process quietly, at any moment, and leaves nothing half-written behind.
 
-Kept free of imports that take time: it is the first thing that the command does.
+It is the first thing that the command does, so this module imports nothing that Python has not loaded anyway: an
+interrupt before the handler is in place shows a traceback.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INTERRUPTED = 130
 """The exit code that shells give to a process that SIGINT ended."""
@@ -20,24 +23,30 @@ def install() -> None:
     """End on SIGINT without unwinding.
 
     A `KeyboardInterrupt` in the middle of an import, a destructor or an extension module is printed, swallowed or
-    crashes; the handler runs what was registered with `on_interrupt` and ends the process instead.
+    crashes. The handler runs what was registered with `on_interrupt` and ends the process instead.
     """
     signal.signal(signal.SIGINT, _end)
 
 
-@contextmanager
-def on_interrupt(cleanup: Callable[[], object]) -> Iterator[None]:
-    """Have `cleanup` called if the process is interrupted inside the `with` block. It must not take long."""
-    _cleanups.append(cleanup)
-    try:
-        yield
-    finally:
-        _cleanups.remove(cleanup)
+class on_interrupt:  # noqa: N801
+    """A context, used like a function: `cleanup` is called if the process is interrupted in it. It has to be quick."""
+
+    def __init__(self, cleanup: Callable[[], object]) -> None:
+        self._cleanup = cleanup
+
+    def __enter__(self) -> None:
+        _cleanups.append(self._cleanup)
+
+    def __exit__(self, *error: object) -> None:
+        _cleanups.remove(self._cleanup)
 
 
 def _end(signum: int, frame: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for cleanup in reversed(_cleanups):
-        with suppress(Exception):
+        # Whatever one cleanup does, the others have their turn.
+        try:  # noqa: SIM105
             cleanup()
+        except Exception:
+            pass
     os._exit(INTERRUPTED)
