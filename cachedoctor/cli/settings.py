@@ -1,4 +1,4 @@
-"""Settings of `cachedoctor check` that are kept in a file."""
+"""The settings file of `cachedoctor check`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cachedoctor.suggest import meant
 
 MOST_BYTES = 1 << 20
 MOST_DOTS = 200
-"""In one key: tomllib takes quadratic time for them. What looks like a key may be in a text or a remark."""
+"""Dots in one key, which take tomllib quadratic time. Text that looks like a key counts as well."""
 MOST_DIGITS = 4000
-"""Of a whole number: more than Python makes a text of (`sys.set_int_max_str_digits`)."""
+"""Digits of a whole number, below what Python turns into text (`sys.set_int_max_str_digits`)."""
 OWN = ".cachedoctor.toml"
 SHARED = "pyproject.toml"
 
 
 def _words(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(word, str) for word in value))
 
 
 def _is(*kinds: type) -> Callable[[Any], bool]:
@@ -47,20 +47,20 @@ KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "tag": ("a tag", _is(str)),
     "timeout": ("a number of seconds", _is(int, float)),
 }
-"""For each key the value that is expected, in words, and whether a value is one."""
+"""For each key the expected value in words, and a test whether a value fits."""
 _DOTTED = re.compile(
     rb"(?:(?<![\w-])[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')(?:[ \t]*\.[ \t]*(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')){%d}"
     % MOST_DOTS
 )
 _FLAGS_ALONE = frozenset({"ca-file", "plain-http"})
-"""What is no setting: a branch brings its own file, and would say by it where and how credentials are sent."""
+"""Options that cannot be settings: a branch could use its own file to redirect credentials."""
 _FILES = frozenset({"baseline", "names"})
-"""Keys whose values start from the folder of the settings."""
+"""Keys whose values are relative to the folder of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a file sets, by the names of the options without their dashes in front."""
+    """What a file sets, by the names of the options without their leading dashes."""
 
     path: str
     """The file, empty where there is none."""
@@ -70,9 +70,9 @@ class Settings:
 def find(folder: Path) -> Settings:
     """The settings that apply in a folder.
 
-    The nearest folder from here up to the root of the repository (the folder that holds `.git`; without one only this
-    folder counts) that has a `.cachedoctor.toml`, or a `pyproject.toml` with a table `[tool.cachedoctor]`, decides.
-    Where both are in it, `.cachedoctor.toml` counts alone. Raises `InputError` as `read` does.
+    The nearest folder, from here up to the root of the repository (the folder with `.git`; without one, only this
+    folder), that has a `.cachedoctor.toml`, or a `pyproject.toml` with a table `[tool.cachedoctor]`, decides.
+    If it has both, only `.cachedoctor.toml` counts. Raises `InputError` as `read` does.
     """
     try:
         return _find(folder)
@@ -81,30 +81,30 @@ def find(folder: Path) -> Settings:
 
 
 def _find(folder: Path) -> Settings:
-    for place in _up_to_the_root(folder):
-        if (place / OWN).is_file():
-            return read(place / OWN)
-        if (place / SHARED).is_file() and (found := _table(place / SHARED)) is not None:
-            return _checked(place / SHARED, found)
+    for parent in _up_to_the_root(folder):
+        if (parent / OWN).is_file():
+            return read(parent / OWN)
+        if (parent / SHARED).is_file() and (table := _table(parent / SHARED)) is not None:
+            return _checked(parent / SHARED, table)
     return Settings("", {})
 
 
 def _up_to_the_root(folder: Path) -> Iterator[Path]:
     folder = folder.absolute()
-    places = [folder, *folder.parents]
-    roots = [index for index, place in enumerate(places) if (place / ".git").exists()]
-    yield from places[: roots[0] + 1 if roots else 1]
+    folders = [folder, *folder.parents]
+    roots = [index for index, parent in enumerate(folders) if (parent / ".git").exists()]
+    yield from folders[: roots[0] + 1 if roots else 1]
 
 
 def read(path: Path) -> Settings:
-    """The settings of one file: of its table `[tool.cachedoctor]` where it is a `pyproject.toml`, else of the whole.
+    """The settings in one file: the table `[tool.cachedoctor]` of a `pyproject.toml`, or all of any other file.
 
-    Raises `InputError` where it cannot be read, and for an unknown key or a value of another type.
+    Raises `InputError` if it cannot be read, and for an unknown key or a value of the wrong type.
     """
-    found = _table(path)
-    if found is None:
+    table = _table(path)
+    if table is None:
         raise InputError("has no table [tool.cachedoctor]", source=str(path))
-    return _checked(path, found)
+    return _checked(path, table)
 
 
 def _table(path: Path) -> Any:
@@ -126,17 +126,17 @@ def _table(path: Path) -> Any:
     return tool.get("cachedoctor") if isinstance(tool, dict) else None
 
 
-def _checked(path: Path, found: Any) -> Settings:
-    if not isinstance(found, dict):
+def _checked(path: Path, table: Any) -> Settings:
+    if not isinstance(table, dict):
         raise InputError("expected a table", "tool.cachedoctor", source=str(path))
     values: dict[str, bool | int | float | str] = {}
-    for key, value in found.items():
+    for key, value in table.items():
         if key in _FLAGS_ALONE:
             raise InputError(
-                f"no setting, since a branch could redirect credentials; give --{key}", key, source=str(path)
+                f"cannot be a setting, because a branch could redirect credentials; use --{key}", key, source=str(path)
             )
         if key not in KEYS:
-            raise InputError(f"no such setting; {meant(key, KEYS)}", key, source=str(path))
+            raise InputError(f"unknown setting; {meant(key, KEYS)}", key, source=str(path))
         expected, fits = KEYS[key]
         if not fits(value):
             raise InputError(f"expected {expected}", key, source=str(path))

@@ -62,8 +62,8 @@ def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
     limits, sources = analysis.limits, analysis.sources
 
     def judged(source: str) -> dict[str, Any]:
-        found = [finding for finding in analysis.findings if analysis.owner(finding) == source]
-        return {"source": clean(source), "verdict": verdict(found), "failed": analysis.failed(source)}
+        findings = [finding for finding in analysis.findings if analysis.owner(finding) == source]
+        return {"source": clean(source), "verdict": verdict(findings), "failed": analysis.failed(source)}
 
     return {
         "limits": {
@@ -126,22 +126,22 @@ def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
                 "calls": number(spot.calls),
                 "share": spot.calls / total,
                 "paths": number(spot.paths),
-                "inputs": [{"alternatives": one.alternatives, "share": one.share} for one in inputs],
+                "inputs": [{"alternatives": branch.alternatives, "share": branch.share} for branch in inputs],
             }
         )
     return rows
 
 
-def _loop_check(found: cost.LoopCheckCost) -> dict[str, Any]:
-    orders = found.orders
-    ends = {"min": orders[0], "typical": found.middle, "max": orders[-1]}
+def _loop_check(loop_check: cost.LoopCheckCost) -> dict[str, Any]:
+    orders = loop_check.orders
+    ends = {"min": orders[0], "typical": loop_check.middle, "max": orders[-1]}
 
     def extent(values: list[int]) -> dict[str, int]:
         return {"min": min(values), "max": max(values)}
 
     return {
-        "exact": found.exact,
-        "proved": found.proved,
+        "exact": loop_check.exact,
+        "proved": loop_check.proved,
         "orders": len(orders),
         "items": extent([order.items for order in orders]),
         "links": extent([order.links for order in orders]),

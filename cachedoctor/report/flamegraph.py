@@ -17,9 +17,9 @@ LEVELS = 256
 MOST = 20_000
 """Frames drawn, the widest of all."""
 NARROWEST = 1000
-"""A frame is drawn from one part in so many of the whole."""
+"""A frame is drawn if it is at least one part in this many of the whole."""
 LONGEST = 4096
-"""Letters kept of a name, so that the size of the drawing has a bound."""
+"""Letters kept of a name, to bound the size of the drawing."""
 
 _WIDTH, _PAD, _ROW = 1200, 10, 18
 _CHART = _WIDTH - 2 * _PAD
@@ -93,8 +93,8 @@ def svg(stacks: Iterable[tuple[Sequence[str], int]], *, title: str, value: Calla
 def layout(stacks: Iterable[tuple[Sequence[str], int]], total: int) -> Layout:
     """The widest `MOST` frames of the trie of all stacks.
 
-    A node of the trie is no more than the list of the stacks that go through it, and is split into its children
-    only when it is drawn; so each frame of each stack is looked at once at most, and narrow ones never.
+    A node of the trie is just the list of the stacks that go through it, split into its children only when it is
+    drawn. So each frame of each stack is looked at once at most, and narrow ones never.
     """
     table, deepest = _merge(stacks)
     whole = max(total, sum(amount for _, amount in table))
@@ -162,7 +162,7 @@ def _merge(stacks: Iterable[tuple[Sequence[str], int]]) -> tuple[list[Stack], in
 
 
 def _children(frame: Frame, members: Sequence[int], table: list[Stack]) -> Iterator[tuple[Frame, list[int]]]:
-    """The frames right above one, by name from the left, each with the indices of the stacks through it."""
+    """The frames right above a frame, from the left by name, each with the indices of the stacks through it."""
     depth = frame.depth
     groups: dict[str, list[int]] = {}
     for index in members:

@@ -27,7 +27,7 @@ def path_of(source: str) -> str | None:
 
 
 def path_or_name(source: str) -> str:
-    """The path of a source, or one that is made up of the name of what is no file below the current folder.
+    """The path of a source, or one made up from its name if it is not a file below the current folder.
 
     `host/app-cache:main` is such a name; the current folder itself is none.
     """
@@ -41,7 +41,7 @@ def uri(path: str) -> str:
 
 
 def sources_of(finding: Finding, analysis: Analysis) -> list[str]:
-    """The sources that have to change: one, or all where it takes several to find it."""
+    """The sources that have to change: one, or all of them if the finding is about all together."""
     owner = analysis.owner(finding)
     return [owner] if owner else analysis.sources
 
@@ -49,13 +49,13 @@ def sources_of(finding: Finding, analysis: Analysis) -> list[str]:
 def fingerprints(analysis: Analysis) -> list[str]:
     """For each finding, digits that stay the same from run to run while rule and source do, and that no two share."""
     seen: Counter[tuple[str, ...]] = Counter()
-    made = []
+    digits = []
     for finding in analysis.findings:
         key = (finding.rule, finding.measure.unit, unpinned(analysis.owner(finding)))
         text = "\0".join((*key, str(seen[key])))
-        made.append(sha256(text.encode("utf-8", "backslashreplace")).hexdigest())
+        digits.append(sha256(text.encode("utf-8", "backslashreplace")).hexdigest())
         seen[key] += 1
-    return made
+    return digits
 
 
 def sentence(finding: Finding) -> str:

@@ -40,7 +40,7 @@ def render(page: Page, style: Style) -> str:
 
 
 def _suite(source: str, analysis: Analysis) -> Element:
-    """The rules of one source; of all together only those that all together can break."""
+    """The rules of one source; for all together only those that are judged on all together."""
     from xml.etree.ElementTree import Element, SubElement
 
     name = printable(source) or words.TOGETHER

@@ -89,9 +89,9 @@ def _result(finding: Finding, fingerprint: str, analysis: Analysis) -> dict[str,
 
 
 def _location(source: str) -> dict[str, Any]:
-    """A file with its first line; what is no file is a resource with its own name.
+    """A file with its first line; anything else is a resource with its own name.
 
-    GitHub refuses a log in which a result has no physical location, or that has no line, so that both have one.
+    GitHub refuses a log if a result has no physical location, or a location without a line, so both have one.
     """
     physical = {"artifactLocation": {"uri": uri(path_or_name(source))}, "region": {"startLine": 1}}
     if path_of(source) is not None:
