@@ -25,6 +25,7 @@ from tools.contracts import contracts, packages
 from tools.limits import limits
 from tools.rules import rules
 from tools.schemas import keys
+from tools.screens import screen
 """
 
 
