@@ -95,9 +95,15 @@ def test_interrupt_signal(handler: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["analyze", "-"], ["check", "-"], ["repair", "-", "--dry-run"], ["profile", "-"]]
+    ("arguments", "start"),
+    [
+        (["analyze", "-"], b'{"records":['),
+        (["check", "-"], b'{"records":['),
+        (["repair", "-", "--dry-run"], b'{"records":['),
+        (["profile", "-"], b"goroutine 7 [running]:\n"),
+    ],
 )
-def test_interrupted_while_it_waits_for_input(arguments: list[str]) -> None:
+def test_interrupted_while_it_waits_for_input(arguments: list[str], start: bytes) -> None:
     command = [sys.executable, "-m", "cachedoctor", *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe) as process:
@@ -105,7 +111,7 @@ def test_interrupted_while_it_waits_for_input(arguments: list[str]) -> None:
         assert process.stdout
         assert process.stderr
         # More than a pipe holds, so that this returns once the command reads.
-        process.stdin.write(b" " * 200_000)
+        process.stdin.write(start + b" " * 200_000)
         # Just before it waits for more, a signal is noticed only once the wait ends.
         for _ in range(300):
             process.send_signal(signal.SIGINT)
