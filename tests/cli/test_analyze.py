@@ -89,7 +89,7 @@ def test_buildkit_option_judges_for_one_version() -> None:
     assert json.loads(got.stdout)["verdict"] == "ok"
     got = run("analyze", SERVICE, "--buildkit", "latest")
     assert got.returncode == 2
-    assert b"is not a BuildKit release" in got.stderr
+    assert b"'--buildkit': 'latest' is not" in got.stderr
 
 
 def test_output_replaces_a_file_and_keeps_its_mode(tmp_path: Path) -> None:

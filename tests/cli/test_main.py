@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import sys
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
 
@@ -81,11 +83,44 @@ def test_interrupted_command_does_not_judge_the_cache(command: str) -> None:
     assert b"Traceback" not in got.stderr
 
 
-def test_interrupt_signal() -> None:
-    # A process in the background may start with this signal ignored.
-    default = "signal.signal(signal.SIGINT, signal.default_int_handler)"
-    got = broken(f"import os, signal; {default}; os.kill(os.getpid(), signal.SIGINT)", "check", SERVICE)
-    assert got.returncode == 130
+# A process in the background may start with this signal ignored.
+RAISING = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+QUIET = "from cachedoctor.io import interrupts; interrupts.install()"
+
+
+@pytest.mark.parametrize("handler", [RAISING, QUIET])
+def test_interrupt_signal(handler: str) -> None:
+    got = broken(f"import os, signal; {handler}; os.kill(os.getpid(), signal.SIGINT)", "check", SERVICE)
+    assert (got.returncode, got.stdout, got.stderr.strip()) == (130, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (["analyze", "-"], b'{"records":['),
+        (["check", "-"], b'{"records":['),
+        (["repair", "-", "--dry-run"], b'{"records":['),
+        (["profile", "-"], b"goroutine 7 [running]:\n"),
+    ],
+)
+def test_interrupted_while_it_waits_for_input(arguments: list[str], start: bytes) -> None:
+    command = [sys.executable, "-m", "cachedoctor", *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        # More than a pipe holds, so that this returns once the command reads.
+        process.stdin.write(start + b" " * 200_000)
+        # Just before it waits for more, a signal is noticed only once the wait ends.
+        for _ in range(300):
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+                break
+        process.kill()
+        printed = process.stdout.read() + process.stderr.read()
+    assert (process.returncode, printed) == (130, b"")
 
 
 def test_help_version_and_usage() -> None:

@@ -216,7 +216,7 @@ def test_cache_gives_an_estimate(cache: str, running_for: str, estimate: str) ->
 def test_takes_durations_as_buildkit_prints_them(duration: str, shown: str) -> None:
     cache = FIXTURES / "exporter-state" / "export-stuck.json"
     done = run("profile", STUCK, "--cache", cache, "--running-for", duration, env=WIDE)
-    assert f"after {shown}" in lines(done.stdout)[0]
+    assert f"after {shown}:" in lines(done.stdout)[0]
 
 
 @pytest.mark.parametrize(

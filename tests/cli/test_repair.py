@@ -81,7 +81,8 @@ def test_screen_says_what_was_removed_and_what_it_means(tmp_path: Path) -> None:
     assert max(map(len, lines)) <= 80
     text = " ".join(" ".join(lines).split())
     assert "every record that can be derived and every result is in it" in text
-    assert "It does not change the Dockerfile" in text
+    assert "Dockerfile" in text
+    assert "docs/repair.md" in text
 
 
 def test_replaces_a_file_only_with_force(tmp_path: Path) -> None:
