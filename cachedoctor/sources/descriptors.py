@@ -51,9 +51,9 @@ def verify(data: bytes, digest: str, size: int | None) -> None:
     algorithm, encoded = split(digest)
     if size is not None and len(data) != size:
         raise InputError(f"expected {size:,} bytes, found {len(data):,}", digest)
-    found = hashlib.new(algorithm, data).hexdigest()
-    if found != encoded:
-        raise InputError(f"the content has another digest, {algorithm}:{found}", digest)
+    actual = hashlib.new(algorithm, data).hexdigest()
+    if actual != encoded:
+        raise InputError(f"the content has another digest, {algorithm}:{actual}", digest)
 
 
 class Platform(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What a source gives, where it is, and how it is written: the types that every kind of place works with."""
+"""Caches that were read, where they are, and how they are written: the types that every kind of place works with."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Resolver:
         self._seen: set[str] = set()
         self._other_platforms: set[str] = set()
         self._pending: list[tuple[Descriptor, int]] = []
-        self._found: list[CacheDocument] = []
+        self._documents: list[CacheDocument] = []
         self._images = 0
         self._image_bytes = 0
         self._missing = ""
@@ -82,9 +82,9 @@ class Resolver:
                 parsed = parse(data)
                 manifest = manifest_of(parsed)
             self._visit(manifest, parsed, len(data), digest=digest, platform=descriptor.platform, depth=depth)
-        if not self._found:
+        if not self._documents:
             raise InputError(self._why_nothing())
-        return self._found
+        return self._documents
 
     def _why_nothing(self) -> str:
         if self._missing:
@@ -111,10 +111,10 @@ class Resolver:
             return
         listed = zip(manifest.manifests, parsed["manifests"], strict=True)
         blobs = {descriptor.digest: raw for descriptor, raw in listed if descriptor.media_type != MEDIA_TYPE}
-        config = next((one for one in manifest.manifests if one.media_type == MEDIA_TYPE), None)
-        if config is not None:
+        configs = [descriptor for descriptor in manifest.manifests if descriptor.media_type == MEDIA_TYPE]
+        if configs:
             kind = "manifest-list" if manifest.media_type == MANIFEST_LIST else "index"
-            self._add_config(config, kind, size, digest, blobs)
+            self._add_config(configs[0], kind, size, digest, blobs)
         elif depth > DEEPEST_INDEX:
             raise InputError(f"more than {DEEPEST_INDEX} indexes nested in each other", digest)
         else:
@@ -139,7 +139,7 @@ class Resolver:
         with reading(where=config.digest):
             document = inline_document(typed(parse(data), ImageConfig), layers, config.digest, size, platform)
         if document is not None and not self._is_other(document.platform):
-            self._found.append(replace(document, manifest_digest=digest, descriptors=blobs))
+            self._documents.append(replace(document, manifest_digest=digest, descriptors=blobs))
 
     def _is_other(self, platform: str) -> bool:
         """Whether an image is for another platform than the wanted one; such platforms are noted."""
@@ -152,7 +152,7 @@ class Resolver:
         data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
         with reading(where=config.digest):
             document = config_document(data, config.digest)
-        self._found.append(
+        self._documents.append(
             replace(
                 document,
                 kind=kind,
@@ -230,8 +230,8 @@ def layout_documents(index: bytes, store: BlobStore, tag: str | None, platform: 
     if len(wanted) == 1 and not store.has(wanted[0].digest):
         other = _other_form(wanted[0], store)
         if other is not None:
-            found = Resolver(store, platform).follow([other])
-            return [replace(document, named_digest=wanted[0].digest) for document in found]
+            documents = Resolver(store, platform).follow([other])
+            return [replace(document, named_digest=wanted[0].digest) for document in documents]
     return Resolver(store, platform).follow(wanted)
 
 

@@ -32,8 +32,8 @@ def refused(folder: Path, content: Any) -> str:
 
 def test_labels_are_cut(tmp_path: Path) -> None:
     operation = {"Type": "buildkit.exec.v0", "Exec": {"meta": {"args": ["/bin/sh", "-c", "x" * 1000]}}}
-    found = load(tmp_path, [entry("sha256:record", "sha256:op@0"), entry("sha256:op", json.dumps(operation))])
-    assert found == {"sha256:record": f"RUN {'x' * 1000}"[: names.LONGEST_LABEL]}
+    labels = load(tmp_path, [entry("sha256:record", "sha256:op@0"), entry("sha256:op", json.dumps(operation))])
+    assert labels == {"sha256:record": f"RUN {'x' * 1000}"[: names.LONGEST_LABEL]}
 
 
 def test_bounds_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,16 +156,16 @@ def explained(error: Exception, host: str) -> RegistryError | None:
 
 def _causes(error: BaseException) -> list[BaseException]:
     """An exception and what it was made from, each once."""
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     pending: list[BaseException | None] = [error]
     while pending:
         cause = pending.pop()
-        if cause is None or cause in found:
+        if cause is None or cause in causes:
             continue
-        found.append(cause)
+        causes.append(cause)
         inner = [part for part in (*cause.args, getattr(cause, "reason", None)) if isinstance(part, BaseException)]
         pending += [*inner, cause.__cause__, cause.__context__]
-    return found
+    return causes
 
 
 def _any(causes: Collection[BaseException], *kinds: type[BaseException]) -> bool:

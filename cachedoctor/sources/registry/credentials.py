@@ -106,9 +106,9 @@ def find(names: Sequence[str], server: str, seconds: float) -> Credentials:
         own = next((helpers[name] for name in (*names, server) if helpers.get(name)), None)
         searched = f"there are no credentials for {server} in {path}"
         for helper in filter(None, (own, config.credsStore)):
-            found, problem = _ask(typed(helper, str, "$.credHelpers"), server, seconds)
-            if found is not None:
-                return found
+            answer, problem = _ask(typed(helper, str, "$.credHelpers"), server, seconds)
+            if answer is not None:
+                return answer
             searched += f", and docker-credential-{helper} {problem}"
         auths = config.auths or {}
         for key in sorted(auths, key=lambda key: key not in names):
@@ -195,7 +195,7 @@ class Login:
 
     @property
     def credentials(self) -> Credentials:
-        """What was found. Raises `InputError`."""
+        """What `docker login` left for the registry. Raises `InputError`."""
         if self._found is None:
             self._found = find(self._names, self._server, self._transport.remaining)
             self._transport.keep_secret(*self._found.secrets)

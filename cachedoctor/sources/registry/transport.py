@@ -106,7 +106,7 @@ class Transport:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Close the connections in the end; whatever is found wrong until then is told in harmless words."""
+        """Close the connections in the end; whatever goes wrong until then is reported in harmless words."""
         try:
             yield
         except RegistryError:

@@ -34,13 +34,13 @@ from cachedoctor.sources.document import Location
 def kinds() -> tuple[type[Location], ...]:
     """All kinds of places: in the order of their names, and the one without a prefix last."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
-    found = [
+    locations = [
         value
         for module in modules
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Location) and value.__module__ == module.__name__
     ]
-    return tuple(sorted(found, key=lambda kind: (not kind.prefix, kind.prefix)))
+    return tuple(sorted(locations, key=lambda kind: (not kind.prefix, kind.prefix)))
 
 
 def parse(text: str, tag: str | None = None) -> Location:
