@@ -16,7 +16,6 @@ from cachedoctor.repairs.repair import Options, Repaired
 from cachedoctor.repairs.repair import repair as repair_documents
 from cachedoctor.rules import Finding, Limits, Severity
 from cachedoctor.sources import Access, CacheDocument
-from cachedoctor.sources.destination import destination
 
 __all__ = [
     "Access",
@@ -124,7 +123,7 @@ def write(
     name = os.fspath(target)
     if name == "-" or "\0" in name:
         raise ValueError(f"{name!r} is not a place that a cache can be written to")
-    writer = destination(name, repaired.documents, force=force, tag=tag, access=access)
+    writer = sources.parse(name, tag).writer(repaired.documents, force=force, access=access)
     writer.write(repaired.config, repaired.data, repaired.check)
     return writer.path
 

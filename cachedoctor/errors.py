@@ -2,7 +2,7 @@
 
 CachedoctorError
 ├── InputError            a source that cannot be read, or a place that cannot be written; one line
-│   └── RegistryError     what is wrong at a registry (`sources.registry.transport`)
+│   └── RegistryError     what is wrong at a registry (`sources.registry.connections`)
 ├── CountTooLarge         paths whose exact number would not fit into memory
 ├── FocusError            a --focus that is not a regular expression, or has nothing to act on
 ├── LimitError            a limit that repair cannot reach with what it may remove

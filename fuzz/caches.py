@@ -21,9 +21,8 @@ from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.reachable import derive
 from cachedoctor.repairs.repair import Options, Repaired, repair
 from cachedoctor.report.page import Style
-from cachedoctor.sources import CacheDocument, load
-from cachedoctor.sources.destination import destination
-from cachedoctor.sources.file import stream_documents
+from cachedoctor.sources import CacheDocument, load, parse
+from cachedoctor.sources.content import stream_documents
 from cachedoctor.sources.layout import NowhereStore
 from fuzz import containers
 from fuzz.checks import check_report, one_of
@@ -59,7 +58,7 @@ def container(data: bytes) -> None:
     if made is None:
         documents = _same(
             lambda: load("-", stdin=BytesIO(data)),
-            lambda: stream_documents(BytesIO(data), "-", NowhereStore("-"), None, None, can_seek=True),
+            lambda: stream_documents(BytesIO(data), NowhereStore(), None, None, can_seek=True),
         )
         return _judge(documents, data)
     with tempfile.TemporaryDirectory(prefix="cachedoctor-fuzz-") as name:
@@ -72,7 +71,7 @@ def container(data: bytes) -> None:
             lambda: load("-", stdin=BytesIO(made.packed()), tag=tag, platform=platform),
         )
         if documents and zlib.crc32(data) % 4 == 0:
-            _rewritten([replace(one, source=str(folder)) for one in documents])
+            _rewritten(str(folder), tag, platform)
     return _judge(documents, data)
 
 
@@ -134,13 +133,14 @@ def check_reports(documents: Sequence[CacheDocument], *formats: str) -> None:
         check_report(format, rendered(found, format, Style(verbosity=1)))
 
 
-def _rewritten(documents: Sequence[CacheDocument]) -> None:
+def _rewritten(folder: str, tag: str | None, platform: str | None) -> None:
     """Repaired in its own layout, it is there under its tag, and as good as it was."""
     with suppress(InputError, LimitError):
+        documents = load(folder, tag=tag, platform=platform)
         made = repair(documents, Options())
-        place = destination(f"oci:{documents[0].source}", documents, force=True, tag="repaired")
-        place.write(made.config, made.data, made.check)
-        again = repair(load(f"oci:{documents[0].source}:repaired"), Options())
+        writer = parse(folder).in_place(documents[0], "repaired").writer(documents, force=True)
+        writer.write(made.config, made.data, made.check)
+        again = repair(load(f"oci:{folder}:repaired"), Options())
         assert (again.lost.records, again.lost.results) == (0, 0)
         assert again.data == made.data
 

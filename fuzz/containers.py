@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cachedoctor.sources import digests, inline
+from cachedoctor.sources.descriptors import INLINE_CACHE, digest_of
 
 MOST_BLOBS = 30
 _NAMED = re.compile(rb'"([@#~])(\d{1,2})"')
@@ -64,7 +64,7 @@ def read(data: bytes) -> Container | None:
         index = _filled(parsed["index"], blobs)
     except (ValueError, RecursionError):
         return None
-    files = {f"blobs/sha256/{digests.of(blob).removeprefix('sha256:')}": blob for blob in blobs}
+    files = {f"blobs/sha256/{digest_of(blob).removeprefix('sha256:')}": blob for blob in blobs}
     if isinstance(parsed["index"], dict | list):
         files["index.json"] = index
     return Container(files, _text(parsed.get("tag")), _text(parsed.get("platform")))
@@ -81,7 +81,7 @@ def _filled(value: Any, blobs: list[bytes]) -> bytes:
             return found[0]
         if found[1] == b"#":
             return str(len(blobs[number])).encode()
-        text = digests.of(blobs[number]).encode() if found[1] == b"@" else base64.b64encode(blobs[number])
+        text = digest_of(blobs[number]).encode() if found[1] == b"@" else base64.b64encode(blobs[number])
         return b'"%s"' % text
 
     return _NAMED.sub(shown, json.dumps(value, separators=(",", ":")).encode())
@@ -100,9 +100,9 @@ def described(folder: Path) -> bytes:
         # What names none of those that are left comes first.
         digest = next(one for one, value in texts.items() if not any(name in json.dumps(value) for name in texts))
         value = _named(texts.pop(digest), numbers)
-        if isinstance(value, dict) and value.get(inline.KEY):
-            made.append(json.loads(base64.b64decode(value[inline.KEY])))
-            value[inline.KEY] = f"~{len(made) - 1}"
+        if isinstance(value, dict) and value.get(INLINE_CACHE):
+            made.append(json.loads(base64.b64decode(value[INLINE_CACHE])))
+            value[INLINE_CACHE] = f"~{len(made) - 1}"
         numbers[digest] = len(made)
         made.append(value)
     index = _named(json.loads((folder / "index.json").read_bytes()), numbers)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-from tests.registries import REAL, TINY, Client, available, push, serve
+from tests.registries import TINY, Client, push, serve
 from tests.sources.layouts import IMAGE_MANIFEST, INLINE, MANIFEST_LIST, PLAIN, PLATFORMS
 
 PUSHED = {
@@ -21,8 +21,6 @@ PUSHED = {
     "plain": PLAIN,
 }
 
-REGISTRIES = [TINY, *([pytest.param(REAL, marks=pytest.mark.slow)] if available() else [])]
-"""The registries that tests run against."""
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 """The profile of hypothesis that is used; the option --hypothesis-profile overrides it."""
 MOST_EXAMPLES = {"quick": 40, "mutation": int(os.environ.get("MUTATION_EXAMPLES", "30"))}
@@ -51,19 +49,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return None if all((folder / name).is_dir() for name in config.args) else 0
 
 
-@pytest.fixture(scope="session", params=REGISTRIES)
-def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a public registry, with the layouts as tags of `app`."""
-    with serve(request.param, tmp_path_factory.mktemp("registry")) as address:
+    with serve(TINY, tmp_path_factory.mktemp("registry")) as address:
         for tag, layout in PUSHED.items():
             push(address, layout, "app", tag)
         yield address
 
 
-@pytest.fixture(scope="session", params=REGISTRIES)
-def private(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a registry that requires a password."""
-    with serve(request.param, tmp_path_factory.mktemp("private"), private=True) as address:
+    with serve(TINY, tmp_path_factory.mktemp("private"), private=True) as address:
         push(address, IMAGE_MANIFEST, "team/app", "main")
         yield address
 

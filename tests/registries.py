@@ -1,4 +1,4 @@
-"""Registries for tests: Debian's docker-registry where it is, and one in memory."""
+"""Registries for tests: one in memory, and Debian's docker-registry if it is installed."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ TINY, REAL = "tiny-registry", "docker-registry"
 
 
 def available() -> bool:
-    """Whether tests run against docker-registry, too: if it is installed, or required."""
+    """Whether some tests run against docker-registry: if it is installed, or required."""
     return bool(shutil.which(REAL) or os.environ.get(REQUIRED))
 
 
 @contextmanager
 def serve(kind: str, folder: Path, *, private: bool = False) -> Iterator[str]:
-    """A registry on a free port; gives its address."""
+    """A registry on a free port, while the context lasts; yields its address. A private one requires the password."""
     if kind == TINY:
         with Server(TinyRegistry(USER, PASSWORD) if private else TinyRegistry()) as server:
             yield server.address
         return
     if shutil.which(REAL) is None:
-        pytest.fail(f"{REQUIRED} is set, and there is no docker-registry: apt-get install docker-registry")
+        pytest.fail(f"{REQUIRED} is set, but docker-registry is not installed: apt-get install docker-registry")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -90,7 +90,7 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
 def ask(
     address: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    """One request by somebody who knows the password; gives status, headers by lower-case name, and body."""
+    """Make one request, with the password; returns status, headers by lower-case name, and body."""
     connection = http.client.HTTPConnection(address, timeout=30)
     try:
         connection.request(method, path, body, {"Authorization": f"Basic {BASIC}", **(headers or {})})
@@ -102,7 +102,7 @@ def ask(
 
 
 def push(address: str, layout: Path, repository: str, tag: str) -> str:
-    """Push an image layout, all blobs and the manifests that its index names; gives the digest of the tagged one."""
+    """Push all blobs of a layout, and the manifests that its index names; returns the digest that the tag now holds."""
     blobs = {f"sha256:{path.name}": path.read_bytes() for path in (layout / "blobs/sha256").iterdir()}
     for digest, data in blobs.items():
         push_blob(address, repository, digest, data)
@@ -110,8 +110,9 @@ def push(address: str, layout: Path, repository: str, tag: str) -> str:
     digest = str(named["digest"])
     if digest not in blobs:
         # What BuildKit v0.21.1 stores there is the image manifest of the index that it names.
-        digest = next(one for one, data in blobs.items() if data.startswith(b"{") and b'"config":{' in data)
-    _push_manifest(address, blobs, repository, digest, tag)
+        manifests = (name for name, data in blobs.items() if data.startswith(b"{") and b'"config":{' in data)
+        digest = next(manifests)
+    _push_manifests(address, blobs, repository, digest, tag)
     return digest
 
 
@@ -119,48 +120,51 @@ def push_blob(address: str, repository: str, digest: str, data: bytes) -> None:
     """Push one blob."""
     status, headers, _ = ask(address, "POST", f"/v2/{repository}/blobs/uploads/", b"")
     assert status == 202
-    place = urlsplit(headers["location"])
-    query = "&".join(filter(None, (place.query, f"digest={digest}")))
-    status, _, said = ask(address, "PUT", f"{place.path}?{query}", data, {"Content-Type": "application/octet-stream"})
-    assert status == 201, said
+    upload = urlsplit(headers["location"])
+    query = "&".join(filter(None, (upload.query, f"digest={digest}")))
+    octets = {"Content-Type": "application/octet-stream"}
+    status, _, body = ask(address, "PUT", f"{upload.path}?{query}", data, octets)
+    assert status == 201, body
 
 
 def push_manifest(address: str, repository: str, tag: str, data: bytes) -> None:
     """Push a manifest or index."""
     media_type = json.loads(data)["mediaType"]
-    status, _, said = ask(address, "PUT", f"/v2/{repository}/manifests/{tag}", data, {"Content-Type": media_type})
-    assert status == 201, said
+    status, _, body = ask(address, "PUT", f"/v2/{repository}/manifests/{tag}", data, {"Content-Type": media_type})
+    assert status == 201, body
 
 
-def _push_manifest(address: str, blobs: dict[str, bytes], repository: str, digest: str, name: str) -> None:
-    for below in json.loads(blobs[digest]).get("manifests", []):
-        if below["mediaType"].endswith((".manifest.v1+json", ".index.v1+json")):
-            _push_manifest(address, blobs, repository, below["digest"], below["digest"])
+def _push_manifests(address: str, blobs: dict[str, bytes], repository: str, digest: str, name: str) -> None:
+    for descriptor in json.loads(blobs[digest]).get("manifests", []):
+        if descriptor["mediaType"].endswith((".manifest.v1+json", ".index.v1+json")):
+            _push_manifests(address, blobs, repository, descriptor["digest"], descriptor["digest"])
     push_manifest(address, repository, name, blobs[digest])
 
 
 @dataclass
 class Client:
-    """The real command, with a folder for Docker's credentials and nothing of this machine's own."""
+    """The command, with a folder for Docker's credentials and no settings of this machine."""
 
     docker_config: Path
     env: dict[str, str] = field(default_factory=dict)
+    process: bool = False
+    """Whether each run is a process of its own."""
 
     def run(self, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess[bytes]:
         """Run it."""
-        none = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"), "")
+        proxies = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy")
         own = {"DOCKER_CONFIG": str(self.docker_config), "REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
-        return run(*arguments, env={**none, **own, **self.env, **env})
+        return run(*arguments, env={**dict.fromkeys(proxies, ""), **own, **self.env, **env}, process=self.process)
 
     def json(self, *arguments: str | Path, **env: str) -> dict[str, Any]:
-        """Its JSON, where all went well."""
+        """Its JSON, if all went well."""
         got = self.run(*arguments, "--format", "json", **env)
         assert (got.returncode, got.stderr) == (0, b"")
         document: dict[str, Any] = json.loads(got.stdout)
         return document
 
     def refused(self, *arguments: str | Path, **env: str) -> str:
-        """The one line that it ends with where it cannot read or write; no secret is in it."""
+        """The one line with which it fails to read or write; no secret is in it."""
         got = self.run(*arguments, **env)
         assert got.returncode == 2, got.stdout
         assert got.stdout == b""
@@ -173,5 +177,5 @@ class Client:
         (self.docker_config / "config.json").write_text(json.dumps(content))
 
     def log_in(self, address: str) -> None:
-        """What `docker login` writes."""
+        """Do what `docker login` does."""
         self.config(auths={address: {"auth": BASIC}})

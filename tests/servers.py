@@ -1,4 +1,4 @@
-"""Small HTTP servers on this machine, in threads, that answer as a test wants."""
+"""Small HTTP servers in threads of the tests, which answer as a test wants."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ class Exchange:
     body: bytes
     handler: BaseHTTPRequestHandler = field(repr=False)
     stopping: Event = field(repr=False)
-    """Set when the test is over, so that endless answers end."""
+    """Set at the end of the test, so that endless answers end."""
 
     def answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
-        """A whole answer; of HEAD the head alone."""
+        """Send a complete answer; to HEAD only its head."""
         own = {"content-length": str(len(body)), **{key.lower(): value for key, value in (headers or {}).items()}}
         self.begin(status, own)
         if self.method != "HEAD":
             self.handler.wfile.write(body)
 
     def begin(self, status: int, headers: dict[str, str]) -> None:
-        """The head of an answer."""
+        """Send the head of an answer."""
         self.handler.send_response(status)
         for name, value in headers.items():
             self.handler.send_header(name, value)
         self.handler.end_headers()
 
     def drip(self, data: bytes, seconds: float = 0.05) -> None:
-        """One piece again and again, until nobody listens."""
+        """Send the same piece again and again, until nobody listens."""
         while not self.stopping.wait(seconds):
             self.handler.wfile.write(data)
             self.handler.wfile.flush()
 
     def drop(self) -> None:
-        """End the connection without a word."""
+        """Close the connection without an answer."""
         self.handler.close_connection = True
         self.handler.connection.shutdown(socket.SHUT_RDWR)
 
@@ -57,7 +57,7 @@ Respond = Callable[[Exchange], None]
 
 
 class Server:
-    """A server on a free port of this machine while the context lasts."""
+    """A server on a free port of this machine, while the context lasts."""
 
     def __init__(self, respond: Respond, tls: ssl.SSLContext | None = None) -> None:
         self.respond = respond
@@ -84,8 +84,8 @@ class Server:
 
     @property
     def paths(self) -> list[str]:
-        """What was asked for: `GET /v2/app/manifests/main`."""
-        return [f"{one.method} {one.path}" for one in self.seen]
+        """What was requested, such as `GET /v2/app/manifests/main`."""
+        return [f"{exchange.method} {exchange.path}" for exchange in self.seen]
 
 
 class _Threaded(ThreadingHTTPServer):
@@ -119,7 +119,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 
 def forward(address: str) -> Respond:
-    """Answers with what the server at an address answers."""
+    """Answer with what the server at another address answers."""
 
     def respond(exchange: Exchange) -> None:
         connection = http.client.HTTPConnection(address, timeout=30)

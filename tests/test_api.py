@@ -62,7 +62,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
     target = tmp_path / "there.json"
     target.write_text("mine")
     repaired = cachedoctor.repair(documents)
-    with pytest.raises(cachedoctor.InputError, match="is there already"):
+    with pytest.raises(cachedoctor.InputError, match="already exists"):
         cachedoctor.write(repaired, target)
     assert target.read_text() == "mine"
     cachedoctor.write(repaired, target, force=True)

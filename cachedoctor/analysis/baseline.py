@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.errors import InputError
-from cachedoctor.io.files import open_regular, write_atomically
+from cachedoctor.errors import InputError, reading
+from cachedoctor.io.files import read_bounded, write_atomically
 from cachedoctor.numbers import digits, number
 from cachedoctor.rules import Finding, Measure, Severity
 from cachedoctor.rules.selection import grown
@@ -91,12 +91,10 @@ def save(path: str, analysis: Analysis) -> None:
 
 def load(path: str) -> Baseline:
     """Read what `save` wrote. Raises `InputError` for anything else."""
+    with reading(path):
+        data = read_bounded(path, MOST_BYTES, what="the baseline")
     try:
-        with open_regular(path, hint="") as file:
-            data = file.read(MOST_BYTES + 1)
-        parsed = json.loads(data) if len(data) <= MOST_BYTES else None
-    except OSError as error:
-        raise InputError(f"cannot read the baseline: {error.strerror or error}", source=path) from error
+        parsed = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError("expected the JSON of a baseline, as --write-baseline writes it", source=path) from error
     if not isinstance(parsed, dict) or "cachedoctor_baseline" not in parsed:

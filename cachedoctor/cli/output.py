@@ -15,6 +15,7 @@ from cachedoctor.text import cut, inert, printable
 
 if TYPE_CHECKING:
     from cachedoctor.report.page import Style
+    from cachedoctor.sources import Location
 
 NARROWEST = 40
 LONGEST_LINE = 4096
@@ -44,6 +45,32 @@ class Place:
 
     path: str
     what: str
+    location: Location | None = None
+    """`path` parsed, if it is a reference to a cache."""
+
+    @classmethod
+    def of_cache(cls, source: str) -> Place:
+        """A cache that is read. If the reference is malformed, the error is left to whoever reads it."""
+        from cachedoctor.errors import InputError
+        from cachedoctor.sources import parse
+
+        with suppress(InputError):
+            return cls(source, "cache", parse(source))
+        return cls(source, "cache")
+
+    def loses_to(self, path: str) -> bool:
+        """Whether writing a file would replace this, or a part of it; only a regular file can be replaced."""
+        from pathlib import Path
+
+        from cachedoctor.io.files import one_file
+
+        with suppress(OSError, ValueError):
+            if Path(path).exists() and not Path(path).is_file():
+                return False
+            if self.location:
+                return self.location.holds(path)
+            return one_file(path, "/dev/stdin" if self.path == "-" else self.path)
+        return False
 
 
 class Output:
@@ -105,44 +132,10 @@ def keep_apart(reads: Sequence[Place], writes: Sequence[Place]) -> None:
     """
     for index, write in enumerate(writes):
         for other in (*reads, *writes[:index]):
-            if write.what != other.what and _destroys(write.path, other.path):
+            if write.what != other.what and other.loses_to(write.path):
                 # The summary may be one of these files.
                 elsewhere.set(Elsewhere(annotation=elsewhere.get().annotation))
                 fail(f"{write.path}: is the {other.what} itself; write the {write.what} elsewhere")
-
-
-def _destroys(target: str, other: str) -> bool:
-    """Whether writing `target` replaces the other, or a part of it: only a regular file can be replaced."""
-    from pathlib import Path
-
-    if other.startswith("docker://"):
-        return False
-    if other == "-":
-        other = "/dev/stdin"
-    if other.startswith("oci:") and not os.path.lexists(other):
-        other = other.removeprefix("oci:")
-        other = other if os.path.lexists(other) else other.rpartition(":")[0]
-    try:
-        path, kept = Path(os.path.realpath(target)), Path(os.path.realpath(other))
-        if path.exists() and not path.is_file():
-            return False
-        if kept.is_dir():
-            parts = path.relative_to(kept).parts if path.is_relative_to(kept) else ()
-            return parts[:1] == ("blobs",) or parts in (("index.json",), ("oci-layout",))
-    except (OSError, ValueError):
-        return False
-    return one_file(target, other)
-
-
-def one_file(first: str, second: str) -> bool:
-    """Whether two names are, or will be, those of one file."""
-    from pathlib import Path
-
-    if os.path.realpath(first) == os.path.realpath(second):
-        return True
-    with suppress(OSError, ValueError):
-        return Path(first).samefile(second)
-    return False
 
 
 def on_github() -> bool:

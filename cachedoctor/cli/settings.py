@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cachedoctor.errors import InputError
-from cachedoctor.io.files import open_regular
+from cachedoctor.errors import InputError, reading
+from cachedoctor.io.files import read_bounded
 from cachedoctor.suggest import meant
 
 MOST_BYTES = 1 << 20
@@ -109,15 +109,11 @@ def read(path: Path) -> Settings:
 
 def _table(path: Path) -> Any:
     try:
-        with open_regular(str(path), hint="") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise InputError(f"expected settings of at most {MOST_BYTES:,} bytes", source=str(path))
+        with reading(str(path)):
+            data = read_bounded(path, MOST_BYTES, what="the settings")
         if _DOTTED.search(data):
             raise InputError(f"a key of more than {MOST_DOTS} parts, which is refused", source=str(path))
         parsed = tomllib.loads(data.decode())
-    except OSError as error:
-        raise InputError(f"cannot read the settings: {error.strerror or error}", source=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"expected TOML in UTF-8: {error}", source=str(path)) from error
     if path.name != SHARED:

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from cachedoctor.diagnosis.daemon import MOST_BYTES, Answer
 from cachedoctor.diagnosis.evidence import Evidence, read
-from cachedoctor.errors import InputError
-from cachedoctor.io.files import open_regular
+from cachedoctor.errors import InputError, reading
+from cachedoctor.io.files import opened
 from cachedoctor.io.streams import Readable, read_all, unpack
 
 _ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
@@ -23,13 +23,14 @@ def load(source: str, *, sample_type: str | None = None, stdin: BinaryIO | None 
     """
     if source == "-":
         return _of_stream(stdin or sys.stdin.buffer, source, sample_type)
-    try:
-        with open_regular(source) as file:
-            return _of_stream(file, source, sample_type)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        hint = f"; of a daemon, give http://{source}" if _ADDRESS.fullmatch(source) else ""
-        raise InputError(f"cannot read it: {reason}{hint}", source=source) from error
+    with reading(source):
+        try:
+            with opened(source, hint="; pass - to read a pipe") as file:
+                return _of_stream(file, source, sample_type)
+        except InputError as error:
+            if error.missing and _ADDRESS.fullmatch(source):
+                raise InputError(f"{error.problem}; of a daemon, give http://{source}") from error
+            raise
 
 
 def load_answer(answer: Answer, sample_type: str | None = None) -> Evidence:
@@ -38,5 +39,7 @@ def load_answer(answer: Answer, sample_type: str | None = None) -> Evidence:
 
 
 def _of_stream(stream: Readable, source: str, sample_type: str | None) -> Evidence:
-    _, whole, _ = unpack(stream, source)
-    return read(read_all(whole, MOST_BYTES, source), source, sample_type)
+    with reading(source):
+        _, whole, _ = unpack(stream)
+        data = read_all(whole, MOST_BYTES)
+    return read(data, source, sample_type)

@@ -1,46 +1,108 @@
-"""Reading files without waiting for anybody, and writing them so that a reader finds the whole or nothing."""
+"""Reading files without ever waiting for a writer, and replacing them in one step."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from cachedoctor.errors import InputError
+from cachedoctor.io.interrupts import on_interrupt
+from cachedoctor.io.streams import read_fully
+
+
+@contextmanager
+def opened(path: str | Path, *, what: str = "it", hint: str = "") -> Iterator[BinaryIO]:
+    """A regular file, open for reading; a pipe or a device is refused, since reading it could wait forever.
+
+    Raises `InputError` if it cannot be opened or read, `missing` if there is no such file. The message calls the file
+    `what`, and adds `hint` if it is not a regular file.
+    """
+    try:
+        with _open_regular(os.fspath(path), hint) as file:
+            yield file
+    except OSError as error:
+        raise InputError(
+            f"cannot read {what}: {reason(error)}", missing=isinstance(error, FileNotFoundError)
+        ) from error
+
+
+def read_bounded(path: str | Path, limit: int, *, what: str = "it") -> bytes:
+    """The content of a regular file of at most `limit` bytes.
+
+    Raises `InputError` as `opened` does, and if the file is larger.
+    """
+    with opened(path, what=what) as file:
+        data = read_fully(file, limit + 1)
+    if len(data) > limit:
+        raise InputError(f"more than {limit:,} bytes, which is refused")
+    return data
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path is a folder; unlike `Path.is_dir`, this raises nothing if that cannot be found out."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def one_file(first: str | Path, second: str | Path) -> bool:
+    """Whether two names are, or will be, those of one file."""
+    try:
+        return os.path.realpath(first) == os.path.realpath(second) or Path(first).samefile(second)
+    except (OSError, ValueError):
+        return False
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, in the system's words."""
+    return error.strerror or str(error)
+
+
+def _open_regular(path: str, hint: str) -> BinaryIO:
+    if "\0" in path:
+        raise OSError(errno.EINVAL, "a file name cannot contain a NUL")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise OSError(f"it is neither a regular file nor a folder{hint}")
+    return file
+
 
 def write_atomically(path: str | Path, data: bytes, check: Callable[[bytes], None] = lambda read_back: None) -> None:
-    """Write to a temporary file beside `path`, sync it, read it back, and rename it.
+    """Write to a temporary file beside `path`, sync it, read it back, and rename it to `path`.
 
-    Raises `OSError`, and whatever `check` raises of what was read back; then `path` is as before.
+    `check` is given what was read back, and raises an exception to reject it. Raises `OSError`, and whatever `check`
+    raises; `path` is then unchanged.
 
-    Something that is no regular file, such as a pipe or `/dev/stdout`, cannot be replaced and is written to.
+    Anything but a regular file, such as a pipe or `/dev/stdout`, cannot be replaced, and is written to directly.
     """
     target = Path(os.path.realpath(path))
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.stat().st_mode):
             check(data)
-            # Without waiting for somebody to read: a pipe that nobody has open is an error.
+            # Without waiting for a reader: writing to a pipe that nobody has open is an error.
             with os.fdopen(os.open(target, os.O_WRONLY | os.O_NONBLOCK), "wb") as file:
                 file.write(data)
             return
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        check(temporary.read_bytes())
-        temporary.chmod(_mode(target))
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    temporary = target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}")
+    with on_interrupt(temporary.unlink):
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            check(temporary.read_bytes())
+            temporary.chmod(_mode(target))
+            temporary.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -49,21 +111,9 @@ def write_atomically(path: str | Path, data: bytes, check: Callable[[bytes], Non
 
 
 def _mode(target: Path) -> int:
-    """The permissions of the file that is replaced, or those that a new file gets."""
+    """The permissions of the file that is replaced, or those of a new file."""
     with suppress(FileNotFoundError):
         return stat.S_IMODE(target.stat().st_mode)
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
-
-
-def open_regular(path: str, hint: str = "; pass - to read a pipe") -> BinaryIO:
-    """Open a regular file, and never wait for a pipe or a device. Raises `OSError`, with `hint` for what is none."""
-    if "\0" in path:
-        raise OSError(errno.EINVAL, "no file name has a NUL in it")
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    file = os.fdopen(handle, "rb")
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        file.close()
-        raise OSError(f"it is neither a regular file nor a folder{hint}")
-    return file

@@ -1,4 +1,4 @@
-"""How much memory is left, so that too large an input is refused in words before the kernel ends the process."""
+"""How much memory is left, so that an input that is too large ends in a message and not in a killed process."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from pathlib import Path
 
 ROOT = Path("/")
 FREE_BYTES = 128 << 20
-"""Bytes of memory that are taken without asking whether they are there."""
+"""Bytes of memory that are used without asking whether they are available."""
 
 
 def lacking(need: int) -> int | None:
-    """The bytes that are left where these are fewer than are needed; `None` where that is not so, or not known."""
+    """The bytes of memory that are left, if fewer than `need`; `None` if there are enough, or if it is unknown."""
     left = available() if need > FREE_BYTES else None
     return left if left is not None and left < need else None
 
 
 def available(root: Path = ROOT) -> int | None:
-    """Bytes that this process can still get without swapping, `None` where that is not known.
+    """Bytes that this process can still allocate without swapping, `None` if unknown.
 
-    What the machine has left (`MemAvailable`), or a control group of the process, if that is less. Caches of files
-    count as left: the kernel gives them up first.
+    This is what the machine has left (`MemAvailable`) or, if less, what a control group of the process has left. Pages
+    that cache files count as left, since the kernel reclaims them first.
     """
     known = [*_of_machine(root), *_of_groups(root)]
     return max(0, min(known)) if known else None
 
 
 def address_space() -> int | None:
-    """Bytes of addresses that this process can still get (`ulimit -v`), `None` where that is not limited or known."""
+    """Bytes of address space that this process can still get (`ulimit -v`), `None` if unlimited or unknown."""
     try:
         import resource
     except ImportError:
@@ -47,7 +47,7 @@ def _of_machine(root: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """What is left in each group that limits the process, the outer ones too (cgroups(7), versions 1 and 2)."""
+    """What is left in each control group that limits the process, including the outer ones (cgroups(7), v1 and v2)."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if not controllers:

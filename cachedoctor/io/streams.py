@@ -1,4 +1,4 @@
-"""Bytes that come in one after the other: unpacked as they come, and never more than is borne."""
+"""Streams of bytes: decompressed while they are read, and never past a limit."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Protocol
 from cachedoctor.errors import InputError
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-"""How a text begins that a Windows shell wrote, and its encoding."""
+"""The byte order marks that Windows shells write, each with the encoding that it stands for."""
 HEAD = 512
-"""Bytes that tell what a stream is: a whole tar header."""
+"""Bytes that are enough to detect what a stream contains: a whole tar header."""
 FREE_BYTES = 16 << 20
-"""Bytes that may come out of a compressed stream whatever went in."""
+"""Bytes that any compressed stream may unpack to, however small it is."""
 FREE_TAR_BYTES = 1 << 30
-"""The same of a tar: what is passed over in it may be a large file of zeros."""
+"""The same for a compressed tar: one of its layers, which are skipped, may be a large file of zeros."""
 HIGHEST_RATIO = 200
-"""Past these, how many bytes may come out for each that went in."""
+"""Beyond these, how many bytes each compressed byte may unpack to."""
 MOST_BYTES = 64 << 30
-"""Bytes that may come out of any stream."""
+"""Bytes that any stream may unpack to."""
 MOST_PACKED = 2
-"""How often a stream may be compressed over."""
+"""How many times a stream may be compressed."""
 
 _GZIP = b"\x1f\x8b"
 _USTAR = b"ustar"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-# What is decompressed at once, so that it gives 64 MiB at most: a zstd block of four bytes can stand for 128 KiB, while
-# gzip makes at most 1032 bytes of one.
+# Bytes that are decompressed in one go, so that the result has at most 64 MiB: four bytes of zstd can stand for
+# 128 KiB, and one byte of gzip for 1032.
 _CHUNKS = {"gzip": 1 << 16, "zstd": 2048}
 
 
 class Readable(Protocol):
-    """Anything that gives its next bytes."""
+    """Anything that bytes can be read from."""
 
     def read(self, count: int, /) -> bytes:
-        """At most `count` bytes, none at the end."""
+        """The next `count` bytes, or fewer; none at the end."""
 
 
 class Replayed:
-    """A stream whose head was read already."""
+    """A stream whose head has already been read."""
 
     def __init__(self, head: bytes, rest: Readable) -> None:
         self._head = head
@@ -65,14 +65,13 @@ class _Decompressor(Protocol):
 class Unpacked:
     """A compressed stream, decompressed while it is read.
 
-    Members may follow each other, with zeros between them (RFC 1952, RFC 8878). `read` raises `InputError` where the
-    data is damaged or cut short, or grows past a limit.
+    There may be several members, with zeros between them (RFC 1952, RFC 8878). `read` raises `InputError` if the data
+    is damaged or cut short, or unpacks to more than a limit.
     """
 
-    def __init__(self, stream: Readable, name: str, source: str) -> None:
+    def __init__(self, stream: Readable, name: str) -> None:
         self._stream = stream
         self._name = name
-        self._source = source
         self._decompressor: _Decompressor | None = None
         self._rest = b""
         self._ready = bytearray()
@@ -80,8 +79,8 @@ class Unpacked:
         self._given = 0
         self._free = FREE_BYTES
 
-    def pass_over(self) -> None:
-        """Bear more bytes, since most of them are not kept."""
+    def allow_layers(self) -> None:
+        """Allow as many bytes as a tar may have, most of which are skipped."""
         self._free = FREE_TAR_BYTES
 
     def read(self, count: int) -> bytes:
@@ -123,7 +122,7 @@ class Unpacked:
         self._ready += out
 
     def _fail(self, problem: str) -> InputError:
-        return InputError(problem, f"{self._name} byte {self._taken}", source=self._source)
+        return InputError(problem, f"{self._name} byte {self._taken}")
 
 
 def _decompressor(name: str) -> _Decompressor:
@@ -146,31 +145,32 @@ def _error(name: str) -> type[Exception]:
     return zstandard.ZstdError
 
 
-def unpack(stream: Readable, source: str) -> tuple[bytes, Readable, bool]:
-    """Undo gzip and zstd, known by their magic numbers.
+def unpack(stream: Readable) -> tuple[bytes, Readable, bool]:
+    """Undo gzip and zstd, which are detected by their magic numbers.
 
-    Returns the head of what is inside, all of it, and whether it was compressed. Raises `InputError` where it is
-    compressed more than `MOST_PACKED` times over; so does reading what is returned, where that is damaged or too large.
+    Returns the first `HEAD` bytes of the content, a stream of all of it, and whether it was compressed. Raises
+    `InputError` if it is compressed more than `MOST_PACKED` times; so does reading the stream if the data is damaged
+    or unpacks to too much.
     """
     for packed in range(MOST_PACKED + 1):
         head = read_fully(stream, HEAD)
         if isinstance(stream, Unpacked) and head[257:262] == _USTAR:
-            stream.pass_over()
+            stream.allow_layers()
         whole = Replayed(head, stream)
         name = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else None
         if name is None:
             return head, whole, packed > 0
-        stream = Unpacked(whole, name, source)
-    raise InputError(f"compressed more than {MOST_PACKED} times over", source=source)
+        stream = Unpacked(whole, name)
+    raise InputError(f"compressed more than {MOST_PACKED} times over")
 
 
 def encoding_of(head: bytes) -> str | None:
-    """The encoding that a byte order mark tells, as a Windows shell writes it; `None` where there is none."""
+    """The encoding that a byte order mark stands for, `None` if there is none."""
     return next((name for mark, name in _MARKS if head.startswith(mark)), None)
 
 
 def read_fully(stream: Readable, size: int) -> bytes:
-    """So many bytes, or as many as there are."""
+    """The next `size` bytes, or all that are left if there are fewer."""
     parts = []
     while size and (part := stream.read(min(size, 16 << 20))):
         parts.append(part)
@@ -178,9 +178,9 @@ def read_fully(stream: Readable, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def read_all(stream: Readable, limit: int, source: str) -> bytes:
-    """The whole rest of a stream. Raises `InputError` past the limit."""
+def read_all(stream: Readable, limit: int) -> bytes:
+    """The whole rest of a stream. Raises `InputError` if it has more than `limit` bytes."""
     data = read_fully(stream, limit + 1)
     if len(data) > limit:
-        raise InputError(f"more than {limit:,} bytes, which is refused", source=source)
+        raise InputError(f"more than {limit:,} bytes, which is refused")
     return data

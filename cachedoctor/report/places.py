@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
 from cachedoctor.analysis.analyze import Analysis
+from cachedoctor.errors import InputError
 from cachedoctor.rules import Finding
+from cachedoctor.sources import Location, parse
 from cachedoctor.text import printable, unpinned
-
-_SCHEMES = ("oci:", "docker://")
 
 
 def path_of(source: str) -> str | None:
     """The path of a source relative to the current folder, `None` where it is no file or folder below that."""
-    if source in ("", "-") or source.startswith(_SCHEMES):
+    location = _location(source)
+    if location is None or not location.is_path:
         return None
     try:
         path = Path(os.path.relpath(source))
@@ -32,7 +34,18 @@ def path_or_name(source: str) -> str:
     `host/app-cache:main` is such a name; the current folder itself is none.
     """
     path = path_of(source)
-    return path if path and path != os.curdir else printable(source).split("://", 1)[-1].lstrip("./") or "cache"
+    if path and path != os.curdir:
+        return path
+    location = _location(source)
+    name = location.name if location else source.split("://", 1)[-1]
+    return printable(name).lstrip("./") or "cache"
+
+
+def _location(source: str) -> Location | None:
+    """The place that a source names, `None` if it is not a valid reference."""
+    with suppress(InputError):
+        return parse(source)
+    return None
 
 
 def uri(path: str) -> str:

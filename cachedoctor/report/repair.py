@@ -13,7 +13,7 @@ from cachedoctor.report import Part
 from cachedoctor.report.document import clean, head, number
 from cachedoctor.report.page import Line, Listing, Page, Table, Tone
 from cachedoctor.rules import Limits
-from cachedoctor.sources import digests
+from cachedoctor.sources.descriptors import digest_of
 from cachedoctor.text import printable, short
 
 PARTS = frozenset({Part.WORDS, Part.DOCUMENT})
@@ -78,7 +78,7 @@ def document(repaired: Repaired, path: str | None = None, replaced: str | None =
         "lost": {"records": repaired.lost.records, "results": repaired.lost.results},
         "output": {
             "path": clean(path) if path else None,
-            "digest": digests.of(repaired.data),
+            "digest": digest_of(repaired.data),
             "bytes": len(repaired.data),
             "replaced": replaced,
         },

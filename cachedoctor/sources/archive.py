@@ -1,4 +1,4 @@
-"""An OCI image layout in a tar archive."""
+"""An OCI image layout in a tar archive, read in one pass."""
 
 from __future__ import annotations
 
@@ -8,101 +8,155 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from cachedoctor.errors import InputError
-from cachedoctor.io.streams import Readable
-from cachedoctor.sources import digests
-from cachedoctor.sources.interface import MOST_CONFIG_BYTES, CacheDocument
+from cachedoctor.io.streams import MOST_BYTES, Readable, read_fully
+from cachedoctor.sources.descriptors import is_digest, split, verify
+from cachedoctor.sources.document import MOST_CONFIG_BYTES, CacheDocument
 from cachedoctor.sources.oci import layout_documents
-from cachedoctor.sources.tape import Tape
 
 MOST_MEMBERS = 100_000
 MOST_KEPT_BYTES = 768 << 20
-"""Bytes of JSON that are kept from one archive; layers are passed over."""
+"""Bytes of JSON that are kept from one archive; layers are skipped."""
+MOST_HEADER_BYTES = 1 << 20
+"""Bytes of all headers of one member."""
+
+_SKIP = 1 << 20
+
+
+class Tape:
+    """A stream with the methods that `tarfile` needs, which only moves forward, and reads no header without bounds.
+
+    `tarfile` believes the sizes in headers: it would read an extended header of any length into memory, and go back
+    for a negative one. What it reads is counted until `start_member` is called. `file` is the same stream if it can
+    seek, so that layers are skipped and not read.
+    """
+
+    def __init__(self, stream: Readable, file: BinaryIO | None) -> None:
+        self._stream = stream
+        self._file = file
+        self._position = 0
+        self._headers = 0
+
+    def tell(self) -> int:
+        """The byte of the archive that comes next."""
+        return self._position
+
+    def read(self, count: int) -> bytes:
+        """Read headers. Raises `InputError` if there are too many."""
+        self._headers += count
+        if self._headers > MOST_HEADER_BYTES:
+            raise self._damaged(f"a header of more than {MOST_HEADER_BYTES:,} bytes")
+        return self.content(count)
+
+    def content(self, count: int) -> bytes:
+        """Read the content of a member."""
+        data = read_fully(self._stream, count)
+        self._position += len(data)
+        return data
+
+    def seek(self, position: int) -> None:
+        """Skip to a byte of the archive. Raises `InputError` if it has been passed already."""
+        if position < self._position:
+            raise self._damaged("a header with an impossible size")
+        if position > MOST_BYTES:
+            raise self._damaged(f"an archive of more than {MOST_BYTES:,} bytes")
+        if self._file:
+            self._file.seek(position)
+            self._position = position
+        while self._position < position and self.content(min(_SKIP, position - self._position)):
+            pass
+
+    def start_member(self) -> None:
+        """Start to count the headers of another member."""
+        self._headers = 0
+
+    def _damaged(self, problem: str) -> InputError:
+        return InputError(f"damaged tar: {problem}", f"byte {self._position}")
 
 
 class ArchiveStore:
-    """The JSON documents among the blobs of a tar, read in one pass. Links and devices are passed over."""
+    """The JSON documents among the blobs of a tar. Links and devices are skipped."""
 
-    def __init__(self, stream: Readable, file: BinaryIO | None, source: str) -> None:
-        self._source = source
+    def __init__(self, stream: Readable, file: BinaryIO | None) -> None:
         self._files: dict[str, bytes] = {}
         self._folder = ""
-        tape = Tape(stream, file, source)
+        tape = Tape(stream, file)
         kept = 0
-        for member in _members(tape, source):
+        for member in _members(tape):
             if member.isreg() and not member.issparse() and member.size <= MOST_CONFIG_BYTES:
                 kept += self._keep(tape, member)
             if kept > MOST_KEPT_BYTES:
-                raise InputError(f"more than {MOST_KEPT_BYTES:,} bytes of JSON in it", member.name, source=source)
+                raise InputError(f"more than {MOST_KEPT_BYTES:,} bytes of JSON in it", member.name)
 
     def _keep(self, tape: Tape, member: tarfile.TarInfo) -> int:
-        """Keep a member that can be a manifest or a config; the bytes that this takes."""
+        """Keep a member if it may be a manifest or a config; returns the bytes that are kept."""
         name = posixpath.normpath(member.name)
         if posixpath.basename(name) == "index.json" and name != "index.json":
             self._folder = posixpath.dirname(name)
-        if name != "index.json" and not digests.is_one(name.removeprefix("blobs/").replace("/", ":")):
+        if name != "index.json" and not is_digest(name.removeprefix("blobs/").replace("/", ":")):
             return 0
         first = tape.content(min(1, member.size))
         if first not in (b"{", b"["):
             return 0
         self._files[name] = first + tape.content(member.size - 1)
         if len(self._files[name]) < member.size:
-            raise InputError("the archive is cut short", member.name, source=self._source)
+            raise InputError("the archive is cut short", member.name)
         return member.size
 
     def index(self) -> bytes:
-        """The layout's `index.json`. Raises `InputError` where there is none."""
-        found = self._files.get("index.json")
-        if found is None:
-            hint = f"; there is one in its folder {self._folder!r}: pack what is in that" if self._folder else ""
-            raise InputError(f"a tar archive without index.json is no OCI image layout{hint}", source=self._source)
-        return found
+        """The layout's `index.json`. Raises `InputError` if there is none."""
+        if "index.json" not in self._files:
+            hint = f"; there is one in its folder {self._folder!r}: pack the content of that" if self._folder else ""
+            raise InputError(f"a tar archive without index.json is not an OCI image layout{hint}")
+        return self._files["index.json"]
 
     def has(self, digest: str) -> bool:
         """See `BlobStore.has`."""
-        algorithm, encoded = digests.split(digest, self._source)
-        return f"blobs/{algorithm}/{encoded}" in self._files
+        return _name(digest) in self._files
 
     def of_size(self, smallest: int, largest: int) -> Iterator[str]:
         """See `BlobStore.of_size`."""
         for name, data in sorted(self._files.items()):
             digest = f"sha256:{name.removeprefix('blobs/sha256/')}"
-            if smallest <= len(data) <= largest and digests.is_one(digest):
+            if smallest <= len(data) <= largest and is_digest(digest):
                 yield digest
 
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
         """See `BlobStore.read`."""
-        algorithm, encoded = digests.split(digest, self._source)
-        name = f"blobs/{algorithm}/{encoded}"
+        name = _name(digest)
         data = self._files.get(name)
         if data is None:
-            raise InputError("not in the archive, or no JSON, and the manifest names it", name, source=self._source)
+            raise InputError("named by a manifest, but not in the archive, or not JSON", name)
         if len(data) > limit:
-            raise InputError(f"more than {limit:,} bytes", name, source=self._source)
-        digests.verify(data, digest, size, self._source)
+            raise InputError(f"more than {limit:,} bytes, which is refused", name)
+        verify(data, digest, size)
         return data
 
 
-def _members(tape: Tape, source: str) -> Iterator[tarfile.TarInfo]:
-    """The headers of a tar, one after the other. Raises `InputError`."""
+def _name(digest: str) -> str:
+    """The name of a blob in the archive. Raises `InputError` if this is not a digest."""
+    algorithm, encoded = split(digest)
+    return f"blobs/{algorithm}/{encoded}"
+
+
+def _members(tape: Tape) -> Iterator[tarfile.TarInfo]:
+    """The headers of a tar, in their order. Raises `InputError`."""
     try:
         # tarfile needs no more of a file than Tape has.
         with tarfile.TarFile(fileobj=cast(BinaryIO, tape), errors="surrogateescape") as archive:
             for _ in range(MOST_MEMBERS):
-                tape.member()
+                tape.start_member()
                 member = archive.next()
                 if member is None:
                     return
                 yield member
     # A damaged extended header fails in whatever tarfile does with its numbers.
     except (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError) as error:
-        raise InputError(
-            "a damaged tar archive, or one that is cut short", f"byte {tape.tell()}", source=source
-        ) from error
-    raise InputError(f"more than {MOST_MEMBERS:,} files in the archive", source=source)
+        raise InputError("a damaged tar archive, or one that is cut short", f"byte {tape.tell()}") from error
+    raise InputError(f"more than {MOST_MEMBERS:,} files in the archive")
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether these bytes start a tar archive: its first header, with its checksum."""
+    """Whether these bytes are the start of a tar archive: its first header, with a correct checksum."""
     try:
         tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
     except tarfile.HeaderError:
@@ -111,8 +165,8 @@ def is_tar(head: bytes) -> bool:
 
 
 def archive_documents(
-    stream: Readable, file: BinaryIO | None, source: str, tag: str | None, platform: str | None
+    stream: Readable, file: BinaryIO | None, tag: str | None, platform: str | None
 ) -> list[CacheDocument]:
-    """The caches of a layout in a tar; `file` is the stream itself where it can seek. Raises `InputError`."""
-    store = ArchiveStore(stream, file, source)
-    return layout_documents(store.index(), store, source, tag, platform)
+    """The caches of a layout in a tar; `file` is the same stream if it can seek. Raises `InputError`."""
+    store = ArchiveStore(stream, file)
+    return layout_documents(store.index(), store, tag, platform)

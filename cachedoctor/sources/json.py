@@ -1,8 +1,9 @@
-"""JSON from outside, and the few types that are expected in it."""
+"""JSON from outside: weighed before it is parsed, and checked against the types that are expected."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, TypeVar
 
 import orjson
 
@@ -10,78 +11,95 @@ from cachedoctor.errors import InputError
 from cachedoctor.io.memory import address_space, lacking
 
 FREE_VALUES = 100_000
-"""Objects and arrays that may be in any document."""
+"""Objects and arrays that any document may have."""
 BYTES_PER_VALUE = 6
-"""Past these, how many bytes each must have on average: records whose digests have three letters have more."""
+"""Beyond these, how many bytes each must take on average: even records whose digests have three letters take more."""
 MOST_VALUES = 16_000_000
-"""Objects and arrays of one document: a cache config of the most bytes that are read has fewer."""
+"""Objects and arrays of one document: the largest cache config that may be read has fewer."""
 
 _BUFFER = 12
-"""Bytes of addresses that orjson sets aside for each byte of a document; few of them are touched."""
+"""Bytes of address space that orjson reserves for each byte of a document; few of them are used."""
 
-# Bytes that each of these letters stands for once the document is parsed, read and analysed: objects, arrays, half a
-# string, whatever else is in a list. Measured with CPython 3.11.
+# Bytes of memory that each of these characters stands for once the document is parsed, read and analyzed: objects,
+# arrays, half a string, other items of a list. Measured with CPython 3.11.
 _WEIGHTS = ((b"{", 240), (b"[", 72), (b'"', 36), (b",", 48))
 
+# What msgspec says about a value of a wrong type, and the types in it in words.
+_MISMATCH = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
+_PATH = re.compile(r"(.*) - at `([^`]*)`", re.DOTALL)
+_WORDS = {
+    "object": "an object",
+    "array": "an array",
+    "str": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "a boolean",
+}
 
-def parse(data: bytes, source: str, where: str = "") -> Any:
-    """The parsed document. Raises `InputError` with the byte at which it is no JSON, and where it is too much.
+T = TypeVar("T")
 
-    Raises `MemoryError` where there is none left.
+
+def parse(data: bytes) -> Any:
+    """The parsed document.
+
+    Raises `InputError` with the byte at which it is not JSON, and if parsing it takes too much memory; raises
+    `MemoryError` if there is none left.
     """
-    _weigh(data, source, where)
+    _weigh(data)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         if error.msg.startswith("Not enough memory"):
             raise MemoryError from error
-        offset, reason = _place(data, error)
+        offset, reason = _position(data, error)
         cut = "; it seems to be cut short" if offset >= len(data.rstrip()) else ""
-        at = f"{where}: byte {offset}" if where else f"byte {offset}"
-        raise InputError(f"expected JSON: {reason}{cut}", at, source=source) from error
+        raise InputError(f"expected JSON: {reason}{cut}", f"byte {offset}") from error
 
 
-def _weigh(data: bytes, source: str, where: str) -> None:
-    """Refuse what would fill memory, by the letters of the document; those in strings make the estimate too high."""
-    counts = {letter: data.count(letter) for letter, _ in _WEIGHTS}
+def typed(value: Any, kind: type[T], path: str = "$") -> T:
+    """A parsed document as a `msgspec.Struct` or another type. Fields that the struct does not have are ignored.
+
+    Raises `InputError` with the JSON path of the first value of a wrong type; `path` is that of `value`.
+    """
+    from msgspec import ValidationError, convert
+
+    try:
+        return convert(value, kind)
+    except ValidationError as error:
+        problem, below = str(error), "$"
+        if match := _PATH.fullmatch(problem):
+            problem, below = match[1], match[2]
+        if match := _MISMATCH.fullmatch(problem):
+            problem = f"expected {_in_words(match[1])}, found {_in_words(match[2])}"
+        raise InputError(problem, path + below.removeprefix("$")) from error
+
+
+def _in_words(kind: str) -> str:
+    first = kind.partition(" | ")[0]
+    return _WORDS.get(first, first)
+
+
+def _weigh(data: bytes) -> None:
+    """Refuse what would fill memory, judging by its characters; those inside strings make the estimate too high."""
+    counts = {character: data.count(character) for character, _ in _WEIGHTS}
     values = counts[b"{"] + counts[b"["]
     if values > MOST_VALUES:
-        raise InputError(f"more than {MOST_VALUES:,} objects and arrays, which is refused", where, source=source)
+        raise InputError(f"more than {MOST_VALUES:,} objects and arrays, which is refused")
     if values > FREE_VALUES and values * BYTES_PER_VALUE > len(data):
-        raise InputError(
-            f"{values:,} objects and arrays in {len(data):,} bytes, which no cache has; refused", where, source=source
-        )
-    need = len(data) + sum(weight * counts[letter] for letter, weight in _WEIGHTS)
-    rooms = [(need, "memory", lacking(need))]
-    # Where orjson gets its buffer and then no memory for an object, it ends the process (3.13, SIGSEGV).
-    rooms += [(need + _BUFFER * len(data), "address space", address_space())]
-    for size, kind, left in rooms:
+        raise InputError(f"{values:,} objects and arrays in {len(data):,} bytes, which no cache has; refused")
+    need = len(data) + sum(weight * counts[character] for character, weight in _WEIGHTS)
+    needs = [(need, "memory", lacking(need))]
+    # If orjson gets its buffer, and then no memory for an object, it crashes (3.13, SIGSEGV).
+    needs += [(need + _BUFFER * len(data), "address space", address_space())]
+    for size, kind, left in needs:
         if left is not None and size > left:
-            problem = f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left"
-            raise InputError(problem, where, source=source)
+            raise InputError(f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left")
 
 
-def _place(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
-    """The byte at which the data is no JSON, and why; orjson counts characters, and none where the data is no UTF-8."""
+def _position(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
+    """The byte at which it is not JSON, and why; orjson counts characters, and none if the data is not UTF-8."""
     try:
         text = data.decode()
     except UnicodeDecodeError as not_utf8:
-        return not_utf8.start, "no UTF-8"
+        return not_utf8.start, "not UTF-8"
     return len(text[: error.pos].encode()), error.msg.rpartition(": line ")[0] or error.msg
-
-
-def field(parent: Any, name: str, kind: type, source: str, where: str) -> Any:
-    """A field of an object, `None` where it is absent or null. Raises `InputError` for another type."""
-    value = expect(parent, dict, source, where).get(name)
-    return None if value is None else expect(value, kind, source, f"{where}.{name}")
-
-
-_NAMES = {dict: "an object", list: "an array", str: "a string", int: "an integer", float: "a number", bool: "a boolean"}
-
-
-def expect(value: Any, kind: type, source: str, where: str) -> Any:
-    """The value, if it is exactly of this type (a boolean is no integer). Raises `InputError` otherwise."""
-    if type(value) is not kind:
-        found = _NAMES.get(type(value), "null")
-        raise InputError(f"expected {_NAMES[kind]}, found {found}", where, source=source)
-    return value

@@ -1,90 +1,97 @@
-"""Blobs in files: an OCI image layout folder, or files that lie beside a manifest."""
+"""Blobs in files: an OCI image layout folder, read and written, and files that lie beside a manifest."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from cachedoctor.errors import InputError
-from cachedoctor.io.files import open_regular
-from cachedoctor.sources import digests
-from cachedoctor.sources.interface import MOST_MANIFEST_BYTES, CacheDocument
+import orjson
+
+from cachedoctor.cacheconfig import CacheConfig, nested_too_deep
+from cachedoctor.errors import InputError, reading
+from cachedoctor.io.files import read_bounded, write_atomically
+from cachedoctor.io.interrupts import on_interrupt
+from cachedoctor.sources.descriptors import INDEX, REF_NAME, digest_of, is_digest, new_manifest, split, verify
+from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Writer
+from cachedoctor.sources.json import parse
 from cachedoctor.sources.oci import layout_documents
 
 MOST_FILES = 100_000
-"""Blobs of a layout that are looked through where a manifest is not where it should be."""
+"""Blobs of a layout that are searched for a manifest that is not where it should be."""
+
+_FILES = frozenset({"blobs", "oci-layout"})
+"""What may be in a layout without an index."""
 
 
 class FolderStore:
     """Blobs below one folder; links that lead out of it are refused."""
 
-    def __init__(self, folder: str, source: str, patterns: tuple[str, ...] = ("blobs/{algorithm}/{encoded}",)) -> None:
+    def __init__(self, folder: str | Path, patterns: tuple[str, ...] = ("blobs/{algorithm}/{encoded}",)) -> None:
         self._root = os.path.realpath(folder)
-        self._source = source
         self._patterns = patterns
 
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
         """See `BlobStore.read`."""
-        name = self._name(digest)
+        name = self._existing(digest)
         if name is None:
-            algorithm, encoded = digests.split(digest, self._source)
-            raise InputError("named by a manifest, but not there", f"blobs/{algorithm}/{encoded}", source=self._source)
+            algorithm, encoded = split(digest)
+            raise InputError("named by a manifest, but not there", f"blobs/{algorithm}/{encoded}")
         data = self.file(name, limit)
-        digests.verify(data, digest, size, self._source)
+        verify(data, digest, size)
         return data
 
     def has(self, digest: str) -> bool:
         """See `BlobStore.has`."""
-        return self._name(digest) is not None
+        return self._existing(digest) is not None
 
     def of_size(self, smallest: int, largest: int) -> Iterator[str]:
         """See `BlobStore.of_size`."""
         folder = Path(self._root, "blobs/sha256")
         with suppress(OSError):
             for path in sorted(islice(folder.iterdir(), MOST_FILES)):
-                if smallest <= path.lstat().st_size <= largest and digests.is_one(f"sha256:{path.name}"):
+                if smallest <= path.lstat().st_size <= largest and is_digest(f"sha256:{path.name}"):
                     yield f"sha256:{path.name}"
 
-    def _name(self, digest: str) -> str | None:
-        algorithm, encoded = digests.split(digest, self._source)
+    def _existing(self, digest: str) -> str | None:
+        algorithm, encoded = split(digest)
         names = (pattern.format(algorithm=algorithm, encoded=encoded) for pattern in self._patterns)
         return next((name for name in names if os.path.lexists(Path(self._root, name))), None)
 
     def file(self, name: str, limit: int) -> bytes:
         """A file of the folder. Raises `InputError`."""
         path = os.path.realpath(Path(self._root, name))
-        if os.path.commonpath((path, self._root)) != self._root:
-            raise InputError("a link that leads out of the layout", name, source=self._source)
-        try:
-            with open_regular(path) as file:
-                data = file.read(limit + 1)
-        except OSError as error:
-            raise InputError(f"cannot read it: {error.strerror or error}", name, source=self._source) from error
-        if len(data) > limit:
-            raise InputError(f"more than {limit:,} bytes", name, source=self._source)
-        return data
+        if not is_below(path, self._root):
+            raise InputError("a link that leads out of the layout", name)
+        with reading(where=name):
+            return read_bounded(path, limit)
 
 
-def folder_documents(folder: str, source: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
-    """The caches of an OCI layout folder (OCI image spec, "Image Layout"). Raises `InputError`."""
-    if not Path(folder, "index.json").exists():
-        raise InputError("a folder without index.json is no OCI image layout", source=source)
-    store = FolderStore(folder, source)
-    return layout_documents(store.file("index.json", MOST_MANIFEST_BYTES), store, source, tag, platform)
+class BesideStore(FolderStore):
+    """Files beside a manifest: those of the layout that it lies in, or files named by their digests."""
+
+    def __init__(self, path: str) -> None:
+        folder = Path(os.path.realpath(path)).parent
+        in_layout = folder.parent.name == "blobs"
+        patterns = ("blobs/{algorithm}/{encoded}", "{encoded}", "{encoded}.json")
+        super().__init__(folder.parent.parent if in_layout else folder, patterns)
+
+    def read(self, digest: str, size: int | None, limit: int) -> bytes:
+        """See `BlobStore.read`."""
+        if not self.has(digest):
+            raise _alone(digest)
+        return super().read(digest, size, limit)
 
 
 class NowhereStore:
     """No blobs at all: a manifest from standard input has nothing beside it."""
 
-    def __init__(self, source: str) -> None:
-        self._source = source
-
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
         """See `BlobStore.read`."""
-        raise missing(self._source, digest)
+        raise _alone(digest)
 
     def has(self, digest: str) -> bool:
         """See `BlobStore.has`."""
@@ -95,26 +102,158 @@ class NowhereStore:
         return iter(())
 
 
-class BesideStore(FolderStore):
-    """Files beside a manifest: the layout that it lies in, or files named by their digests."""
-
-    def __init__(self, path: str, source: str) -> None:
-        folder = Path(os.path.realpath(path)).parent
-        in_layout = folder.parent.name == "blobs"
-        patterns = ("blobs/{algorithm}/{encoded}", "{encoded}", "{encoded}.json")
-        super().__init__(str(folder.parent.parent if in_layout else folder), source, patterns)
-
-    def read(self, digest: str, size: int | None, limit: int) -> bytes:
-        """See `BlobStore.read`."""
-        if not self.has(digest):
-            raise missing(self._source, digest)
-        return super().read(digest, size, limit)
-
-
-def missing(source: str, digest: str) -> InputError:
-    """What to say where a manifest stands alone."""
+def _alone(digest: str) -> InputError:
     return InputError(
-        f"a manifest or index without the config that it names; pass the OCI layout that holds both or the config blob "
-        f"itself, or put that blob beside it, in a file named by the digits of {digest}",
-        source=source,
+        "a manifest or index without the config that it names; pass the OCI layout that holds both or the config blob "
+        f"itself, or put that blob beside it, in a file named by the digits of {digest}"
     )
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder or something in it; neither may have links in it."""
+    return os.path.commonpath((path, folder)) == folder
+
+
+def folder_documents(folder: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
+    """The caches of an OCI layout folder (OCI image spec, "Image Layout"). Raises `InputError`."""
+    if not Path(folder, "index.json").exists():
+        raise InputError("a folder without index.json is not an OCI image layout")
+    store = FolderStore(folder)
+    return layout_documents(store.file("index.json", MOST_MANIFEST_BYTES), store, tag, platform)
+
+
+def tag_of(document: CacheDocument) -> str:
+    """The tag that a document has in its layout folder, `latest` if it has none. Raises `InputError`."""
+    with reading(document.source, "index.json"):
+        index = parse(FolderStore(layout_folder(document)).file("index.json", MOST_MANIFEST_BYTES))
+    digest = document.named_digest or document.manifest_digest
+    tags = [_tag(descriptor) for descriptor in index["manifests"] if descriptor.get("digest") == digest]
+    return next((tag for tag in tags if isinstance(tag, str)), "latest")
+
+
+class LayoutWriter(Writer):
+    """Writes config, manifest and layers into an OCI layout folder, and last a tag into `index.json`."""
+
+    def __init__(
+        self, location: Location, folder: Path, tag: str, documents: Sequence[CacheDocument], *, force: bool
+    ) -> None:
+        """`documents` are those that the cache was made from. Raises `InputError` if one is not from a layout."""
+        super().__init__(location)
+        self._folder = folder
+        self._tag = tag
+        self._force = force
+        self._documents = documents
+        self._origins = [layout_folder(document) for document in documents]
+
+    @property
+    def path(self) -> str:
+        """The folder with the tag."""
+        return f"{self.location.prefix}{self._folder}:{self._tag}"
+
+    def put(self, config: CacheConfig, data: bytes, check: Check) -> None:
+        """See `Writer.put`."""
+        index = self._index()
+        known = known_descriptors(self._documents)
+        blobs = list(dict.fromkeys(config.blobs))
+        manifest = new_manifest(self._documents[0].kind, [known[blob] for blob in blobs], data)
+        encoded = orjson.dumps(manifest)
+        folder = self._folder / "blobs/sha256"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (self._folder / "oci-layout").exists():
+            write_atomically(self._folder / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        for blob in blobs:
+            self._provide_layer(blob)
+        for content in (data, encoded):
+            write_atomically(folder / digest_of(content).removeprefix("sha256:"), content)
+        store = FolderStore(self._folder)
+        check(store.read(digest_of(data), len(data), len(data)))
+        store.read(digest_of(encoded), len(encoded), MOST_MANIFEST_BYTES)
+        tagged = {
+            "mediaType": manifest["mediaType"],
+            "digest": digest_of(encoded),
+            "size": len(encoded),
+            "annotations": {REF_NAME: self._tag},
+        }
+        others = [descriptor for descriptor in index["manifests"] if _tag(descriptor) != self._tag]
+        write_atomically(self._folder / "index.json", orjson.dumps(index | {"manifests": [*others, tagged]}))
+
+    def _index(self) -> dict[str, Any]:
+        """The layout's `index.json`, or a new one. Raises `InputError` if it must not be changed."""
+        if not (self._folder / "index.json").exists():
+            others = self._folder.is_dir() and any(path.name not in _FILES for path in self._folder.iterdir())
+            if others and not self._force:
+                raise InputError("a folder with other files in it, and not a layout; use --force to write there")
+            return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+        with reading(where="index.json"):
+            index = parse(FolderStore(self._folder).file("index.json", MOST_MANIFEST_BYTES))
+            if not _is_index(index) or nested_too_deep(index):
+                raise InputError("expected an OCI index")
+            if not self._force and any(_tag(descriptor) == self._tag for descriptor in index["manifests"]):
+                raise InputError(f"has a tag {self._tag!r} already; use --force to move it")
+        return dict(index)
+
+    def _provide_layer(self, blob: str) -> None:
+        """Make sure that the layout has a layer, as a hard link if possible. Raises `InputError` and `OSError`."""
+        algorithm, encoded = split(blob)
+        name = f"blobs/{algorithm}/{encoded}"
+        target = self._folder / name
+        if target.exists():
+            return
+        for document, folder in zip(self._documents, self._origins, strict=True):
+            origin = os.path.realpath(folder / name)
+            if not Path(origin).is_file():
+                continue
+            if not is_below(origin, os.path.realpath(folder)):
+                raise InputError("a link that leads out of the layout", name, source=document.source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(Path(origin), target)
+            return
+        raise InputError("a layer that is not there", name, source=self._documents[0].source)
+
+
+def known_descriptors(documents: Sequence[CacheDocument]) -> dict[str, Any]:
+    """The descriptors that manifests have for the layers, by digest; if there are several for one, the first."""
+    known: dict[str, Any] = {}
+    for document in documents:
+        for blob, descriptor in document.descriptors.items():
+            known.setdefault(blob, descriptor)
+    return known
+
+
+def layout_folder(document: CacheDocument) -> Path:
+    """The layout folder that a document was read from. Raises `InputError` if it is from elsewhere."""
+    folder = document.location.layout if document.location else None
+    if document.kind not in ("image-manifest", "index", "manifest-list") or folder is None or not folder.is_dir():
+        raise InputError(
+            "the layers of a layout can only be taken from the layout folder of a cache, not from a registry, a tar, "
+            "an inline cache or a config; write the cache config to a file instead",
+            source=document.source,
+        )
+    return folder
+
+
+def _is_index(parsed: Any) -> bool:
+    listed = parsed.get("manifests") if isinstance(parsed, dict) else None
+    return isinstance(listed, list) and all(isinstance(descriptor, dict) for descriptor in listed)
+
+
+def _tag(descriptor: dict[str, Any]) -> object:
+    annotations = descriptor.get("annotations")
+    return annotations.get(REF_NAME) if isinstance(annotations, dict) else None
+
+
+def _link_or_copy(origin: Path, target: Path) -> None:
+    with suppress(OSError):
+        os.link(origin, target)
+        return
+    from shutil import copyfile
+
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    with on_interrupt(part.unlink):
+        try:
+            copyfile(origin, part)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)

@@ -1,17 +1,16 @@
-"""What records are called: the steps behind their digests, as a debugging buildkitd tells them."""
+"""Labels for records: the build steps behind their digests, as buildkitd serves them for debugging."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from cachedoctor.errors import InputError
-from cachedoctor.io.streams import read_fully
+from cachedoctor.errors import InputError, reading
+from cachedoctor.io.files import read_bounded
 from cachedoctor.sources.json import parse
 
 MOST_BYTES = 256 << 20
@@ -19,23 +18,18 @@ LONGEST_LABEL = 120
 
 
 def load_names(path: str) -> dict[str, str]:
-    """Read what buildkitd serves at `/debug/cache/all` and give each digest that stands for a step its label.
+    """The label of each digest that stands for a step, from a file with what buildkitd serves at `/debug/cache/all`.
 
-    BuildKit v0.24 and later serve it, started with `--save-cache-debug`, where `Accept: application/json` is asked
-    for. A record's digest hashes the text `<op digest>@<output index>`; the entry of the op digest holds the JSON of
-    the operation. Entries of any other shape get no label.
+    BuildKit v0.24 and later serve it, if started with `--save-cache-debug`, to requests with
+    `Accept: application/json`. A record's digest is the hash of the text `<op digest>@<output index>`; the entry of
+    the op digest has the JSON of the operation. Entries of any other shape get no label.
 
-    Raises `InputError` where the file is not such a list.
+    Raises `InputError` if the file is not such a list.
     """
-    try:
-        with Path(path).open("rb") as file:
-            data = read_fully(file, MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(f"cannot read it: {reason}", source=path) from error
-    entries = parse(data, path) if len(data) <= MOST_BYTES else None
-    if not isinstance(entries, list):
-        raise InputError("expected the JSON list of /debug/cache/all, of 256 MiB at most", source=path)
+    with reading(path):
+        entries = parse(read_bounded(path, MOST_BYTES))
+        if not isinstance(entries, list):
+            raise InputError("expected the JSON list of /debug/cache/all")
     texts = dict(_texts(entries))
     labels = {}
     for digest, text in texts.items():
@@ -49,7 +43,7 @@ def load_names(path: str) -> dict[str, str]:
 
 
 def _texts(entries: list[Any]) -> Iterator[tuple[str, str]]:
-    """Each entry's digest with the text that was hashed, sub-records included."""
+    """The digest of each entry with the text that it is the hash of; includes sub-records."""
     pending = list(entries)
     while pending:
         entry = pending.pop()
@@ -70,7 +64,7 @@ def _decoded(data: object) -> str:
 
 
 def _label(operation: str) -> str:
-    """A step as a Dockerfile would have it, from the JSON of its operation."""
+    """A step as a Dockerfile would say it, from the JSON of its operation."""
     parsed = _object(operation)
     kind = parsed.get("Type")
     if kind == "buildkit.exec.v0":

@@ -30,7 +30,7 @@ def test_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(tmp_path, ROW)
     monkeypatch.setattr(baseline, "MOST_BYTES", (tmp_path / "b.json").stat().st_size)
     assert load(tmp_path, ROW).entries
-    assert "expected the JSON of a baseline" in refused(tmp_path, ROW, spaces=1)
+    assert "bytes, which is refused" in refused(tmp_path, ROW, spaces=1)
 
 
 def test_digits_of_one_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_screen_says_what_was_removed_and_what_it_means(tmp_path: Path) -> None:
 def test_replaces_a_file_only_with_force(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     target.write_text("mine")
-    assert "--force replaces it" in refused(SERVICE, "-o", target)
+    assert "already exists; use --force to overwrite" in refused(SERVICE, "-o", target)
     assert target.read_text() == "mine"
     report(SERVICE, "-o", target, "--force")
     assert target.read_bytes() == SERVICE.read_bytes()
@@ -248,7 +248,7 @@ def test_config_alone_does_not_make_a_layout(tmp_path: Path) -> None:
 
 def test_turns_a_folder_into_a_layout_only_with_force(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    assert "a folder with other files in it, and no layout" in refused(LISTED, "-o", tmp_path)
+    assert "a folder with other files in it, and not a layout" in refused(LISTED, "-o", tmp_path)
     assert tree(tmp_path) == {"notes.txt": b"mine"}
     report(LISTED, "-o", tmp_path, "--force")
     assert tree(tmp_path).items() >= {"notes.txt": b"mine"}.items()

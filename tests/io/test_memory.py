@@ -1,4 +1,4 @@
-"""How much memory is said to be left."""
+"""How much memory is left."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ V1 = "sys__fs__cgroup__memory__"
         ),
     ],
 )
-def test_the_least_of_machine_and_groups(files: dict[str, str], left: int | None, tmp_path: Path) -> None:
+def test_takes_the_least_of_machine_and_groups(files: dict[str, str], left: int | None, tmp_path: Path) -> None:
     assert available(machine(tmp_path, **files)) == left
 
 

@@ -1,4 +1,4 @@
-"""What may come out of a stream: just so much, and no byte more."""
+"""Streams unpack to so many bytes, and not to one more."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PACKS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zst
 
 
 def unpacked(data: bytes) -> bytes:
-    _, whole, _ = unpack(io.BytesIO(data), "x")
-    return read_all(whole, 1 << 30, "x")
+    _, whole, _ = unpack(io.BytesIO(data))
+    return read_all(whole, 1 << 30)
 
 
 def refused(data: bytes) -> str:
@@ -28,7 +28,7 @@ def refused(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
-def test_the_ratio(pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bounds_the_ratio(pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     size = 100_000
     packed = pack(bytes(size))
     monkeypatch.setattr(streams, "HIGHEST_RATIO", 0)
@@ -44,13 +44,13 @@ def test_the_ratio(pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
-def test_all_bytes(pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bounds_all_bytes(pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MOST_BYTES", 1000)
     assert unpacked(pack(bytes(1000))) == bytes(1000)
     assert "which is refused" in refused(pack(bytes(1001)))
 
 
-def test_read_all() -> None:
-    assert read_all(io.BytesIO(b"12345"), 5, "x") == b"12345"
-    with pytest.raises(InputError, match="x: more than 4 bytes, which is refused"):
-        read_all(io.BytesIO(b"12345"), 4, "x")
+def test_bounds_what_is_read() -> None:
+    assert read_all(io.BytesIO(b"12345"), 5) == b"12345"
+    with pytest.raises(InputError, match="more than 4 bytes, which is refused"):
+        read_all(io.BytesIO(b"12345"), 4)

@@ -28,7 +28,7 @@ from cachedoctor.report.formats.markdown import code, line
 from cachedoctor.report.page import Style
 from cachedoctor.rules import Severity
 from cachedoctor.sources import CacheDocument
-from cachedoctor.sources.destination import FileDestination
+from cachedoctor.sources.schemes.file import FileLocation, FileWriter
 from cachedoctor.text import printable
 from tests.pprof.profiles import Builder
 from tests.report.foreign import NASTY, cells, commands, markup, steering
@@ -63,7 +63,6 @@ def documents(nasty: str) -> list[CacheDocument]:
         "kind": "inline",
         "named_digest": nasty,
         "manifest_digest": nasty,
-        "tag": nasty,
     }
     two = replace(made, source=f"docker://x/{nasty}", digest=nasty, blobs=frozenset({"x"}), manifest_size=1, **named)
     return [made, two]
@@ -172,7 +171,7 @@ def test_reports_of_caches(format: str, nasty: str) -> None:
 def test_reports_of_repairs(format: str, nasty: str) -> None:
     made = repair(documents(nasty), Options())
     assert made.warnings
-    place = FileDestination(nasty, force=False)
+    place = FileWriter(FileLocation(nasty), force=False)
     for style in styles(format):
         judged(rendered(made, format, style, path=place.path), format, nasty)
 

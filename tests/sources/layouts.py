@@ -1,4 +1,4 @@
-"""Layouts made and unmade for tests."""
+"""OCI layouts for tests: fixtures, and a builder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class Layout:
-    """An OCI image layout that is written blob by blob."""
+    """An OCI image layout that a test writes blob by blob."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,20 +42,20 @@ class Layout:
         (self.folder / "index.json").write_text(json.dumps(index))
 
     def blob(self, content: Any, media_type: str) -> dict[str, Any]:
-        """Write a blob, and give its descriptor."""
+        """Write a blob, and return its descriptor."""
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         encoded = sha256(data).hexdigest()
         (self.folder / "blobs/sha256" / encoded).write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{encoded}", "size": len(data)}
 
     def tag(self, descriptor: dict[str, Any], name: str | None = "latest", **more: Any) -> None:
-        """Let `index.json` name a manifest."""
+        """List a manifest in `index.json`, with a tag or without."""
         annotations = {"annotations": {"org.opencontainers.image.ref.name": name}} if name else {}
         self.manifests.append({**descriptor, **annotations, **more})
         self.save()
 
     def cache(self, config: Any, name: str | None = "latest") -> dict[str, Any]:
-        """An image manifest with a cache config, tagged."""
+        """Write an image manifest with a cache config, and tag it; returns its descriptor."""
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": self.blob(config, CONFIG), "layers": []}
         descriptor = self.blob(manifest, MANIFEST)
         self.tag(descriptor, name)

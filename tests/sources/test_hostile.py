@@ -1,4 +1,4 @@
-"""Whatever the bytes are, the answer is one line."""
+"""Whatever the bytes are, they are read or refused in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from cachedoctor.errors import InputError
 from cachedoctor.io import streams
-from cachedoctor.sources import CacheDocument, archive, inline, interface, load, oci, tape
+from cachedoctor.sources import CacheDocument, archive, descriptors, load, oci
+from cachedoctor.sources import document as sources_document
 from cachedoctor.sources import layout as sources_layout
 from tests.sources.layouts import IMAGE_MANIFEST, INDEX, INLINE, MANIFEST, MANIFEST_LIST, Layout, tar
 from tests.support import FIXTURES
@@ -76,7 +77,7 @@ INDEX_JSON = {
 }
 
 
-def test_wrong_types_in_an_index(layout: Layout) -> None:
+def test_refuses_wrong_types_in_an_index(layout: Layout) -> None:
     for path in places(INDEX_JSON):
         for wrong in WRONG:
             (layout.folder / "index.json").write_text(json.dumps(with_wrong(INDEX_JSON, path, wrong)))
@@ -85,7 +86,7 @@ def test_wrong_types_in_an_index(layout: Layout) -> None:
 
 @pytest.mark.parametrize("origin", [MANIFEST_LIST, INLINE])
 def test_wrong_types_in_a_manifest_and_an_image(origin: Path, tmp_path: Path) -> None:
-    """Each is a cache that can still be read, or refused in one line."""
+    """Each is a cache that can still be read, or is refused in one line."""
     named = json.loads((origin / "index.json").read_text())["manifests"][0]["digest"].removeprefix("sha256:")
     manifest = json.loads((origin / "blobs/sha256" / named).read_text())
     made = Layout(tmp_path / "layout")
@@ -121,7 +122,7 @@ def outcome(folder: Path) -> str:
 
 
 def attempt(source: str, data: bytes | None = None) -> str:
-    """Whether a source is read or refused; a refusal is one line, and nothing else is raised."""
+    """Whether a source is read or refused. A refusal is one line; nothing else may be raised."""
     try:
         found = load(source, stdin=None if data is None else io.BytesIO(data))
     except InputError as error:
@@ -132,15 +133,15 @@ def attempt(source: str, data: bytes | None = None) -> str:
 @pytest.mark.parametrize(
     "digest", ["sha256:../../x", "sha256:" + "A" * 64, "sha256:" + "0" * 63, "../../etc/passwd", "", "md5:" + "0" * 32]
 )
-def test_digests_that_are_none(digest: str, layout: Layout) -> None:
+def test_refuses_malformed_digests(digest: str, layout: Layout) -> None:
     layout.manifests[0]["digest"] = digest
     layout.save()
-    assert "is no digest" in refused(layout.folder)
-    assert "is no digest" in _in_tar(layout.folder)
+    assert "is not a digest" in refused(layout.folder)
+    assert "is not a digest" in _in_tar(layout.folder)
 
 
-def test_descriptors_nested_too_deep(layout: Layout) -> None:
-    """They are written again as they were read, which no writer of JSON does in any depth."""
+def test_refuses_descriptors_that_are_nested_too_deep(layout: Layout) -> None:
+    """They are written again as they were read, and no JSON writer supports any depth."""
     layout.manifests[0]["platform"] = {"os.features": json.loads("[" * 98 + "]" * 98)}
     layout.save()
     assert load(str(layout.folder))
@@ -156,7 +157,7 @@ def _in_tar(folder: Path) -> str:
     return str(caught.value)
 
 
-def test_links_that_lead_out(layout: Layout, tmp_path: Path) -> None:
+def test_follows_no_link_out_of_the_layout(layout: Layout, tmp_path: Path) -> None:
     blob = layout.folder / "blobs/sha256" / layout.manifests[0]["digest"].removeprefix("sha256:")
     outside = tmp_path / "outside"
     outside.write_bytes(blob.read_bytes())
@@ -170,13 +171,13 @@ def test_links_that_lead_out(layout: Layout, tmp_path: Path) -> None:
     assert load(str(layout.folder))
 
 
-def test_a_folder_of_blobs_that_leads_out(layout: Layout, tmp_path: Path) -> None:
+def test_follows_no_linked_folder_out_of_the_layout(layout: Layout, tmp_path: Path) -> None:
     (layout.folder / "blobs").rename(tmp_path / "blobs")
     (layout.folder / "blobs").symlink_to(tmp_path / "blobs")
     assert "leads out of the layout" in refused(layout.folder)
 
 
-def test_content_that_is_not_what_its_digest_says(layout: Layout) -> None:
+def test_refuses_content_with_another_digest(layout: Layout) -> None:
     blob = layout.folder / "blobs/sha256" / layout.manifests[0]["digest"].removeprefix("sha256:")
     data = blob.read_bytes()
     blob.write_bytes(data.replace(b"2", b"3", 1))
@@ -189,20 +190,20 @@ def test_content_that_is_not_what_its_digest_says(layout: Layout) -> None:
     assert "not in the archive" in _in_tar(layout.folder)
 
 
-def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+def test_does_not_wait_for_pipes_and_devices(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert "neither a regular file nor a folder" in refused(pipe)
     assert "neither a regular file nor a folder" in refused("/dev/zero")
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
-    assert "no OCI image layout" in refused(tmp_path)
+def test_refuses_what_is_not_a_file(tmp_path: Path) -> None:
+    assert "is not an OCI image layout" in refused(tmp_path)
     assert "cannot read it" in refused(tmp_path / "gone")
     assert "cannot read it" in refused("a\0b")
 
 
-def test_indexes_nested_too_deep(tmp_path: Path) -> None:
+def test_refuses_indexes_that_are_nested_too_deep(tmp_path: Path) -> None:
     made = Layout(tmp_path / "layout")
     inner = made.cache({"records": RECORDS})
     for depth in range(oci.DEEPEST_INDEX + 1):
@@ -214,19 +215,19 @@ def test_indexes_nested_too_deep(tmp_path: Path) -> None:
     assert refused(made.folder).endswith("more than 4 indexes nested in each other")
 
 
-def test_too_many_manifests(tmp_path: Path) -> None:
-    """The index itself is one of them."""
+def test_refuses_too_many_manifests(tmp_path: Path) -> None:
+    """The index itself counts as one."""
     made = Layout(tmp_path / "layout")
     listed = [made.blob({"schemaVersion": 2, "manifests": [], "n": n}, INDEX) for n in range(oci.MOST_MANIFESTS)]
     cache = made.cache({"records": RECORDS})
-    for others, told in ((listed[2:], ""), (listed[1:], "more than 1,000 manifests")):
+    for others, problem in ((listed[2:], ""), (listed[1:], "more than 1,000 manifests")):
         made.manifests.clear()
         made.tag(made.blob({"schemaVersion": 2, "manifests": [*others, cache]}, INDEX))
-        assert told in refused(made.folder) if told else load(str(made.folder))
+        assert problem in refused(made.folder) if problem else load(str(made.folder))
 
 
-def test_image_configs_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand small manifests could name one large config, which would be read a thousand times."""
+def test_bounds_all_image_configs_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand small manifests may name one large config, which would be read a thousand times."""
     made = Layout(tmp_path / "layout")
     image = made.blob({"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", "os": "linux"}, "")
     for number in range(3):
@@ -236,18 +237,18 @@ def test_image_configs_are_bounded_together(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", 3 * image["size"] - 1)
     assert refused(made.folder).endswith(f": more than {3 * image['size'] - 1} bytes of image configs")
     monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", image["size"] - 1)
-    assert refused(made.folder).endswith(f": more than {image['size'] - 1} bytes")
+    assert refused(made.folder).endswith(f": more than {image['size'] - 1} bytes, which is refused")
 
 
-@pytest.mark.parametrize("letters", [inline.LONGEST_PLATFORM, inline.LONGEST_PLATFORM + 1])
-def test_a_platform_is_short(letters: int, tmp_path: Path) -> None:
-    """It is shown in each report."""
+@pytest.mark.parametrize("letters", [descriptors.LONGEST_PLATFORM, descriptors.LONGEST_PLATFORM + 1])
+def test_refuses_a_long_platform(letters: int, tmp_path: Path) -> None:
+    """Every report shows it."""
     named = {"os": "linux", "architecture": "a" * (letters - len("linux/"))}
     image = {"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", **named}
     made = Layout(tmp_path / "layout")
     config = made.blob({**image, "architecture": ""}, "")
     made.tag(made.blob({"schemaVersion": 2, "config": config, "layers": []}, MANIFEST), platform=named)
-    if letters == inline.LONGEST_PLATFORM:
+    if letters == descriptors.LONGEST_PLATFORM:
         assert len(_read(image).platform) == letters
         assert len(load(str(made.folder))[0].platform) == letters
     else:
@@ -260,13 +261,13 @@ def _read(image: Any) -> CacheDocument:
     return found
 
 
-def test_small_bombs_end_at_once() -> None:
-    """Some ten kilobytes of gzip for 30 MiB of empty objects; and for 3 MiB of them, which are no bomb to gzip."""
+def test_refuses_small_bombs() -> None:
+    """Ten kilobytes of gzip with 30 MiB of empty objects, and with 3 MiB of them, which are not a bomb to gzip."""
     assert "unpacks to more than" in _stdin(gzip.compress(b'{"records":[{}' + b",{}" * (10 << 20) + b"]}", 5))
     assert "which no cache has" in _stdin(gzip.compress(b'{"records":[{}' + b",{}" * (1 << 20) + b"]}", 5))
 
 
-def test_an_index_that_lists_itself_over_and_over_is_read_once(tmp_path: Path) -> None:
+def test_reads_a_manifest_once_that_is_listed_many_times(tmp_path: Path) -> None:
     made = Layout(tmp_path / "layout")
     cache = made.cache({"records": RECORDS})
     made.manifests.clear()
@@ -275,18 +276,18 @@ def test_an_index_that_lists_itself_over_and_over_is_read_once(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"])
-def test_bombs_end_early(pack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stops_early_at_a_bomb(pack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "FREE_BYTES", 1 << 20)
     bomb = pack(b'{"records":' + b" " * (64 << 20))
     assert "unpacks to more than" in _stdin(bomb)
 
 
-def test_a_bomb_in_a_tar_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stops_early_at_a_bomb_in_a_tar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "FREE_TAR_BYTES", 1 << 20)
     assert "unpacks to more than" in _stdin(_zeros(64 << 20))
 
 
-def test_a_layer_of_zeros_is_no_bomb() -> None:
+def test_a_layer_of_zeros_is_not_a_bomb() -> None:
     assert "without index.json" in _stdin(_zeros(64 << 20))
 
 
@@ -307,7 +308,7 @@ def _stdin(data: bytes) -> str:
     return str(caught.value)
 
 
-def test_packed_over_and_over() -> None:
+def test_refuses_what_is_compressed_many_times() -> None:
     data = (FIXTURES / "manifests/service.json").read_bytes()
     for _ in range(streams.MOST_PACKED):
         data = gzip.compress(data)
@@ -317,9 +318,9 @@ def test_packed_over_and_over() -> None:
 
 def test_limits_on_json(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
     size = (FIXTURES / "manifests/service.json").stat().st_size
-    monkeypatch.setattr("cachedoctor.sources.file.MOST_CONFIG_BYTES", size)
+    monkeypatch.setattr("cachedoctor.sources.content.MOST_CONFIG_BYTES", size)
     assert load(str(FIXTURES / "manifests/service.json"))
-    monkeypatch.setattr("cachedoctor.sources.file.MOST_CONFIG_BYTES", size - 1)
+    monkeypatch.setattr("cachedoctor.sources.content.MOST_CONFIG_BYTES", size - 1)
     assert f"more than {size - 1:,} bytes" in refused(FIXTURES / "manifests/service.json")
     size = layout.manifests[0]["size"]
     monkeypatch.setattr("cachedoctor.sources.oci.MOST_MANIFEST_BYTES", size)
@@ -327,12 +328,12 @@ def test_limits_on_json(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None
     monkeypatch.setattr("cachedoctor.sources.oci.MOST_MANIFEST_BYTES", size - 1)
     assert f"more than {size - 1} bytes" in refused(layout.folder)
     assert f"more than {size - 1} bytes" in _in_tar(layout.folder)
-    assert interface.MOST_CONFIG_BYTES > 300 << 20
+    assert sources_document.MOST_CONFIG_BYTES > 300 << 20
 
 
 def test_limits_on_archives(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
     whole = tar(layout.folder)
-    # The layout's own file is JSON, and no blob.
+    # The layout's own file is JSON, but not a blob.
     kept = [path for path in layout.folder.rglob("*") if path.is_file() and path.name != "oci-layout"]
     size = sum(path.stat().st_size for path in kept)
     monkeypatch.setattr(archive, "MOST_KEPT_BYTES", size)
@@ -341,26 +342,26 @@ def test_limits_on_archives(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> 
     assert f"more than {size - 1:,} bytes of JSON" in _in_tar(layout.folder)
     monkeypatch.setattr(archive, "MOST_KEPT_BYTES", size)
     members = len(list(layout.folder.rglob("*")))
-    # One more is asked for, and is not there.
+    # The one after the last is asked for as well.
     monkeypatch.setattr(archive, "MOST_MEMBERS", members + 1)
     assert load("-", stdin=io.BytesIO(whole))
     monkeypatch.setattr(archive, "MOST_MEMBERS", members - 1)
     assert f"more than {members - 1} files" in _in_tar(layout.folder)
 
 
-def test_the_headers_of_a_member(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
-    """Each has 512 bytes, no extended one in this format, and one byte before it that tarfile reads to be sure."""
+def test_bounds_the_headers_of_a_member(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
+    """Each has 512 bytes, with no extended header in this format, and tarfile reads one byte before it to be sure."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as made:
         made.add(layout.folder, arcname="")
-    monkeypatch.setattr(tape, "MOST_HEADER_BYTES", 513)
+    monkeypatch.setattr(archive, "MOST_HEADER_BYTES", 513)
     assert load("-", stdin=io.BytesIO(buffer.getvalue()))
-    monkeypatch.setattr(tape, "MOST_HEADER_BYTES", 511)
+    monkeypatch.setattr(archive, "MOST_HEADER_BYTES", 511)
     assert _stdin(buffer.getvalue()).endswith("damaged tar: a header of more than 511 bytes")
 
 
-def test_files_that_are_looked_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """BuildKit v0.21.1 tags another digest than it writes, so that the manifest has to be looked for."""
+def test_bounds_the_search_for_a_manifest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """BuildKit v0.21.1 tags another digest than it writes, so the manifest has to be searched for."""
     folder = Path(shutil.copytree(IMAGE_MANIFEST, tmp_path / "layout"))
     monkeypatch.setattr(sources_layout, "MOST_FILES", len(list((folder / "blobs/sha256").iterdir())))
     assert load(str(folder))[0].named_digest
@@ -368,7 +369,7 @@ def test_files_that_are_looked_through(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "named by a manifest, but not there" in refused(folder)
 
 
-def test_a_tar_without_layout() -> None:
+def test_refuses_a_tar_without_a_layout() -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as made:
         made.addfile(tarfile.TarInfo("manifest.json"))
@@ -382,7 +383,7 @@ def test_json_errors_name_the_byte() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, True, "%%%", "e30", "bnVsbA", "WzFd", "eyJ", "e30=", "WyJ4Il0=", "/////w=="])
-def test_inline_records_that_are_none(wrong: Any) -> None:
+def test_refuses_malformed_inline_records(wrong: Any) -> None:
     image = {"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": wrong}
     assert _stdin(json.dumps(image).encode())
 
@@ -420,8 +421,8 @@ def test_noise_never_raises_anything_else(noise: bytes) -> None:
             load("-", stdin=io.BytesIO(head + noise))
 
 
-def test_headers_of_a_tar_are_not_believed() -> None:
-    """An extended header may claim to be as long as it likes."""
+def test_does_not_believe_the_headers_of_a_tar() -> None:
+    """An extended header may claim any length."""
     member = tarfile.TarInfo("x")
     member.type = tarfile.XHDTYPE
     member.size = 1 << 40
@@ -431,7 +432,7 @@ def test_headers_of_a_tar_are_not_believed() -> None:
 
 
 @pytest.mark.parametrize("cut", [5, 2, 1, 100])
-def test_packed_data_that_is_cut_short(cut: int) -> None:
+def test_refuses_compressed_data_that_is_cut_short(cut: int) -> None:
     data = (FIXTURES / "manifests/service.json").read_bytes()
     checked = zstandard.ZstdCompressor(write_checksum=True).compress(data)
     for packed in (checked, gzip.compress(data)):
@@ -439,8 +440,8 @@ def test_packed_data_that_is_cut_short(cut: int) -> None:
         assert "cut short" in _stdin(packed[:-cut])
 
 
-def test_layers_of_a_tar_are_passed_over(tmp_path: Path, layout: Layout) -> None:
-    """A tar that can seek is not read through: the layer here is a hole of 16 GiB."""
+def test_skips_layers_of_a_tar(tmp_path: Path, layout: Layout) -> None:
+    """If the tar can seek, they are not read: the layer here is a hole of 16 GiB."""
     buffer = tar(layout.folder).rstrip(b"\0")
     buffer += bytes(-len(buffer) % 512)
     member = tarfile.TarInfo("blobs/sha256/" + "0" * 64)
@@ -453,7 +454,7 @@ def test_layers_of_a_tar_are_passed_over(tmp_path: Path, layout: Layout) -> None
     assert load(str(file))[0].kind == "image-manifest"
 
 
-def test_what_no_two_readers_take_alike(tmp_path: Path) -> None:
+def test_refuses_what_readers_disagree_about(tmp_path: Path) -> None:
     made = Layout(tmp_path / "layout")
     inner = made.cache({"records": RECORDS})
     made.manifests.clear()
@@ -461,7 +462,7 @@ def test_what_no_two_readers_take_alike(tmp_path: Path) -> None:
     assert "both an index and a manifest" in refused(made.folder)
 
 
-def test_an_inline_cache_that_buildkit_ignores(tmp_path: Path) -> None:
+def test_refuses_an_inline_cache_that_buildkit_ignores(tmp_path: Path) -> None:
     made = Layout(tmp_path / "layout")
     image = made.blob({"rootfs": {"diff_ids": ["sha256:x"]}, "moby.buildkit.cache.v0": "bnVsbA=="}, "")
     made.tag(made.blob({"schemaVersion": 2, "config": image, "layers": []}, MANIFEST))
@@ -469,5 +470,5 @@ def test_an_inline_cache_that_buildkit_ignores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["", "oci:"])
-def test_no_name_at_all(source: str) -> None:
-    assert "names no file" in refused(source)
+def test_refuses_an_empty_name(source: str) -> None:
+    assert "names no f" in refused(source)

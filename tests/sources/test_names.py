@@ -1,4 +1,4 @@
-"""What records are called, from a file of any content."""
+"""Labels for records, from a file of any content."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def refused(folder: Path, content: Any) -> str:
 
 def test_labels_are_cut(tmp_path: Path) -> None:
     operation = {"Type": "buildkit.exec.v0", "Exec": {"meta": {"args": ["/bin/sh", "-c", "x" * 1000]}}}
-    found = load(tmp_path, [entry("sha256:record", "sha256:op@0"), entry("sha256:op", json.dumps(operation))])
-    assert found == {"sha256:record": f"RUN {'x' * 1000}"[: names.LONGEST_LABEL]}
+    labels = load(tmp_path, [entry("sha256:record", "sha256:op@0"), entry("sha256:op", json.dumps(operation))])
+    assert labels == {"sha256:record": f"RUN {'x' * 1000}"[: names.LONGEST_LABEL]}
 
 
-def test_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bounds_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MOST_BYTES", 10)
     assert load(tmp_path, b"[]" + b" " * 8) == {}
-    assert refused(tmp_path, b"[]" + b" " * 9) == "expected the JSON list of /debug/cache/all, of 256 MiB at most"
+    assert refused(tmp_path, b"[]" + b" " * 9) == "more than 10 bytes, which is refused"
 
 
 @pytest.mark.parametrize("content", [b"{}", b"7", b"null"])
-def test_no_list(content: bytes, tmp_path: Path) -> None:
-    assert refused(tmp_path, content) == "expected the JSON list of /debug/cache/all, of 256 MiB at most"
+def test_refuses_what_is_not_a_list(content: bytes, tmp_path: Path) -> None:
+    assert refused(tmp_path, content) == "expected the JSON list of /debug/cache/all"
 
 
-def test_no_json(tmp_path: Path) -> None:
+def test_refuses_what_is_not_json(tmp_path: Path) -> None:
     assert refused(tmp_path, b"[x").startswith("byte 1: expected JSON: unexpected character")
     assert "depth" in refused(tmp_path, b"[" * 100_000)
     assert "which no cache has" in refused(tmp_path, b"[" + b"[]," * 200_000 + b"[]]")
 
 
-def test_no_file(tmp_path: Path) -> None:
-    for path, told in (("gone", "cannot read it: No such file"), ("a\0b", "cannot read it: embedded null byte")):
-        with pytest.raises(InputError, match=told):
+def test_refuses_what_is_not_a_file(tmp_path: Path) -> None:
+    for path, problem in (("gone", "No such file"), ("a\0b", "a file name cannot contain a NUL")):
+        with pytest.raises(InputError, match=f"cannot read it: {problem}"):
             names.load_names(os.path.join(tmp_path, path))  # noqa: PTH118

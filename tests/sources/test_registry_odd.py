@@ -1,9 +1,8 @@
-"""Whatever a registry answers, reading and writing end well or with an `InputError`: nothing else comes out."""
+"""Whatever a registry answers, reading and writing succeed or raise an `InputError`, and nothing else."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources import Access, load
-from cachedoctor.sources.registry.client import Registry
+from cachedoctor.sources.registry.client import Repository
 from cachedoctor.sources.registry.reference import parse
 from tests.registries import BASIC, PASSWORD
 from tests.servers import Exchange, Server
@@ -38,7 +37,7 @@ HEADERS: dict[str, tuple[int, ...]] = {
     "Connection": (200,),
     "Link": (200,),
 }
-"""The headers that somebody reads, here or in a library, with the statuses that make it so."""
+"""The headers that are read, here or in a library, each with the statuses of answers in which they are."""
 ODD = (
     "",
     "\xff\xfe",
@@ -115,29 +114,28 @@ fitting = st.sampled_from([(name, status) for name, known in HEADERS.items() for
 answers = st.tuples(statuses, st.dictionaries(st.sampled_from(list(HEADERS)), values, max_size=3), bodies) | st.builds(
     lambda pair, value, body: (pair[1], {pair[0]: value}, body), fitting, values, bodies
 )
-# Sockets of answers that the libraries below gave up in the middle are closed by the garbage collector.
+# Sockets of answers that urllib3 gave up on in the middle are closed by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose answers each example sets, and credentials for it; nobody waits between attempts."""
+    """A server whose answers each example sets, and credentials for it."""
     folder: Path = tmp_path_factory.mktemp("odd")
-    with Server(lambda one: None) as server, pytest.MonkeyPatch.context() as patch:
+    with Server(lambda exchange: None) as server, pytest.MonkeyPatch.context() as patch:
         stored = {"auth": BASIC, "identitytoken": PASSWORD}
         (folder / "config.json").write_text(json.dumps({"auths": {server.address: stored}}))
         patch.setenv("DOCKER_CONFIG", str(folder))
-        patch.setattr(time, "sleep", lambda seconds: None)
         yield server
 
 
 def everything(address: str) -> None:
-    """All that is done with registries, each step on its own."""
+    """Do all that can be done with a registry, each step on its own."""
     url = f"docker://{address}/app:t"
     access = Access(timeout=0.3)
     with suppress(InputError):
         load(url, access=access)
-    registry = Registry(parse(url), url, access)
+    registry = Repository(parse(f"{address}/app:t"), access)
     steps: tuple[Callable[[], object], ...] = (
         lambda: registry.blob_size(digest(b"")),
         lambda: registry.mount(digest(b""), "other"),
@@ -145,23 +143,23 @@ def everything(address: str) -> None:
         lambda: registry.push_manifest("t", b"{}", "application/json"),
     )
     for step in steps:
-        with suppress(InputError), registry.session.opened():
+        with suppress(InputError), registry.transport.opened():
             step()
 
 
-def answered(here: Server, said: list[Answer]) -> None:
-    """Do everything at a registry that answers with these in turn."""
+def try_everything(here: Server, replies: list[Answer]) -> None:
+    """Do everything with a registry that gives these answers in turn."""
     asked = 0
 
-    def respond(one: Exchange) -> None:
+    def respond(exchange: Exchange) -> None:
         nonlocal asked
-        status, headers, body = said[asked % len(said)]
+        status, headers, body = replies[asked % len(replies)]
         asked += 1
         own = {name: value.replace("HERE", here.address) for name, value in headers.items()}
-        one.begin(status, {"content-length": str(len(body)), "connection": "close", **own})
-        if one.method != "HEAD":
-            one.handler.wfile.write(body)
-        one.handler.close_connection = True
+        exchange.begin(status, {"content-length": str(len(body)), "connection": "close", **own})
+        if exchange.method != "HEAD":
+            exchange.handler.wfile.write(body)
+        exchange.handler.close_connection = True
 
     here.respond = respond
     everything(here.address)
@@ -171,17 +169,17 @@ def answered(here: Server, said: list[Answer]) -> None:
 def test_each_odd_header(here: Server, name: str) -> None:
     for status in HEADERS[name]:
         for value in ODD:
-            answered(here, [(status, {name: value}, MANIFEST)])
+            try_everything(here, [(status, {name: value}, MANIFEST)])
 
 
 def test_each_odd_body(here: Server) -> None:
     for body in BODIES:
         for status in (200, 202, 403, 404):
-            answered(here, [(status, {}, body)])
-            answered(here, [(401, CHALLENGE, b""), (status, {}, body)])
+            try_everything(here, [(status, {}, body)])
+            try_everything(here, [(401, CHALLENGE, b""), (status, {}, body)])
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(answers, min_size=1, max_size=4))
-def test_odd_answers(here: Server, said: list[Answer]) -> None:
-    answered(here, said)
+def test_odd_answers(here: Server, replies: list[Answer]) -> None:
+    try_everything(here, replies)

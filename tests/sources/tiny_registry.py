@@ -1,4 +1,4 @@
-"""A registry in memory: the part of the OCI distribution protocol that reading and repairing caches takes."""
+"""A registry in memory: the part of the OCI distribution protocol that reading and writing caches needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATH = re.compile(r"/v2/(?P<repository>.+?)/(?P<what>manifests|blobs/uploads|bl
 
 
 class TinyRegistry:
-    """Answers for a `Server`. With a user, only those who know the password are let in."""
+    """Answers for a `Server`. With a user, it requires the password."""
 
     def __init__(self, user: str = "", password: str = "") -> None:
         self._expected = "Basic " + b64encode(f"{user}:{password}".encode()).decode() if user else ""
@@ -34,34 +34,34 @@ class TinyRegistry:
             exchange.answer(200 if url.path == "/v2/" else 404, b"{}")
             return
         handle = {"manifests": self._manifest, "blobs": self._blob, "blobs/uploads": self._upload}[match["what"]]
-        handle(exchange, match["repository"], match["name"], {key: one[0] for key, one in parse_qs(url.query).items()})
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        handle(exchange, match["repository"], match["name"], query)
 
     def _manifest(self, exchange: Exchange, repository: str, name: str, query: dict[str, str]) -> None:
         if exchange.method == "PUT":
             document = json.loads(exchange.body)
-            if not all(self._is_there(repository, one["digest"]) for one in _named(document)):
+            if not all(self._has(repository, descriptor["digest"]) for descriptor in _descriptors(document)):
                 exchange.answer(400, error("MANIFEST_BLOB_UNKNOWN"))
                 return
-            kept = (exchange.body, exchange.headers["content-type"])
-            self._manifests[repository, name] = self._manifests[repository, digest(exchange.body)] = kept
+            manifest = (exchange.body, exchange.headers["content-type"])
+            self._manifests[repository, name] = self._manifests[repository, digest(exchange.body)] = manifest
             exchange.answer(201, b"", {"Docker-Content-Digest": digest(exchange.body)})
             return
-        found = self._manifests.get((repository, name))
-        if found is None:
+        if (repository, name) not in self._manifests:
             exchange.answer(404, error("MANIFEST_UNKNOWN"))
             return
-        headers = {"Content-Type": found[1], "Docker-Content-Digest": digest(found[0])}
-        exchange.answer(200, found[0], headers)
+        data, media_type = self._manifests[repository, name]
+        exchange.answer(200, data, {"Content-Type": media_type, "Docker-Content-Digest": digest(data)})
 
-    def _is_there(self, repository: str, name: str) -> bool:
+    def _has(self, repository: str, name: str) -> bool:
         return (repository, name) in self._blobs or (repository, name) in self._manifests
 
     def _blob(self, exchange: Exchange, repository: str, name: str, query: dict[str, str]) -> None:
-        found = self._blobs.get((repository, name))
-        if found is None:
+        data = self._blobs.get((repository, name))
+        if data is None:
             exchange.answer(404, error("BLOB_UNKNOWN"))
         else:
-            exchange.answer(200, found, {"Content-Type": "application/octet-stream"})
+            exchange.answer(200, data, {"Content-Type": "application/octet-stream"})
 
     def _upload(self, exchange: Exchange, repository: str, name: str, query: dict[str, str]) -> None:
         if exchange.method == "POST":
@@ -83,9 +83,9 @@ class TinyRegistry:
             exchange.answer(201)
 
 
-def _named(document: dict[str, Any]) -> list[dict[str, Any]]:
-    own = [document["config"]] if "config" in document else []
-    return [*own, *document.get("layers", []), *document.get("manifests", [])]
+def _descriptors(document: dict[str, Any]) -> list[dict[str, Any]]:
+    config = [document["config"]] if "config" in document else []
+    return [*config, *document.get("layers", []), *document.get("manifests", [])]
 
 
 def digest(data: bytes) -> str:
@@ -94,5 +94,5 @@ def digest(data: bytes) -> str:
 
 
 def error(code: str, message: str = "no") -> bytes:
-    """An error as registries tell it (OCI distribution spec, "Error Codes")."""
+    """An error in the form of the OCI distribution spec, "Error Codes"."""
     return json.dumps({"errors": [{"code": code, "message": message}]}).encode()

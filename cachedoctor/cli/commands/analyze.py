@@ -64,7 +64,7 @@ def analyze(
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
     reads = ((names, "file of names"), (access.ca_file, "file of certificates"))
     out.spare(
-        *(Place(source, "cache") for source in sources),
+        *map(Place.of_cache, sources),
         *(Place(path, what) for path, what in reads if path),
     )
     try:

@@ -19,7 +19,6 @@ from cachedoctor.cli.output import (
     elsewhere,
     fail,
     keep_apart,
-    one_file,
     progress,
     warn,
 )
@@ -255,7 +254,7 @@ def check(
 def _keep_apart(context: click.Context, out: Output) -> None:
     """End if a file to be written is one that is read, or written twice. Only the baseline may be replaced."""
     given = context.params
-    reads = [Place(source, "cache") for source in given["sources"]] + [
+    reads = [Place.of_cache(source) for source in given["sources"]] + [
         Place(path, what)
         for path, what in (
             (given["names"], "file of names"),
@@ -282,12 +281,9 @@ def _tag(context: click.Context, source: str, tag: str | None) -> str | None:
 
     Raises `InputError` if the source is not a valid reference.
     """
-    from cachedoctor.sources.registry.reference import parse
+    from cachedoctor.sources import parse
 
-    if not (tag and source.startswith("docker://") and _is_setting(context, "tag")):
-        return tag
-    named = parse(source)
-    return None if named.tag or named.digest else tag
+    return None if tag and _is_setting(context, "tag") and parse(source).selects else tag
 
 
 def _baseline(context: click.Context, path: str | None, new: str | None) -> Baseline | None:
@@ -302,6 +298,7 @@ def _baseline(context: click.Context, path: str | None, new: str | None) -> Base
 def _save(path: str, result: Analysis) -> None:
     """Write a baseline, but never over the one that the check fails against: the next run would forgive everything."""
     from cachedoctor.analysis.baseline import save
+    from cachedoctor.io.files import one_file
 
     assert result.check
     if result.failing and result.check.baseline and one_file(path, result.check.baseline):

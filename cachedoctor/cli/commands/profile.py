@@ -101,11 +101,8 @@ def profile(
     from cachedoctor.report.profile import page
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
-    reads = (
-        *((cache, "cache") for cache in caches),
-        *([(access.ca_file, "file of certificates")] if access.ca_file else []),
-    )
-    out.spare(Place(source, "profile"), *(Place(path, what) for path, what in reads))
+    trusted = [Place(access.ca_file, "file of certificates")] if access.ca_file else []
+    out.spare(Place(source, "profile"), *map(Place.of_cache, caches), *trusted)
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
     try:
         with progress(quiet) as step:

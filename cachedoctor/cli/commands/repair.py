@@ -98,12 +98,10 @@ def repair(
     from cachedoctor.repairs.repair import repair as repair_documents
     from cachedoctor.report import render
     from cachedoctor.report.repair import page
-    from cachedoctor.sources import destination
+    from cachedoctor.sources import parse
 
     if in_place and (output or len(sources) > 1):
         raise click.UsageError("--in-place takes one layout, and no --output")
-    if in_place and sources[0].startswith("docker://"):
-        raise click.UsageError(f"--in-place is for layouts; to move the tag: -o {sources[0]} --force")
     if output == "-":
         raise click.UsageError("the report goes to standard output; name a file for -o")
     if drop_oldest and max_bytes is None:
@@ -114,14 +112,14 @@ def repair(
     limits = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest)
     try:
         with progress(quiet) as step:
+            if in_place and parse(sources[0]).layout is None:
+                raise click.UsageError(f"--in-place is for layouts; to replace this cache: -o {sources[0]} --force")
             documents = inputs.documents(sources, None if in_place else tag, platform, access, step)
             writer = None
             if in_place:
-                folder = destination.layout_folder(documents[0])
-                moved = tag or destination.tag_of(documents[0], folder)
-                writer = destination.destination(f"oci:{folder}", documents, force=True, tag=moved)
+                writer = parse(sources[0]).in_place(documents[0], tag).writer(documents, force=True)
             elif output:
-                writer = destination.destination(output, documents, force=force, access=access)
+                writer = parse(output).writer(documents, force=force, access=access)
             repaired = repair_documents(documents, limits, step)
             if writer and not dry_run:
                 step("writing")

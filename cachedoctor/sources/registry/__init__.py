@@ -1,1 +1,1 @@
-"""Caches that live in a registry, read and written over the OCI distribution protocol."""
+"""Caches in registries, read and written by the OCI distribution protocol."""

@@ -1,115 +1,135 @@
-"""What a `docker://` URL names."""
+"""References to manifests in registries: `HOST[:PORT]/REPO[:TAG|@DIGEST]`."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import dataclass, replace
 
 from cachedoctor.errors import InputError
-from cachedoctor.sources import digests
+from cachedoctor.sources.descriptors import is_digest
 
-SCHEME = "docker://"
-LOOKS_LIKE = "docker://HOST[:PORT]/REPO[:TAG|@DIGEST]"
+HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+"""Names of Docker Hub, the registry of names without a host."""
 
+_HIDDEN = "docker://..."
+"""Stands for a reference that may contain a password."""
+_EXPECTED = "HOST[:PORT]/REPO[:TAG|@DIGEST]"
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?")
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?"
 # OCI distribution spec, "Pulling manifests".
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
-TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
-"""Names of the registry that short names mean, Docker Hub."""
+_REPOSITORY = rf"{_PART}(?:/{_PART})*"
+_TAG = r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
 _LONGEST = 255
-"""Characters of a host or repository; registries take no longer names."""
+"""Characters of a host or repository; registries do not accept longer names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A repository of a registry, and what is meant in it."""
+    """A repository of a registry, and what it names in there."""
 
     host: str
-    """With its port, as it was written; empty for the registry that short names mean, by whatever name."""
+    """With its port, as it was written; empty for Docker Hub, by whatever name."""
     repository: str
     tag: str | None
     digest: str | None
+
+    def with_tag(self, tag: str | None) -> Reference:
+        """The same with a tag that was chosen elsewhere, if any. Raises `InputError` if it names another already."""
+        if tag is None or tag == self.tag:
+            return self
+        if not is_tag(tag):
+            raise InputError(f"{tag[:80]!r} is not a tag")
+        if self.tag or self.digest:
+            raise InputError(f"names a {'digest' if self.digest else 'tag'}, and --tag another; leave one out")
+        return replace(self, tag=tag)
+
+    @property
+    def name(self) -> str:
+        """The tag or digest that names the manifest."""
+        return self.digest or self.tag or "latest"
+
+    @property
+    def read_tag(self) -> str | None:
+        """The tag that it is read by, `None` if it is read by its digest, which wins over a tag."""
+        return None if self.digest else self.name
+
+    @property
+    def registry(self) -> str:
+        """The host that people know the registry by."""
+        return self.host or HUB[0]
 
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, so that nobody can listen on the way."""
         return is_loopback(re.sub(r":[0-9]+$", "", self.host).strip("[]"))
 
-    @property
-    def registry(self) -> str:
-        """The host by which people know the registry."""
-        return self.host or HUB[0]
-
     def is_beside(self, other: Reference) -> bool:
-        """Whether both are in one registry, by the same name for it."""
+        """Whether both are in one registry, under the same name for it."""
         return self.host.lower() == other.host.lower()
 
-    @property
-    def names(self) -> str:
-        """The tag or digest that stands for the manifest."""
-        return self.digest or self.tag or "latest"
+
+def is_tag(text: str) -> bool:
+    """Whether this can be a tag."""
+    return re.fullmatch(_TAG, text) is not None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, without port and brackets, is this machine for sure.
+    """Whether a host, without port and brackets, is certainly this machine.
 
-    Names below `localhost` are not: where the resolver has no rule for them, they are asked of others.
+    Names below `localhost` are not: a resolver without a rule for them asks others.
     """
     if host.lower() == "localhost":
         return True
+    from ipaddress import ip_address
+
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def parse(url: str, tag: str | None = None) -> Reference:
-    """Read `docker://HOST[:PORT]/REPO[:TAG|@DIGEST]`; `tag` is taken where the URL names neither.
+def parse(text: str) -> Reference:
+    """Read `HOST[:PORT]/REPO[:TAG|@DIGEST]`.
 
-    As everywhere, the first part is a host if it has a dot or a port or is `localhost`, and else belongs to the name.
-    Raises `InputError`, never repeating what could be a password.
+    As everywhere with Docker, the first part is a host if it has a dot or a port or is `localhost`; otherwise it
+    belongs to the repository, which is at Docker Hub. Raises `InputError`, which never repeats what may be a password.
     """
-    text = url.removeprefix(SCHEME)
     name, at, digest = text.partition("@")
-    if at and not digests.is_one(digest):
+    if at and not is_digest(digest):
         if "/" in digest or "/" not in name:
-            raise InputError("a URL must hold no credentials; docker login keeps them", source=SCHEME + "...")
-        raise InputError(f"expected a digest after @: {LOOKS_LIKE}", source=SCHEME + "...")
+            raise InputError("a reference must not contain credentials; docker login keeps them", source=_HIDDEN)
+        raise InputError(f"expected a digest after @: {_EXPECTED}", source=_HIDDEN)
     host, repository = _split(name)
-    named = None
+    tag = None
     if ":" in repository:
-        repository, _, named = repository.rpartition(":")
-    if (host and not _is_host(host)) or not _is(_REPOSITORY, repository):
-        raise InputError(f"names no repository: {LOOKS_LIKE}, the repository in lower case", source=url)
-    for one in (named, tag):
-        if one is not None and not TAG.fullmatch(one):
-            raise InputError(f"{one[:80]!r} is no tag", source=url)
-    if tag is not None and (named or digest) and tag != named:
-        raise InputError(f"names a {'digest' if digest else 'tag'}, and --tag another; leave one out", source=url)
-    return Reference(host, repository, named or tag, digest or None)
-
-
-def _is(pattern: re.Pattern[str], text: str) -> bool:
-    return len(text) <= _LONGEST and pattern.fullmatch(text) is not None
-
-
-def _is_host(text: str) -> bool:
-    try:
-        return _is(_HOST, text) and urlsplit(f"//{text}").port != 0
-    except ValueError:
-        return False
+        repository, _, tag = repository.rpartition(":")
+    if (host and not _is_host(host)) or not _is_name(_REPOSITORY, repository):
+        raise InputError(f"names no repository; expected {_EXPECTED}, with REPO in lower case")
+    if tag is not None and not is_tag(tag):
+        raise InputError(f"{tag[:80]!r} is not a tag")
+    return Reference(host, repository, tag, digest or None)
 
 
 def _split(name: str) -> tuple[str, str]:
     """Host and repository of a name."""
     first, slash, rest = name.partition("/")
-    if first.partition(":")[0] == "localhost" or "." in first.partition(":")[0] or (slash and ":" in first):
+    bare = first.partition(":")[0]
+    if bare == "localhost" or "." in bare or (slash and ":" in first):
         if first.lower() not in HUB:
             return first, rest
         name, slash = rest, "/" if "/" in rest else ""
     return "", name if slash else f"library/{name}"
+
+
+def _is_host(text: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        return _is_name(_HOST, text) and urlsplit(f"//{text}").port != 0
+    except ValueError:
+        return False
+
+
+def _is_name(pattern: str, text: str) -> bool:
+    return len(text) <= _LONGEST and re.fullmatch(pattern, text) is not None

@@ -1,10 +1,9 @@
-"""Repaired caches go back to registries: config and manifest, while layers stay."""
+"""Repaired caches are written to registries: config and manifest, while the layers stay where they are."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,8 +12,8 @@ import pytest
 
 from cachedoctor.cacheconfig import MEDIA_TYPE
 from cachedoctor.sources import load
-from cachedoctor.sources.registry.destination import _is_cache
-from tests.registries import Client, ask, push, push_blob, push_manifest, serve
+from cachedoctor.sources.registry.writer import is_cache
+from tests.registries import Client, ask, push, push_blob, push_manifest
 from tests.servers import Exchange, Respond, Server, forward
 from tests.sources.layouts import IMAGE_MANIFEST, INDEX, INLINE, MANIFEST, MANIFEST_LIST, PLATFORMS
 from tests.sources.tiny_registry import digest
@@ -26,7 +25,7 @@ _numbers = count()
 
 @pytest.fixture
 def app(registry: str) -> str:
-    """A repository of its own, with an image manifest as `main` and a manifest list as `list`."""
+    """A new repository, with an image manifest as `main` and a manifest list as `list`."""
     name = f"repair/app{next(_numbers)}"
     push(registry, IMAGE_MANIFEST, name, "main")
     push(registry, MANIFEST_LIST, name, "list")
@@ -42,23 +41,23 @@ def manifest(reference: str) -> bytes | None:
 
 
 @pytest.mark.parametrize(("tag", "kind"), [("main", "image-manifest"), ("list", "manifest-list")])
-def test_a_new_tag_beside_the_old(app: str, client: Client, tag: str, kind: str) -> None:
+def test_writes_a_new_tag(app: str, client: Client, tag: str, kind: str) -> None:
     before = manifest(f"{app}:{tag}")
-    told = client.json("repair", f"docker://{app}:{tag}", "-o", f"docker://{app}:fixed", "--prune", "minimal")
-    assert told["output"]["path"] == f"docker://{app}:fixed"
-    assert told["lost"] == {"records": 0, "results": 0}
+    report = client.json("repair", f"docker://{app}:{tag}", "-o", f"docker://{app}:fixed", "--prune", "minimal")
+    assert report["output"]["path"] == f"docker://{app}:fixed"
+    assert report["lost"] == {"records": 0, "results": 0}
     (source,) = load(f"docker://{app}:{tag}")
-    (found,) = load(f"docker://{app}:fixed")
-    assert (found.kind, found.digest, found.blobs) == (kind, told["output"]["digest"], source.blobs)
-    assert found.descriptors == source.descriptors
-    assert told["after"]["links"] < told["before"]["links"]
+    (written,) = load(f"docker://{app}:fixed")
+    assert (written.kind, written.digest, written.blobs) == (kind, report["output"]["digest"], source.blobs)
+    assert written.descriptors == source.descriptors
+    assert report["after"]["links"] < report["before"]["links"]
     assert manifest(f"{app}:{tag}") == before
 
 
-def test_a_tag_that_is_there_needs_force(app: str, client: Client) -> None:
+def test_moves_a_tag_only_with_force(app: str, client: Client) -> None:
     before = manifest(f"{app}:list")
     source = f"docker://{app}:main"
-    assert "there is a tag 'list' already; --force moves it" in client.refused(
+    assert "there is a tag 'list' already; use --force to move it" in client.refused(
         "repair", source, "-o", f"docker://{app}:list"
     )
     assert "there is a tag 'main' already" in client.refused("repair", source, "-o", source)
@@ -68,7 +67,7 @@ def test_a_tag_that_is_there_needs_force(app: str, client: Client) -> None:
     assert manifest(f"{app}:list") == manifest(f"{app}:main") != before
 
 
-def test_a_dry_run_asks_for_nothing_but_the_source(app: str, client: Client) -> None:
+def test_dry_run_only_reads_the_source(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
     with Server(forward(host)) as front:
         url = f"docker://{front.address}/{repository}"
@@ -77,7 +76,7 @@ def test_a_dry_run_asks_for_nothing_but_the_source(app: str, client: Client) -> 
         assert len(front.paths) == 2
 
 
-def test_no_layer_is_fetched_and_all_are_asked_for(app: str, client: Client) -> None:
+def test_asks_for_each_layer_and_fetches_none(app: str, client: Client) -> None:
     (source,) = load(f"docker://{app}:main")
     assert source.blobs is not None
     host, _, repository = app.partition("/")
@@ -93,18 +92,18 @@ def test_no_layer_is_fetched_and_all_are_asked_for(app: str, client: Client) -> 
         assert max(front.paths.index(path) for path in asked) < front.paths.index(puts[0])
 
 
-def test_layers_are_mounted_from_another_repository(app: str, client: Client) -> None:
+def test_mounts_layers_from_another_repository(app: str, client: Client) -> None:
     client.json("repair", f"docker://{app}:main", "-o", f"docker://{app}-copy/deep:x")
     (source,) = load(f"docker://{app}:main")
-    (found,) = load(f"docker://{app}-copy/deep:x")
-    assert (found.config, found.descriptors) == (source.config, source.descriptors)
+    (written,) = load(f"docker://{app}-copy/deep:x")
+    assert (written.config, written.descriptors) == (source.config, source.descriptors)
     host, _, repository = app.partition("/")
     for blob in source.blobs or ():
         assert ask(host, "HEAD", f"/v2/{repository}-copy/deep/blobs/{blob}")[0] == 200
 
 
 def without_mounts(address: str) -> Respond:
-    """A registry that begins an upload instead of mounting, as the protocol allows."""
+    """A registry that begins an upload instead of mounting, which the protocol allows."""
 
     def respond(exchange: Exchange) -> None:
         exchange.path = exchange.path.partition("?mount=")[0]
@@ -113,7 +112,7 @@ def without_mounts(address: str) -> Respond:
     return respond
 
 
-def test_a_registry_that_does_not_mount(app: str, client: Client) -> None:
+def test_a_registry_may_not_mount(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
     with Server(without_mounts(host)) as front:
         source = f"docker://{front.address}/{repository}:main"
@@ -123,55 +122,52 @@ def test_a_registry_that_does_not_mount(app: str, client: Client) -> None:
     assert manifest(f"{app}-x:new") is None
 
 
-def test_another_registry_is_refused_with_the_reason(app: str, client: Client) -> None:
+def test_refuses_another_registry_with_the_reason(app: str, client: Client) -> None:
     with Server(forward(app.partition("/")[0])) as other:
         line = client.refused("repair", f"docker://{app}:main", "-o", f"docker://{other.address}/elsewhere:main")
     assert "it is in another registry" in line
     assert manifest(f"{app.partition('/')[0]}/elsewhere:main") is None
 
 
-def test_several_sources_become_one_tag(app: str, client: Client) -> None:
+def test_merges_several_sources_into_one_tag(app: str, client: Client) -> None:
     host = app.partition("/")[0]
     push(host, INLINE, f"{app.partition('/')[2]}/image", "v1")
-    client.json("repair", f"docker://{app}/image:v1", f"docker://{app}:main", "-o", f"docker://{app}:joined")
-    (found,) = load(f"docker://{app}:joined")
-    assert found.kind == "image-manifest"
-    assert set(found.blobs or ()) == {
-        blob for one in ("/image:v1", ":main") for blob in load(f"docker://{app}{one}")[0].blobs or ()
-    }
+    sources = [f"docker://{app}/image:v1", f"docker://{app}:main"]
+    client.json("repair", *sources, "-o", f"docker://{app}:joined")
+    (written,) = load(f"docker://{app}:joined")
+    assert written.kind == "image-manifest"
+    assert set(written.blobs or ()) == {blob for source in sources for blob in load(source)[0].blobs or ()}
 
 
-def test_targets_that_are_none(app: str, client: Client) -> None:
+def test_targets_that_cannot_be_written(app: str, client: Client) -> None:
     source = f"docker://{app}:main"
-    for target, told in (
+    for target, problem in (
         (f"docker://{app}", "names no tag"),
         (f"docker://{app}@sha256:{'0' * 64}", "a digest cannot be written to"),
         (f"docker://{app}:t@sha256:{'0' * 64}", "a digest cannot be written to"),
         ("docker://127.0.0.1:1/App:t", "names no repository"),
-        ("docker://somebody:open-sesame-5@127.0.0.1:1/app:t", "must hold no credentials"),
+        ("docker://somebody:open-sesame-5@127.0.0.1:1/app:t", "must not contain credentials"),
     ):
-        assert told in client.refused("repair", source, "-o", target)
+        assert problem in client.refused("repair", source, "-o", target)
     assert f"-o {source} --force" in client.run("repair", source, "--in-place").stderr.decode()
 
 
-def test_a_file_goes_where_its_layers_are(app: str, client: Client, tmp_path: Path) -> None:
+def test_writes_a_file_to_the_repository_of_its_layers(app: str, client: Client, tmp_path: Path) -> None:
     file = tmp_path / "cache.json"
     client.json("repair", f"docker://{app}:main", "-o", file)
     client.json("repair", file, "-o", f"docker://{app}:from-file")
     (source,) = load(f"docker://{app}:main")
-    (found,) = load(f"docker://{app}:from-file")
-    assert (found.config, found.blobs) == (source.config, source.blobs)
-    for blob, one in found.descriptors.items():
-        assert {key: source.descriptors[blob][key] for key in ("mediaType", "digest", "size")} == one
+    (written,) = load(f"docker://{app}:from-file")
+    assert (written.config, written.blobs) == (source.config, source.blobs)
+    for blob, descriptor in written.descriptors.items():
+        assert {key: source.descriptors[blob][key] for key in ("mediaType", "digest", "size")} == descriptor
     line = client.refused("repair", FIXTURES / "manifests/service.json", "-o", f"docker://{app}:service")
     assert "layers are not uploaded" in line
     assert manifest(f"{app}:service") is None
 
 
-def test_annotations_tell_what_layers_are(registry: str, client: Client, tmp_path: Path) -> None:
-    """What the `s3` backend stores says it of each layer."""
-    blob = tmp_path / "blob"
-    blob.write_bytes(b"a layer")
+def test_annotations_give_the_type_of_layers(registry: str, client: Client, tmp_path: Path) -> None:
+    """The `s3` backend writes it for each layer."""
     layer = digest(b"a layer")
     push_blob(registry, "annotated", layer, b"a layer")
     config = {
@@ -184,17 +180,16 @@ def test_annotations_tell_what_layers_are(registry: str, client: Client, tmp_pat
     assert written["layers"] == [{"mediaType": "application/x", "digest": layer, "size": 7}]
 
 
-def test_a_layout_goes_to_a_registry_that_has_its_layers(app: str, client: Client) -> None:
+def test_writes_a_layout_to_a_registry_that_has_its_layers(app: str, client: Client) -> None:
     client.json("repair", MANIFEST_LIST, "-o", f"docker://{app}:from-layout")
     assert load(f"docker://{app}:from-layout")[0].kind == "manifest-list"
 
 
-def test_a_registry_is_no_source_for_a_layout(app: str, client: Client, tmp_path: Path) -> None:
+def test_a_registry_cannot_be_written_to_a_layout(app: str, client: Client, tmp_path: Path) -> None:
     assert "not from a registry" in client.refused("repair", f"docker://{app}:main", "-o", f"oci:{tmp_path}/new")
 
 
-def test_what_is_read_back_decides(app: str, client: Client) -> None:
-    """A registry that keeps another config than it was sent: the tag is never put."""
+def test_does_not_tag_a_config_that_reads_back_differently(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
 
     def forgetful(exchange: Exchange) -> None:
@@ -212,7 +207,7 @@ def test_what_is_read_back_decides(app: str, client: Client) -> None:
     assert manifest(f"{app}:new") is None
 
 
-def test_a_manifest_that_is_changed_is_told(app: str, client: Client) -> None:
+def test_reports_a_manifest_that_the_registry_changed(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
 
     def changing(exchange: Exchange) -> None:
@@ -227,11 +222,11 @@ def test_a_manifest_that_is_changed_is_told(app: str, client: Client) -> None:
         url = f"docker://{front.address}/{repository}"
         line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
     assert "is not what was written" in line
-    assert "'new' has been moved, and was not there before" in line
+    assert "'new' has been moved, and did not exist before" in line
 
 
 def answering(address: str, where: Callable[[Exchange], bool], answer: Respond) -> Respond:
-    """A registry that answers otherwise where this is so, once something has been put."""
+    """A registry that gives another answer if `where` says so, once something has been put."""
     put: list[str] = []
 
     def respond(exchange: Exchange) -> None:
@@ -242,10 +237,12 @@ def answering(address: str, where: Callable[[Exchange], bool], answer: Respond) 
 
 
 @pytest.mark.parametrize("what", ["blobs", "manifests"])
-def test_what_cannot_be_read_back_is_never_tagged(app: str, client: Client, what: str) -> None:
+def test_does_not_tag_what_cannot_be_read_back(app: str, client: Client, what: str) -> None:
     host, _, repository = app.partition("/")
     lost = answering(
-        host, lambda one: one.method == "GET" and f"/{what}/sha256:" in one.path, lambda one: one.answer(404, b"{}")
+        host,
+        lambda exchange: exchange.method == "GET" and f"/{what}/sha256:" in exchange.path,
+        lambda exchange: exchange.answer(404, b"{}"),
     )
     with Server(lost) as front:
         url = f"docker://{front.address}/{repository}"
@@ -255,28 +252,24 @@ def test_what_cannot_be_read_back_is_never_tagged(app: str, client: Client, what
     assert manifest(f"{app}:new") is None
 
 
-def test_a_tag_that_cannot_be_looked_at_is_not_put(client: Client, tmp_path: Path) -> None:
-    """On one kind of registry alone, since it is waited for."""
-    (tmp_path / "registry").mkdir()
-    with ExitStack() as both:
-        host = both.enter_context(serve("tiny-registry", tmp_path / "registry"))
-        push(host, IMAGE_MANIFEST, "app", "main")
-        silent = answering(host, lambda one: one.path.endswith("/manifests/new"), lambda one: one.drop())
-        front = both.enter_context(Server(silent))
-        url = f"docker://{front.address}/app"
+def test_does_not_put_a_tag_that_it_cannot_look_at(app: str, client: Client) -> None:
+    host, _, repository = app.partition("/")
+    silent = answering(host, lambda exchange: exchange.path.endswith("/manifests/new"), Exchange.drop)
+    with Server(silent) as front:
+        url = f"docker://{front.address}/{repository}"
         line = client.refused("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
         assert "may have been moved" not in line
         assert not any(path.startswith("PUT ") and path.endswith("/new") for path in front.paths)
 
 
 def of_blobs(address: str, answer: Respond) -> Respond:
-    """A registry that answers otherwise where it is asked for a blob."""
+    """A registry that gives another answer if it is asked whether it has a blob."""
     return lambda exchange: (answer if exchange.method == "HEAD" else forward(address))(exchange)
 
 
-def test_a_repository_that_lost_a_layer_of_its_own(app: str, client: Client) -> None:
+def test_a_repository_may_have_lost_a_layer_of_its_own(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
-    with Server(of_blobs(host, lambda one: one.answer(404))) as front:
+    with Server(of_blobs(host, lambda exchange: exchange.answer(404))) as front:
         url = f"docker://{front.address}/{repository}"
         line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
     assert f"is not in {repository}; layers are not uploaded" in line
@@ -284,25 +277,25 @@ def test_a_repository_that_lost_a_layer_of_its_own(app: str, client: Client) -> 
 
 def test_a_layer_of_another_size_is_another_layer(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
-    with Server(of_blobs(host, lambda one: one.answer(200, b"x"))) as front:
+    with Server(of_blobs(host, lambda exchange: exchange.answer(200, b"x"))) as front:
         url = f"docker://{front.address}/{repository}"
         line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
     assert "has 1 bytes there, expected " in line
 
 
-def test_a_layer_whose_size_nobody_tells(app: str, client: Client, tmp_path: Path) -> None:
-    """The manifest of a source may tell it; a config alone does not."""
+def test_the_size_of_a_layer_has_to_be_known(app: str, client: Client, tmp_path: Path) -> None:
+    """The manifest of a source may say it; a config alone does not."""
     host, _, repository = app.partition("/")
     client.json("repair", f"docker://{app}:main", "-o", tmp_path / "cache.json")
-    with Server(of_blobs(host, lambda one: one.begin(200, {"connection": "close"}))) as front:
+    with Server(of_blobs(host, lambda exchange: exchange.begin(200, {"connection": "close"}))) as front:
         url = f"docker://{front.address}/{repository}"
         line = client.refused("repair", tmp_path / "cache.json", "-o", f"{url}:new")
-        assert "the registry does not tell the size of layer" in line
+        assert "the registry does not say the size of layer" in line
         client.json("repair", f"{url}:main", "-o", f"{url}:new")
     assert manifest(f"{app}:new") is not None
 
 
-def test_a_blob_that_is_several_layers_is_asked_for_and_listed_once(app: str, client: Client, tmp_path: Path) -> None:
+def test_lists_a_blob_of_several_layers_once(app: str, client: Client, tmp_path: Path) -> None:
     (source,) = load(f"docker://{app}:main")
     blob = source.config.blobs[0]
     config = {
@@ -312,13 +305,13 @@ def test_a_blob_that_is_several_layers_is_asked_for_and_listed_once(app: str, cl
     (tmp_path / "cache.json").write_text(json.dumps(config))
     client.json("repair", tmp_path / "cache.json", "-o", f"docker://{app}:twice")
     written = json.loads(manifest(f"{app}:twice") or b"")
-    assert [one["digest"] for one in written["layers"]] == [blob]
+    assert [layer["digest"] for layer in written["layers"]] == [blob]
     assert load(f"docker://{app}:twice")[0].config.parents == [-1, 0]
 
 
-def test_an_upload_goes_nowhere_else_by_plain_http(app: str, client: Client) -> None:
+def test_uploads_to_no_other_host(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
-    with Server(lambda one: one.answer(201)) as elsewhere:
+    with Server(lambda exchange: exchange.answer(201)) as elsewhere:
 
         def leading_away(exchange: Exchange) -> None:
             if exchange.method == "POST":
@@ -333,7 +326,7 @@ def test_an_upload_goes_nowhere_else_by_plain_http(app: str, client: Client) -> 
         assert elsewhere.seen == []
 
 
-PLACES = [
+BAD_UPLOADS = [
     "",
     "https://[x",
     "http://[",
@@ -355,14 +348,14 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_uploads_go_to_uploads(app: str, client: Client, place: str) -> None:
+@pytest.mark.parametrize("location", BAD_UPLOADS)
+def test_uploads_only_to_where_uploads_are(app: str, client: Client, location: str) -> None:
     """Whatever a registry names for an upload: one line, and nothing is put there, nor deleted."""
     host, _, repository = app.partition("/")
 
     def leading_astray(exchange: Exchange) -> None:
         if exchange.method == "POST":
-            exchange.answer(202, b"", {"Location": place.replace("HOST", front.address)} if place else {})
+            exchange.answer(202, b"", {"Location": location.replace("HOST", front.address)} if location else {})
         else:
             forward(host)(exchange)
 
@@ -374,22 +367,24 @@ def test_uploads_go_to_uploads(app: str, client: Client, place: str) -> None:
         assert not any(path.startswith(("PUT ", "DELETE ")) for path in front.paths)
 
 
-@pytest.mark.parametrize("place", ["/artifacts-uploads/namespaces/n/repositories/r/uploads/x?a=b&a=%2B&e=", "upload/x"])
-def test_uploads_may_be_anywhere_in_the_registry(app: str, client: Client, place: str) -> None:
-    """The spec leaves it to the registry, and its query is left as it is."""
+@pytest.mark.parametrize(
+    "location", ["/artifacts-uploads/namespaces/n/repositories/r/uploads/x?a=b&a=%2B&e=", "upload/x"]
+)
+def test_uploads_may_be_anywhere_in_the_registry(app: str, client: Client, location: str) -> None:
+    """The spec leaves the address to the registry, and its query is kept as it is."""
     host, _, repository = app.partition("/")
     begun: list[str] = []
 
     def respond(exchange: Exchange) -> None:
         if exchange.method == "POST":
             begun.append(ask(host, "POST", exchange.path, b"")[1]["location"])
-            exchange.answer(202, b"", {"Location": place})
+            exchange.answer(202, b"", {"Location": location})
         elif exchange.method == "PUT" and "upload/" in exchange.path.replace("uploads/", "upload/"):
             query = exchange.path.rpartition("digest=")[2]
-            there = urlsplit(begun[0])
-            joined = "&".join(filter(None, (there.query, f"digest={query}")))
-            status, _, said = ask(host, "PUT", f"{there.path}?{joined}", exchange.body)
-            exchange.answer(status, said)
+            upload = urlsplit(begun[0])
+            joined = "&".join(filter(None, (upload.query, f"digest={query}")))
+            status, _, body = ask(host, "PUT", f"{upload.path}?{joined}", exchange.body)
+            exchange.answer(status, body)
         else:
             forward(host)(exchange)
 
@@ -397,21 +392,21 @@ def test_uploads_may_be_anywhere_in_the_registry(app: str, client: Client, place
         url = f"docker://{front.address}/{repository}"
         client.json("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
         (put,) = [path for path in front.paths if path.startswith("PUT ") and "upload" in path]
-        there = place if place.startswith("/") else f"/v2/{repository}/blobs/uploads/{place}"
-        assert put.startswith(f"PUT {there}{'&' if '?' in place else '?'}digest=sha256:")
+        expected = location if location.startswith("/") else f"/v2/{repository}/blobs/uploads/{location}"
+        assert put.startswith(f"PUT {expected}{'&' if '?' in location else '?'}digest=sha256:")
 
 
-def test_a_tag_that_moved_since_it_was_read_stays(app: str, client: Client) -> None:
-    """Somebody's build exports a newer cache between reading and writing: it is not lost."""
+def test_keeps_a_tag_that_moved_since_it_was_read(app: str, client: Client) -> None:
+    """A build exports a newer cache between reading and writing: it is not lost."""
     host, _, repository = app.partition("/")
     newer = manifest(f"{app}:list") or b""
     (old,) = load(f"docker://{app}:main")
-    for way in (["main", ":main"], ["", ":main", "--tag", "main"]):
+    for tag, options in ((":main", ()), ("", ("--tag", "main"))):
         push_manifest(host, repository, "main", manifest(f"{app}@{old.manifest_digest}") or b"")
         with Server(moving(host, lambda: push_manifest(host, repository, "main", newer))) as front:
             url = f"docker://{front.address}/{repository}"
-            source = f"{url}:{way[0]}" if way[0] else url
-            line = client.refused("repair", source, "-o", url + way[1], *way[2:], "--force", "--prune", "minimal")
+            target = f"{url}:main"
+            line = client.refused("repair", url + tag, "-o", target, *options, "--force", "--prune", "minimal")
             assert "'main' has moved since it was read" in line
             assert digest(newer) in line
             assert old.manifest_digest in line
@@ -430,7 +425,7 @@ def moving(address: str, move: Callable[[], None]) -> Respond:
     return respond
 
 
-def test_a_tag_that_vanished_since_it_was_read_is_not_put(app: str, client: Client) -> None:
+def test_does_not_put_a_tag_that_vanished_since_it_was_read(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
 
     def respond(exchange: Exchange) -> None:
@@ -443,36 +438,37 @@ def test_a_tag_that_vanished_since_it_was_read_is_not_put(app: str, client: Clie
     seen: list[str] = []
     with Server(respond) as front:
         url = f"docker://{front.address}/{repository}:main"
-        assert "is not there any more" in client.refused("repair", url, "-o", url, "--force", "--prune", "minimal")
+        line = client.refused("repair", url, "-o", url, "--force", "--prune", "minimal")
+        assert "does not exist any more" in line
         assert not any(path.startswith("PUT ") for path in front.paths)
 
 
-def test_a_tag_that_appears_meanwhile_stays(app: str, client: Client) -> None:
+def test_keeps_a_tag_that_appeared_in_the_meantime(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
     other = manifest(f"{app}:list") or b""
     with Server(moving(host, lambda: push_manifest(host, repository, "new", other))) as front:
         url = f"docker://{front.address}/{repository}"
         line = client.refused("repair", f"{url}:main", "-o", f"{url}:new", "--prune", "minimal")
-    assert "there is a tag 'new' already; --force moves it" in line
+    assert "there is a tag 'new' already; use --force to move it" in line
     assert manifest(f"{app}:new") == other
 
 
-def test_what_a_tag_held_before_is_told_and_can_be_put_back(app: str, client: Client) -> None:
+def test_reports_what_a_tag_held_before_so_that_it_can_be_restored(app: str, client: Client) -> None:
     url = f"docker://{app}:main"
     before = manifest(f"{app}:main") or b""
     new = client.json("repair", url, "-o", f"docker://{app}:new", "--prune", "minimal")
     assert new["output"]["replaced"] is None
-    told = client.json("repair", url, "-o", url, "--force", "--prune", "minimal")
-    assert told["output"]["replaced"] == digest(before)
+    report = client.json("repair", url, "-o", url, "--force", "--prune", "minimal")
+    assert report["output"]["replaced"] == digest(before)
     assert manifest(f"{app}@{digest(before)}") == before
     held = digest(manifest(f"{app}:list") or b"")
     text = client.run("repair", url, "-o", f"docker://{app}:list", "--force").stdout.decode()
-    assert f"Written to docker://{app}:list, which held {held} before: " in " ".join(text.split())
+    assert f"Wrote docker://{app}:list, which held {held} before: " in " ".join(text.split())
     dry = client.json("repair", url, "-o", url, "--dry-run", "--force")
     assert dry["output"]["replaced"] is None
 
 
-def test_a_tag_is_looked_at_before_each_attempt(app: str, client: Client) -> None:
+def test_looks_at_a_tag_before_each_attempt(app: str, client: Client) -> None:
     """A busy registry is asked again, and much may happen until then."""
     host, _, repository = app.partition("/")
     newer = manifest(f"{app}:list") or b""
@@ -498,7 +494,7 @@ def test_a_tag_is_looked_at_before_each_attempt(app: str, client: Client) -> Non
                 assert manifest(f"{app}:main") == newer
 
 
-def test_a_tag_whose_answer_is_lost_may_have_been_moved(app: str, client: Client) -> None:
+def test_a_tag_may_have_moved_if_the_answer_is_lost(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
 
     def silent(exchange: Exchange) -> None:
@@ -511,11 +507,11 @@ def test_a_tag_whose_answer_is_lost_may_have_been_moved(app: str, client: Client
     with Server(silent) as front:
         url = f"docker://{front.address}/{repository}"
         line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
-    assert "'new' may have been moved nonetheless, and was not there before" in line
+    assert "'new' may have been moved nonetheless, and did not exist before" in line
     assert manifest(f"{app}:new") is not None
 
 
-def test_an_image_is_never_replaced(app: str, client: Client) -> None:
+def test_never_replaces_an_image(app: str, client: Client) -> None:
     host, _, repository = app.partition("/")
     images = f"{repository}/image"
     push(host, INLINE, images, "v1")
@@ -549,12 +545,12 @@ CACHE, IMAGE = MEDIA_TYPE, "application/vnd.oci.image.config.v1+json"
         ([], False),
     ],
 )
-def test_what_is_a_cache_alone(document: object, cache: bool) -> None:
-    assert _is_cache(json.dumps(document).encode()) is cache
-    assert not _is_cache(b"no JSON")
+def test_tells_a_cache_from_an_image(document: object, cache: bool) -> None:
+    assert is_cache(json.dumps(document).encode()) is cache
+    assert not is_cache(b"not JSON")
 
 
-def test_a_private_registry(private: str, client: Client) -> None:
+def test_writes_to_a_private_registry(private: str, client: Client) -> None:
     url = f"docker://{private}/team/app"
     client.log_in(private)
     client.json("repair", f"{url}:main", "-o", f"{url}:fixed", "--force")

@@ -1,0 +1,86 @@
+"""What a file or stream holds, detected from its content and never from its name."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from cachedoctor.errors import InputError
+from cachedoctor.io.files import is_folder, opened
+from cachedoctor.io.streams import encoding_of, read_all, unpack
+from cachedoctor.sources.descriptors import ImageConfig, digest_of, is_image_config
+from cachedoctor.sources.document import MOST_CONFIG_BYTES, BlobStore, CacheDocument
+from cachedoctor.sources.json import parse, typed
+from cachedoctor.sources.layout import BesideStore, folder_documents
+from cachedoctor.sources.oci import Resolver, config_document, inline_document
+
+EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
+
+
+def path_documents(path: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
+    """The caches in a file, or in the folder of an OCI layout. Raises `InputError`."""
+    if is_folder(path):
+        return folder_documents(path, tag, platform)
+    with opened(path, hint="; pass - to read a pipe") as file:
+        return stream_documents(file, BesideStore(path), tag, platform, can_seek=True)
+
+
+def stream_documents(
+    stream: BinaryIO, beside: BlobStore, tag: str | None, platform: str | None, *, can_seek: bool
+) -> list[CacheDocument]:
+    """The caches in a stream of bytes: JSON or a tar, compressed or not. Blobs that it names are read from `beside`.
+
+    Raises `InputError`.
+    """
+    head, whole, compressed = unpack(stream)
+    is_json = head.lstrip().startswith((b"{", b"["))
+    if len(head) == 512 and not is_json:
+        from cachedoctor.sources.archive import archive_documents, is_tar
+
+        if is_tar(head):
+            if can_seek and not compressed:
+                stream.seek(0)
+                return archive_documents(stream, stream, tag, platform)
+            return archive_documents(whole, None, tag, platform)
+    if not head.strip():
+        raise InputError(f"empty; {EXPECTED}")
+    encoding = encoding_of(head)
+    if not is_json and not encoding:
+        raise InputError(f"{_other_content(head)}; {EXPECTED}", "byte 0")
+    data = read_all(whole, MOST_CONFIG_BYTES)
+    return json_documents(_as_utf8(data, encoding) if encoding else data, beside, platform)
+
+
+def _as_utf8(data: bytes, encoding: str) -> bytes:
+    try:
+        return data.decode(encoding).encode()
+    except UnicodeDecodeError as error:
+        problem = f"not {error.encoding.upper()}, which its byte order mark stands for"
+        raise InputError(problem, f"byte {error.start}") from error
+
+
+def _other_content(head: bytes) -> str:
+    if head.lstrip()[:1] == b"<":
+        return "HTML"
+    binary = any(byte < 0x20 and byte not in b"\t\n\r" for byte in head)
+    if binary or head.startswith((b"goroutine ", b"File: ", b"Showing nodes", b"(pprof)")):
+        return "not JSON, perhaps a profile, which cachedoctor profile reads"
+    return "not JSON"
+
+
+def json_documents(data: bytes, beside: BlobStore, platform: str | None) -> list[CacheDocument]:
+    """The caches of one JSON document. Raises `InputError`."""
+    parsed = parse(data)
+    if not isinstance(parsed, dict) or not parsed:
+        raise InputError(f"{'an empty object' if parsed == {} else 'not an object'}; {EXPECTED}", "$")
+    if is_image_config(parsed):
+        image = typed(parsed, ImageConfig)
+        document = inline_document(image, image.unpacked_layers, digest_of(data), None)
+        if document is None:
+            raise InputError("the config of an image without any build cache in it")
+        return [document]
+    if parsed.get("manifests") is not None or parsed.get("config") is not None:
+        return Resolver(beside, platform).follow_document(parsed, len(data))
+    if "records" in parsed or "layers" in parsed:
+        return [config_document(data, digest_of(data), parsed)]
+    keys = ", ".join(sorted(map(str, parsed))[:5])
+    raise InputError(f"an object with the keys {keys[:100]}; {EXPECTED}", "$")

@@ -1,0 +1,200 @@
+"""Caches that were read, where they are, and how they are written: the types that every kind of place works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
+
+from cachedoctor.errors import InputError, reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cachedoctor.cacheconfig import CacheConfig
+
+MOST_CONFIG_BYTES = 512 << 20
+"""Bytes of a JSON document that may hold a cache config, unpacked."""
+MOST_MANIFEST_BYTES = 16 << 20
+"""Bytes of a manifest or index; registries refuse more than 4 MiB (OCI distribution spec, "Pushing Manifests")."""
+
+Check = Callable[[bytes], None]
+"""Raises an exception if what was read back is not what it should be; then nothing is replaced by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach registries."""
+
+    plain_http: bool | None = None
+    """Whether to use HTTP instead of HTTPS; `None`: only for a registry on this machine, and only without `ca_file`."""
+    ca_file: str | None = None
+    """Certificates to trust instead of the usual ones, in PEM form."""
+    timeout: float = 20.0
+    """Seconds that one request may take, until its answer has been read in full."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheDocument:
+    """One cache config, and what its container says about it."""
+
+    source: str
+    """As the user named it."""
+    kind: str
+    """The container: `cache-config` (bare), `image-manifest`, `index`, `manifest-list` or `inline`."""
+    config: CacheConfig
+    digest: str
+    """Digest of the blob that held the config; for an inline cache that of the image config."""
+    size: int
+    """Bytes of the cache config; for an inline cache those of its records."""
+    manifest_size: int | None
+    """Bytes of the manifest or index that names the config, `None` if there is none."""
+    blobs: frozenset[str] | None
+    """Digests of the blobs that the manifest lists, `None` if there is no manifest."""
+    platform: str
+    """Platform of the image of an inline cache, such as `linux/arm64`; empty otherwise."""
+    manifest_digest: str = ""
+    """Digest of the manifest or index, empty if there is none or its bytes were not read from a blob."""
+    named_digest: str = ""
+    """The digest that a layout's tag gives to the manifest if no blob has that digest; normally empty."""
+    descriptors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+    """The descriptors of those blobs exactly as the manifest has them, by digest."""
+    location: Location | None = field(default=None, compare=False, repr=False)
+    """`source`, parsed; `None` only in documents that were not read."""
+
+
+class BlobStore(Protocol):
+    """A place where blobs are found by their digests."""
+
+    def read(self, digest: str, size: int | None, limit: int) -> bytes:
+        """The whole blob, verified against its digest and, if given, its size in bytes.
+
+        Raises `InputError` if it is missing, larger than `limit`, or does not match its digest.
+        """
+
+    def has(self, digest: str) -> bool:
+        """Whether there is such a manifest or other blob. Raises `InputError` if this is not a digest."""
+
+    def of_size(self, smallest: int, largest: int) -> Iterator[str]:
+        """The SHA-256 digests of the blobs of `smallest` to `largest` bytes, in ascending order."""
+
+
+class Location:
+    """Where a cache is or will be, parsed once from what the user wrote.
+
+    Each kind of place is one module in `sources.schemes` with one subclass of this: see there.
+    """
+
+    prefix: ClassVar[str] = ""
+    """What a reference to such a place begins with, such as `docker://`."""
+    usage: ClassVar[str] = ""
+    """How to write a reference that is read, such as `docker://HOST[:PORT]/REPO[:TAG|@DIGEST]`."""
+    target_usage: ClassVar[str] = ""
+    """How to write one that is written to; empty if such a place cannot be written to."""
+
+    def __init__(self, text: str, tag: str | None = None) -> None:
+        """Parse a reference. Raises `InputError` if it is malformed, or names one tag and `tag` another."""
+        self.text = text
+        """As the user wrote it."""
+        self.tag = tag
+        """The tag to read or write, `None` if neither the reference nor the user chose one."""
+        self.selects = False
+        """Whether the reference itself names a tag or digest."""
+        self.is_path = False
+        """Whether the reference is simply the path of a file or folder."""
+        self.local: Path | None = None
+        """The file or folder that the place occupies on this machine, `None` if it is elsewhere."""
+
+    @classmethod
+    def claims(cls, text: str) -> bool:
+        """Whether a reference names this kind of place explicitly."""
+        return bool(cls.prefix) and text.startswith(cls.prefix)
+
+    @classmethod
+    def recognizes(cls, text: str) -> bool:
+        """Whether a reference without a prefix must mean this kind of place. Asked if nothing claims it."""
+        return False
+
+    @property
+    def name(self) -> str:
+        """The reference without what says how to reach it, such as `host/app:main`; for names of other things."""
+        return self.text.partition("://")[2] or self.text
+
+    @property
+    def writable(self) -> bool:
+        """Whether a cache can be written there, as far as the kind of place goes."""
+        return bool(self.target_usage)
+
+    @property
+    def layout(self) -> Path | None:
+        """The folder of an OCI image layout that this is, `None` for anything else."""
+        return None
+
+    def holds(self, path: str) -> bool:
+        """Whether writing a file would replace this cache or a part of it."""
+        from cachedoctor.io.files import one_file
+
+        return self.local is not None and one_file(path, self.local)
+
+    def read(
+        self, *, platform: str | None = None, stdin: BinaryIO | None = None, access: Access | None = None
+    ) -> list[CacheDocument]:
+        """The caches at this place; see `sources.load`. Raises `InputError`, which names the source."""
+        with reading(self.text):
+            try:
+                documents = self.documents(platform, stdin, access or Access())
+            except OSError as error:
+                missing = isinstance(error, FileNotFoundError)
+                raise InputError(f"cannot read it: {error.strerror or error}", missing=missing) from error
+        return [replace(document, source=self.text, location=self) for document in documents]
+
+    def documents(self, platform: str | None, stdin: BinaryIO | None, access: Access) -> list[CacheDocument]:
+        """What `read` returns, but for the source. To be overridden; raises `InputError` and `OSError`."""
+        raise InputError("cannot be read")
+
+    def writer(
+        self, documents: Sequence[CacheDocument], *, force: bool = False, access: Access | None = None
+    ) -> Writer:
+        """What writes a cache that was made from `documents` to this place; `force` replaces what is there.
+
+        To be overridden. Raises `InputError` if this place cannot be written to, or cannot take what these have.
+        """
+        raise InputError("a cache cannot be written there", source=self.text)
+
+    def in_place(self, document: CacheDocument, tag: str | None = None) -> Location:
+        """Where a cache that was read from here is replaced by a repaired one: under `tag`, or its own tag.
+
+        To be overridden. Raises `InputError` if this is not a layout.
+        """
+        raise InputError("only a cache in an OCI layout folder can be repaired in place", source=self.text)
+
+
+class Writer:
+    """Writes one cache to one place."""
+
+    replaced: str | None = None
+    """After `write`: the digest of the manifest that the tag of a registry held before, to be able to restore it."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+
+    @property
+    def path(self) -> str:
+        """Where it is written, in the form that reads it."""
+        return self.location.text
+
+    def write(self, config: CacheConfig, data: bytes, check: Check) -> None:
+        """Write a cache config, encoded as `data`, with all that belongs to it; replace what is there as the last step.
+
+        Before that, it is read back and given to `check`. Raises `InputError` if the place cannot or must not be
+        written, and whatever `check` raises; what was there is then unchanged.
+        """
+        with reading(self.location.text):
+            try:
+                self.put(config, data, check)
+            except OSError as error:
+                raise InputError(f"cannot write it: {error.strerror or error}") from error
+
+    def put(self, config: CacheConfig, data: bytes, check: Check) -> None:
+        """What `write` does, but for wording errors. To be overridden; raises `InputError` and `OSError`."""
+        raise NotImplementedError

@@ -1,0 +1,80 @@
+"""`docker://HOST[:PORT]/REPO[:TAG|@DIGEST]`: a cache in a registry.
+
+This is where `docker buildx build --cache-to type=registry,ref=HOST/REPO:TAG` puts it. The tag is `latest` unless named
+here or with `--tag`. `HOST/REPO:TAG` without `docker://`, and the `type=registry,ref=HOST/REPO:TAG` of buildx, mean the
+same, unless there is a file or folder of that name. Credentials are those of `docker login`.
+
+Only the manifest and the config are read, never layers. A repaired cache is written to a tag of a repository that has
+its layers, or on a registry that can mount them from the repository of a source. A tag that exists is moved only with
+`--force`, and never if it has moved since it was read, or is an image. See [Registries](registries.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from cachedoctor.errors import InputError
+from cachedoctor.sources.document import Access, CacheDocument, Location, Writer
+
+_BARE = r"(?:localhost|[\w.-]+:\d+)(?::\d+)?/\S+|[\w-]+(?:\.[\w-]+)+/[\w./-]+(?::[\w.-]+|@sha256:\w+)"
+"""A host with a port, or one with a dot, and a tag or digest behind the repository."""
+
+
+class DockerLocation(Location):
+    """A tag or digest of a repository in a registry."""
+
+    prefix = "docker://"
+    usage = "docker://HOST[:PORT]/REPO[:TAG|@DIGEST]"
+    target_usage = "docker://HOST[:PORT]/REPO:TAG"
+
+    def __init__(self, text: str, tag: str | None = None) -> None:
+        """See `Location`."""
+        from cachedoctor.sources.registry.reference import parse
+
+        self._name = _reference(text) or text.removeprefix(self.prefix)
+        named = parse(self._name)
+        self.reference = named.with_tag(tag)
+        super().__init__(text, self.reference.tag)
+        self.selects = bool(named.tag or named.digest)
+
+    @classmethod
+    def recognizes(cls, text: str) -> bool:
+        """See `Location.recognizes`."""
+        from cachedoctor.io.files import is_folder
+
+        if os.path.lexists(text) or is_folder(text.partition("/")[0]):
+            return False
+        return bool(_reference(text)) or re.fullmatch(_BARE, text) is not None
+
+    @property
+    def name(self) -> str:
+        """See `Location.name`."""
+        return self._name
+
+    def documents(self, platform: str | None, stdin: BinaryIO | None, access: Access) -> list[CacheDocument]:
+        """See `Location.documents`; `missing` if there is no such tag."""
+        from cachedoctor.sources.registry.client import registry_documents
+
+        return registry_documents(self.reference, platform, access)
+
+    def writer(
+        self, documents: Sequence[CacheDocument], *, force: bool = False, access: Access | None = None
+    ) -> Writer:
+        """See `Location.writer`. Raises `InputError` if no tag is named."""
+        from cachedoctor.sources.registry.writer import RegistryWriter
+
+        if self.reference.digest or not self.reference.tag:
+            problem = "a digest cannot be written to" if self.reference.digest else "names no tag"
+            raise InputError(f"{problem}; expected {self.target_usage}", source=self.text)
+        homes = [document.location for document in documents]
+        origins = [home.reference if isinstance(home, DockerLocation) else None for home in homes]
+        return RegistryWriter(self, self.reference, documents, origins, access or Access(), force=force)
+
+
+def _reference(text: str) -> str:
+    """The `ref` of a `type=registry,ref=…` as `--cache-from` and `--cache-to` take it; empty for anything else."""
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    return fields.get("ref", "") if fields.get("type") == "registry" else ""
