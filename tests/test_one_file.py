@@ -18,6 +18,32 @@ from tests.support import FIXTURES
 SERVICE = FIXTURES / "manifests/service.json"
 PROFILE = FIXTURES / "profiles/goroutine-stuck-debug1.txt"
 ADDED = {
+    "sources/schemes/toy.py": '''
+        """`toy://NAME`: a cache in a box of toys."""
+
+        from pathlib import Path
+
+        from cachedoctor.sources.document import Location, Writer
+
+
+        class ToyLocation(Location):
+            prefix = "toy://"
+            usage = target_usage = "toy://NAME"
+
+            def documents(self, platform, stdin, access):
+                from cachedoctor.sources.content import path_documents
+
+                return path_documents(f"{self.name}.toy", self.tag, platform)
+
+            def writer(self, documents, *, force=False, access=None):
+                return ToyWriter(self)
+
+
+        class ToyWriter(Writer):
+            def put(self, config, data, check):
+                check(data)
+                Path(f"{self.location.name}.toy").write_bytes(data)
+        ''',
     "report/formats/shout.py": '''
         """Upper case, for people who are far away."""
 
@@ -120,6 +146,22 @@ def test_a_format_works_in_every_command(copy: Path, arguments: list[str | Path]
         # The new rule refuses what repair would write.
         assert result.returncode == 2
         assert "CD199" in result.stderr
+
+
+def test_a_kind_of_source_is_read_and_written(copy: Path) -> None:
+    # An even number of records, which the new rule lets pass.
+    shutil.copy(FIXTURES / "manifests/diamond-28.json", copy / "box.toy")
+    for command in ("analyze", "check", "repair"):
+        assert "toy://NAME" in run(copy, command, "--help").stdout
+    analysis = json.loads(run(copy, "analyze", "toy://box", "-f", "json").stdout)
+    assert [(item["source"], item["records"]) for item in analysis["inputs"]] == [("toy://box", 88)]
+    assert run(copy, "check", "toy://box", "--buildkit", "v0.32.2").returncode == 0
+    assert "toy://box.toy" not in run(copy, "check", "toy://box", "-f", "sarif").stdout
+    written = run(copy, "repair", "toy://box", "-o", "toy://new")
+    assert (written.returncode, written.stdout.partition(":")[0]) == (0, "Wrote toy")
+    assert (copy / "new.toy").read_bytes() == (copy / "box.toy").read_bytes()
+    estimate = run(copy, "profile", PROFILE, "--cache", "toy://new")
+    assert "1.6 billion loop-check calls" in " ".join(estimate.stdout.split())
 
 
 def test_a_command_is_listed_helps_and_completes(copy: Path) -> None:

@@ -35,6 +35,22 @@ def _release(context: click.Context, parameter: click.Parameter, text: str | Non
         raise click.BadParameter(str(error)) from error
 
 
+class CacheCommand(click.Command):
+    """A command that takes caches: its help lists how to name them, one line for each kind of place."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from cachedoctor.sources.schemes import kinds
+
+        writes = any(parameter.metavar == "DEST" for parameter in self.params)
+        usages = {"SOURCE": [kind.usage for kind in kinds()]}
+        usages |= {"DEST": [kind.target_usage for kind in kinds() if kind.target_usage]} if writes else {}
+        for name, lines in usages.items():
+            with formatter.section(name):
+                for line in lines:
+                    formatter.write_text(line)
+        super().format_epilog(ctx, formatter)
+
+
 class _Format(click.ParamType[str]):
     """The formats that fit the page of a command, looked up only when somebody asks for them."""
 

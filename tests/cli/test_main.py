@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 

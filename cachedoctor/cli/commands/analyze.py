@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cachedoctor.sources import Access
 
 
-@click.command()
+@click.command(cls=options.CacheCommand)
 @options.sources
 @options.format(Part.WORDS, Part.DOCUMENT, Part.FINDINGS)
 @options.output
@@ -45,9 +45,9 @@ def analyze(
 ) -> None:
     """Say what is wrong with a cache, and what its next export costs.
 
-    SOURCE is a cache config, a manifest or index with its config beside it, an OCI layout (a folder, or a tar,
-    compressed or not), oci:DIR[:TAG], docker://HOST[:PORT]/REPO[:TAG|@DIGEST], or - for standard input. The type is
-    detected from the content. Several sources are merged in the order given, as several --cache-from are.
+    A file may be a cache config, a manifest or index with its config beside it, or an OCI layout as a tar, compressed
+    or not. The type is detected from the content. Several sources are merged in the order given, as several
+    --cache-from are.
 
     \b
     Examples:

@@ -36,7 +36,7 @@ SETTINGS = "cachedoctor.settings"
 """The key under which a context keeps the settings file in effect."""
 
 
-class _Check(click.Command):
+class _Check(options.CacheCommand):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _PREFERENCES = ("cheapest", "definition", "content")
 
 
-@click.command()
+@click.command(cls=options.CacheCommand)
 @options.sources
 @click.option(
     "--output",
     "-o",
     metavar="DEST",
-    help="A file, docker://HOST/REPO:TAG, oci:DIR[:TAG], or a layout folder (an existing one, or DIR/).",
+    help="Where to write the repaired cache; an existing folder, or DIR/, is written to as a layout.",
 )
 @click.option("--in-place", is_flag=True, help="Write into the layout that is read; --tag names the tag to set.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file or tag.")
