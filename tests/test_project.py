@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import yaml
 from cachedoctor import __version__
 
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, GROUPS = PYPROJECT["project"], PYPROJECT["dependency-groups"]
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
 CI = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
 DEVELOPERS = [ROOT / name for name in (".ci/run", "CONTRIBUTING.md", "docs/development.md")]
@@ -33,11 +34,22 @@ def imported() -> Iterator[str]:
             yield from {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"cachedoctor"}
 
 
+def names(requirements: Iterable[str]) -> set[str]:
+    return {re.split(r"[<>=!~;\[ ]", requirement)[0] for requirement in requirements}
+
+
 def test_what_is_imported_is_what_is_depended_on() -> None:
     # Several distributions may share a package, as those of Google do.
     distributions = {**packages_distributions(), "google": ["protobuf"]}
     needed = {distributions[name][0].lower() for name in imported()}
-    assert needed == {re.split(r"[<>=!~;\[ ]", dependency)[0] for dependency in PROJECT["dependencies"]}
+    assert needed == names(PROJECT["dependencies"])
+
+
+def test_what_is_depended_on_has_a_version_in_the_constraints() -> None:
+    """Otherwise `just lock` was forgotten."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    needed = [*PROJECT["dependencies"], *(line for group in GROUPS.values() for line in group if isinstance(line, str))]
+    assert names(needed) <= names(line for line in lines if not line.startswith("#"))
 
 
 def test_versions_of_python_are_tested_before_they_are_declared() -> None:
