@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from cachedoctor.text import cut, inert, printable
 
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
     from cachedoctor.sources import Location
 
 NARROWEST = 40
+USUAL_WIDTH = 80
 LONGEST_LINE = 4096
 """Letters of a warning or a reason: foreign words in it may be as long as the whole input."""
 PROGRESS_AFTER = 1.0
 """Seconds before progress is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
+class Elsewhere(NamedTuple):
     """Where besides standard error the reason is reported if a command ends with exit code 2."""
 
     annotation: bool = False
@@ -39,8 +38,7 @@ elsewhere: ContextVar[Elsewhere] = ContextVar("elsewhere", default=NOWHERE)
 """What `fail` does besides; a command sets it, since most failures come from places that do not know the options."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Something that is read or written, as the user named it, and what people call it."""
 
     path: str
@@ -86,12 +84,9 @@ class Output:
         """The width of the terminal (`COLUMNS` wins), and colors only on one that shows them."""
         terminal = self.path is None and sys.stdout is not None and sys.stdout.isatty()
         color = terminal and not self.no_color and os.environ.get("TERM") != "dumb"
-        import shutil
-
         from cachedoctor.report.page import Style
 
-        width = max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
-        return Style(width=width, color=color, verbosity=self.verbosity)
+        return Style(width=max(NARROWEST, _columns()), color=color, verbosity=self.verbosity)
 
     def spare(self, *reads: Place) -> None:
         """End if the report would overwrite something that is read."""
@@ -123,6 +118,16 @@ class Output:
             write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             fail(f"{self.path}: cannot write the report: {error.strerror or error}")
+
+
+def _columns() -> int:
+    """The width of the terminal as `shutil.get_terminal_size` finds it, without its import of four compressors."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdecimal() and len(columns) < 6 and int(columns):
+        return int(columns)
+    with suppress(AttributeError, ValueError, OSError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or USUAL_WIDTH
+    return USUAL_WIDTH
 
 
 def keep_apart(reads: Sequence[Place], writes: Sequence[Place]) -> None:

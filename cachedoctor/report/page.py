@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from cachedoctor.analysis.analyze import Analysis
@@ -27,8 +26,7 @@ class Foreign(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How a page for people looks."""
 
     width: int = 80
@@ -38,24 +36,21 @@ class Style:
     """-1 for the verdict and the findings alone, 0 for the usual, 1 for every detail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A sentence of the headline."""
 
     text: str
     tone: Tone = Tone.PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(NamedTuple):
     """What to do, in order."""
 
     steps: Sequence[str]
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A finding or a cause: what it is, why, and what to do. Foreign text in it is not escaped."""
 
     tone: Tone
@@ -83,8 +78,7 @@ class Entry:
         return " ".join(filter(None, (*self.body[:1], first)))
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows below a title, left out if there are none. Cells from outside are `Foreign`."""
 
     title: str
@@ -98,8 +92,7 @@ class Table:
     """The verbosity from which it is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """Lines below a title, left out if there are none."""
 
     title: str
@@ -117,8 +110,7 @@ class Listing:
         return self.lines if verbosity > 0 or not self.brief else self.brief
 
 
-@dataclass(frozen=True, slots=True)
-class Verbatim:
+class Verbatim(NamedTuple):
     """Lines that are shown as they are, such as a table of pprof."""
 
     title: str
@@ -130,8 +122,7 @@ class Verbatim:
 Section = Table | Listing | Verbatim
 
 
-@dataclass(frozen=True, slots=True)
-class Stacks:
+class Stacks(NamedTuple):
     """The stacks of a profile."""
 
     title: str
@@ -143,8 +134,7 @@ class Stacks:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """All that a command has to say."""
 
     command: str
@@ -153,6 +143,6 @@ class Page:
     entries: Sequence[Entry]
     sections: Sequence[Section]
     document: Callable[[], dict[str, Any]]
-    analysis: Analysis | None = field(default=None, repr=False)
+    analysis: Analysis | None = None
     """Where the findings are from, `None` if there are none."""
     stacks: Stacks | None = None
