@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from cachedoctor.errors import InputError
-from cachedoctor.sources import Location, load, parse
+from cachedoctor.sources import Access, CacheDocument, Location, load, parse
 from cachedoctor.sources.schemes import kinds, usages
 from cachedoctor.sources.schemes.docker import DockerLocation
 from cachedoctor.sources.schemes.file import FileLocation
@@ -135,3 +136,22 @@ def test_lists_all_kinds_of_places() -> None:
     assert usages() == ["docker://HOST[:PORT]/REPO[:TAG|@DIGEST]", "oci:DIR[:TAG]", "FILE or - for standard input"]
     assert all(kind("x").writable for kind in kinds())
     assert not parse("-").writable
+
+
+class Broken(Location):
+    """A kind of place whose reader lets the system's errors through."""
+
+    def documents(self, platform: str | None, stdin: BinaryIO | None, access: Access) -> list[CacheDocument]:
+        with open(self.text, "rb"):  # noqa: PTH123
+            raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "missing"), [("none", "No such file or directory", True), ("file", "Permission denied", False)]
+)
+def test_errors_of_the_system_are_one_line(name: str, problem: str, missing: bool) -> None:
+    with pytest.raises(InputError) as caught:
+        Broken(name).read()
+    assert (str(caught.value), caught.value.missing) == (f"{name}: cannot read it: {problem}", missing)
+    with pytest.raises(InputError, match="x: cannot be read"):
+        Location("x").read()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cachedoctor.errors import InputError
 from cachedoctor.sources import Access, load
+from cachedoctor.sources.registry import transport
 from cachedoctor.sources.registry.client import Repository
 from cachedoctor.sources.registry.reference import parse
 from tests.registries import BASIC, PASSWORD
@@ -120,12 +121,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose answers each example sets, and credentials for it."""
+    """A server whose answers each example sets, and credentials for it. What fails is tried only once more."""
     folder: Path = tmp_path_factory.mktemp("odd")
     with Server(lambda exchange: None) as server, pytest.MonkeyPatch.context() as patch:
         stored = {"auth": BASIC, "identitytoken": PASSWORD}
         (folder / "config.json").write_text(json.dumps({"auths": {server.address: stored}}))
         patch.setenv("DOCKER_CONFIG", str(folder))
+        patch.setattr(transport, "ATTEMPTS", 2)
         yield server
 
 
