@@ -45,7 +45,7 @@ def parse(data: bytes) -> Any:
     Raises `InputError` with the byte at which it is not JSON, and if parsing it takes too much memory; raises
     `MemoryError` if there is none left.
     """
-    _weigh(data)
+    weigh(data)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -79,7 +79,7 @@ def _in_words(kind: str) -> str:
     return _WORDS.get(first, first)
 
 
-def _weigh(data: bytes) -> None:
+def weigh(data: bytes) -> None:
     """Refuse what would fill memory, judging by its characters; those inside strings make the estimate too high."""
     counts = {character: data.count(character) for character, _ in _WEIGHTS}
     values = counts[b"{"] + counts[b"["]
