@@ -36,7 +36,7 @@ LOCATIONS = 1 << 16
 FRAMES = 1 << 22
 """Frames whose edges are collected together."""
 CELLS = 1 << 20
-"""Cells of the table in which repeated nodes of a stack are found."""
+"""Cells of the table that finds repeated nodes."""
 
 
 def read(
@@ -75,10 +75,8 @@ def _chunks(raw: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 
 
 class _Columns(NamedTuple):
-    """Some samples."""
-
     ids: Ids
-    """The ids of all their locations."""
+    """Of the locations of all samples."""
     sizes: Ints
     """How many locations each sample has."""
     values: Ints
@@ -99,6 +97,8 @@ def _joined(raw: Sequence[bytes], types: int, chosen: int) -> _Columns | None:
     except DecodeError:
         return None
     labels = list(whole.label)
+    if labels.count(label) != len(raw):
+        return None
     whole.ClearField("label")
     whole.DiscardUnknownFields()
     # The runtime writes all locations as one field, then all values as another.
@@ -106,7 +106,7 @@ def _joined(raw: Sequence[bytes], types: int, chosen: int) -> _Columns | None:
     values = _packed(rest, 0x12)[0].view(np.int64)
     ends = np.flatnonzero(ids == 0)
     marks = np.arange(types, len(raw) * (types + 1), types + 1)
-    if not labels.count(label) == len(ends) == len(raw) or not np.array_equal(np.flatnonzero(values == MARK), marks):
+    if len(ends) != len(raw) or not np.array_equal(np.flatnonzero(values == MARK), marks):
         return None
     table = values.reshape(len(raw), types + 1)
     return _Columns(ids[ids != 0], np.diff(ends, prepend=-1) - 1, table[:, chosen].copy(), set(labels) - {label})
@@ -226,17 +226,17 @@ class ArraySamples:
             edges[divmod(key, size)] = wrapped(weight + value), ever_called or is_called
 
     def by_label(self, *labels: Sequence[int]) -> dict[int, int]:
-        of_samples = np.full(len(self.values), -1, np.int64)
-        for of_nodes in reversed([np.array(numbers, np.int64) for numbers in labels]):
-            if (of_nodes >= 0).any():
-                labeled = np.flatnonzero((of_nodes >= 0)[self.frames])
+        of_samples = np.zeros(len(self.values), np.int64)
+        for of_nodes in reversed([np.array(numbers, np.int64) + 1 for numbers in labels]):
+            if of_nodes.any():
+                labeled = np.flatnonzero((of_nodes > 0)[self.frames])
                 at = np.searchsorted(labeled, self.starts)
                 samples = np.flatnonzero(at[1:] > at[:-1])
                 of_samples[samples] = of_nodes[self.frames[labeled[at[samples]]]]
-        distinct = np.flatnonzero(np.bincount(of_samples + 1)) - 1
-        sums = np.zeros(max(distinct.tolist(), default=-1) + 2, np.int64)
-        np.add.at(sums, of_samples + 1, np.abs(self.values))
-        return {label: int(sums[label + 1]) for label in distinct.tolist()}
+        counts = np.bincount(of_samples)
+        sums = np.zeros(len(counts), np.int64)
+        np.add.at(sums, of_samples, np.abs(self.values))
+        return {label - 1: int(sums[label]) for label in np.flatnonzero(counts).tolist()}
 
     def through(self, locations: Sequence[bool]) -> ArraySamples:
         matching = np.array(locations, np.bool_)
@@ -282,12 +282,11 @@ def _spelled_out(lines: Lines, stacks: Nodes, starts: Ints) -> tuple[Nodes, Mask
 
 
 def _first_in_sample(items: Nodes, starts: Ints, kinds: int) -> Iterator[tuple[slice, Nodes, Ints]]:
-    """The items that are new in their sample, seen from its last item: one for each kind and sample.
+    """The items that are new in their sample, seen from its last item.
 
     `items` are numbers below `kinds`, and sample *n* has those from `starts[n]` to `starts[n + 1]`. Yields, for a few
-    samples at a time, where their items are, the sample of each, and which of these items are new. As many samples
-    are taken together as a table with a cell for each kind and sample can hold; of several items that are written to a
-    cell the last one stays.
+    samples at a time, where their items are, the sample of each, and which of these items are new: of several items
+    that are written to a cell of the table, which has one for each kind and sample, the last one stays.
     """
     together = max(1, CELLS // max(1, kinds))
     table = np.empty(together * max(1, kinds), np.int32)
