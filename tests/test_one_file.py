@@ -125,6 +125,7 @@ def run(copy: Path, *arguments: str | Path, **env: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "shouted"),
     [
@@ -148,6 +149,7 @@ def test_a_format_works_in_every_command(copy: Path, arguments: list[str | Path]
         assert "CD199" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_kind_of_source_is_read_and_written(copy: Path) -> None:
     # An even number of records, which the new rule lets pass.
     shutil.copy(FIXTURES / "manifests/diamond-28.json", copy / "box.toy")
@@ -164,6 +166,7 @@ def test_a_kind_of_source_is_read_and_written(copy: Path) -> None:
     assert "1.6 billion loop-check calls" in " ".join(estimate.stdout.split())
 
 
+@pytest.mark.slow
 def test_a_command_is_listed_helps_and_completes(copy: Path) -> None:
     assert "greet    Say hello to whoever is there." in run(copy, "--help").stdout
     assert "Say hello to whoever is there." in run(copy, "greet", "--help").stdout
@@ -175,6 +178,7 @@ def test_a_command_is_listed_helps_and_completes(copy: Path) -> None:
     assert words == ["plain,shout"]
 
 
+@pytest.mark.slow
 def test_a_rule_is_found_wherever_rules_are_used(copy: Path) -> None:
     analysis = json.loads(run(copy, "analyze", SERVICE, "-f", "json").stdout)
     assert [finding["rule"] for finding in analysis["findings"]] == ["CD199"]

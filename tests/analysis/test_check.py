@@ -39,6 +39,7 @@ def test_one_source_is_judged_as_analyze_does() -> None:
     assert analysis.owner(check([diamonds(30)], Policy()).findings[0]) == TAGS[0].source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [1, 1_000])
 def test_a_loop_of_all_together_is_a_finding_but_not_one_of_a_source_again(
     named: int, monkeypatch: pytest.MonkeyPatch
@@ -137,6 +138,7 @@ def test_a_pinned_source_is_known_by_its_name(tmp_path: Path) -> None:
         assert check(pinned(name), Policy(baseline=kept)).failed() == failed
 
 
+@pytest.mark.slow
 def test_numbers_past_every_float_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "base.json"
     kept = saved(check([diamonds(20_000)], Policy()), path)

@@ -6,55 +6,42 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from tests.support import FIXTURES, MEASURING, run
+from tests.support import FIXTURES, run
 
 SERVICE = str(FIXTURES / "manifests/service.json")
 
 
-def broken(statement: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command with a `load` that runs this statement instead of reading a cache."""
-    code = f"""
-import sys
-import cachedoctor.cli.inputs
-from cachedoctor.cli.main import main
-def load(*arguments, **options):
-    {statement}
-cachedoctor.cli.inputs.load = load
-main()
-"""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        check=False,
-        timeout=60,
-        env={"PATH": "", **MEASURING, **env},
-    )
+def broken(error: BaseException, *arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command, with an error instead of reading a cache."""
+    with patch("cachedoctor.cli.inputs.load", side_effect=error):
+        return run(*arguments, env=env)
 
 
 @pytest.mark.parametrize("command", ["check", "analyze"])
 @pytest.mark.parametrize(
-    ("statement", "error"),
+    ("error", "message"),
     [
-        ("raise ValueError('a\\n\\x1b[2J' + 'x' * 10_000)", f"ValueError: a\\u{{a}}\\u{{1b}}[2J{'x' * 294}; please"),
-        ("raise RecursionError", "RecursionError: ; please"),
-        ("raise EOFError('end')", "EOFError: end; please"),
-        ("raise BrokenPipeError(32, 'Broken pipe')", "BrokenPipeError: [Errno 32] Broken pipe; please"),
-        ("raise OSError(28, 'No space left')", "OSError: [Errno 28] No space left; please"),
+        (ValueError("a\n\x1b[2J" + "x" * 10_000), f"ValueError: a\\u{{a}}\\u{{1b}}[2J{'x' * 294}; please"),
+        (RecursionError(), "RecursionError: ; please"),
+        (EOFError("end"), "EOFError: end; please"),
+        (BrokenPipeError(32, "Broken pipe"), "BrokenPipeError: [Errno 32] Broken pipe; please"),
+        (OSError(28, "No space left"), "OSError: [Errno 28] No space left; please"),
     ],
+    ids=["ValueError", "RecursionError", "EOFError", "BrokenPipeError", "OSError"],
 )
-def test_internal_error_gives_one_line(command: str, statement: str, error: str) -> None:
-    got = broken(statement, command, SERVICE)
+def test_internal_error_gives_one_line(command: str, error: Exception, message: str) -> None:
+    got = broken(error, command, SERVICE)
     assert got.returncode == 2
     assert got.stdout == b""
-    assert got.stderr.decode() == f"cachedoctor: internal error: {error} report it with the input\n"
+    assert got.stderr.decode() == f"cachedoctor: internal error: {message} report it with the input\n"
 
 
 def test_developers_get_a_traceback() -> None:
-    got = broken("raise EOFError('end')", "check", SERVICE, CACHEDOCTOR_TRACEBACK="1")
+    got = broken(EOFError("end"), "check", SERVICE, CACHEDOCTOR_TRACEBACK="1")
     assert got.returncode == 2
     lines = got.stderr.decode().splitlines()
     assert lines[0] == "Traceback (most recent call last):"
@@ -62,25 +49,38 @@ def test_developers_get_a_traceback() -> None:
         "EOFError: end",
         "cachedoctor: internal error: EOFError: end; please report it with the input",
     ]
-    assert "CACHEDOCTOR_TRACEBACK=1" in (Path(__file__).parent.parent.parent / "docs/development.md").read_text()
+    assert "CACHEDOCTOR_TRACEBACK=1" in (FIXTURES.parent / "docs/development.md").read_text()
 
 
 def test_internal_error_is_annotated() -> None:
-    got = broken("raise RecursionError('deep')", "check", SERVICE, "--format", "github")
+    got = broken(RecursionError("deep"), "check", SERVICE, "--format", "github")
     assert got.stdout.startswith(b"::error title=cachedoctor::internal error: RecursionError: deep; please")
 
 
 def test_out_of_memory_gives_one_line() -> None:
-    got = broken("raise MemoryError", "check", SERVICE)
+    got = broken(MemoryError(), "check", SERVICE)
     assert got.returncode == 2
     assert got.stderr == b"cachedoctor: not enough memory for this input\n"
 
 
 @pytest.mark.parametrize("command", ["check", "analyze"])
 def test_interrupted_command_does_not_judge_the_cache(command: str) -> None:
-    got = broken("raise KeyboardInterrupt", command, SERVICE)
+    got = broken(KeyboardInterrupt(), command, SERVICE)
     assert (got.returncode, got.stdout) == (130, b"")
     assert b"Traceback" not in got.stderr
+
+
+def interrupted(handler: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in its own process, which gets SIGINT when it reads a cache."""
+    code = f"""
+import os, signal
+import cachedoctor.cli.inputs
+from cachedoctor.cli.main import main
+{handler}
+cachedoctor.cli.inputs.load = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGINT)
+main()
+"""
+    return subprocess.run([sys.executable, "-c", code, "check", SERVICE], capture_output=True, check=False, timeout=60)
 
 
 # A process in the background may start with this signal ignored.
@@ -90,7 +90,7 @@ QUIET = "from cachedoctor.io import interrupts; interrupts.install()"
 
 @pytest.mark.parametrize("handler", [RAISING, QUIET])
 def test_interrupt_signal(handler: str) -> None:
-    got = broken(f"import os, signal; {handler}; os.kill(os.getpid(), signal.SIGINT)", "check", SERVICE)
+    got = interrupted(handler)
     assert (got.returncode, got.stdout, got.stderr.strip()) == (130, b"", b"")
 
 

@@ -34,7 +34,12 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+FAST = {"version", "analyze standard input", "check that fails", "repair to a file", "profile that is a cache"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in COMMANDS]
+)
 def test_same_in_its_own_process(name: str, tmp_path: Path) -> None:
     arguments, code = COMMANDS[name]
     results = []

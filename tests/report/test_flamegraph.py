@@ -146,6 +146,7 @@ def test_deep_stack() -> None:
     assert notes(text) == ["Drawn are the lowest 256 levels; the deepest stack has 10,000."]
 
 
+@pytest.mark.slow
 def test_many_stacks() -> None:
     rng = random.Random(7)
     samples: Samples = [
@@ -167,6 +168,7 @@ def test_narrow_frames_are_left_out() -> None:
     assert notes(text) == ["Frames under 0.1% of the total are left out."]
 
 
+@pytest.mark.slow
 def test_number_of_frames_is_bounded() -> None:
     samples: Samples = [([f"g{column}.f{level}" for level in range(300)], 1) for column in range(900)]
     text = draw(samples)

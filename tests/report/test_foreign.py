@@ -158,6 +158,7 @@ def judged(text: str, format: str, nasty: str) -> None:
     FORM[format](text, nasty)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
 @pytest.mark.parametrize("format", OF_ANALYSES)
 def test_reports_of_caches(format: str, nasty: str) -> None:

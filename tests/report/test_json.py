@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -43,10 +44,15 @@ CONTRACT = {
 }
 
 
+@cache
+def _of_two_tags() -> dict[str, Any]:
+    tags = [*load(str(FIXTURES / "manifests/tag-a.json")), *load(str(FIXTURES / "manifests/tag-b.json"))]
+    return parsed(analyze(tags))
+
+
 @pytest.mark.parametrize("path", CONTRACT)
 def test_keys_of_the_contract(path: str) -> None:
-    tags = [*load(str(FIXTURES / "manifests/tag-a.json")), *load(str(FIXTURES / "manifests/tag-b.json"))]
-    at: Any = parsed(analyze(tags))
+    at: Any = _of_two_tags()
     for step in filter(None, path.split(".")):
         at = at[int(step) if step.isdigit() else step]
     assert [key for key in CONTRACT[path] if key not in at] == []

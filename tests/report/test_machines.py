@@ -6,6 +6,7 @@ import json
 import os
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -39,7 +40,12 @@ HOSTILE = "\x1b[2J\x00\x9b\u202e::error::x\r\n::error title=y::z\n##[error]w %0A
 
 def checked(names: list[str], monkeypatch: pytest.MonkeyPatch, policy: Policy | None = None) -> Analysis:
     monkeypatch.chdir(FIXTURES)
-    return check([one for name in names for one in load(name)], policy or Policy())
+    return _checked(tuple(names), policy or Policy())
+
+
+@cache
+def _checked(names: tuple[str, ...], policy: Policy) -> Analysis:
+    return check([document for name in names for document in load(name)], policy)
 
 
 def hostile(policy: Policy | None = None) -> Analysis:
@@ -97,6 +103,7 @@ def test_analyze_has_the_same_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "::error title=CD101 config-too-large::" in rendered(analysis, "github", Style())
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=40).map(os.fsdecode) | st.text(max_size=40))
 @example(".")
 @example("x/..")

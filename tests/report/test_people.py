@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import orjson
@@ -30,7 +31,12 @@ CASES = {
 
 def analysis_of(names: list[str], monkeypatch: pytest.MonkeyPatch) -> Analysis:
     monkeypatch.chdir(FIXTURES)
-    return analyze([one for name in names for one in load(name)])
+    return _analysis(tuple(names))
+
+
+@cache
+def _analysis(names: tuple[str, ...]) -> Analysis:
+    return analyze([document for name in names for document in load(name)])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -44,6 +50,7 @@ def test_golden(case: str, format: str, ending: str, monkeypatch: pytest.MonkeyP
     assert text == golden.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("width", [40, 80, 160])
 @pytest.mark.parametrize("verbosity", [-1, 0, 1])

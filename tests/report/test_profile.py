@@ -64,6 +64,7 @@ def test_golden(case: str, format: str) -> None:
     assert text == golden.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("width", [80, 160])
 @pytest.mark.parametrize("verbosity", [-1, 0])
