@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 
 import click
@@ -10,6 +11,7 @@ import click
 from cachedoctor.cli.main import cli
 from cachedoctor.cli.settings import KEYS
 from cachedoctor.report import formats as report
+from cachedoctor.sources.schemes import kinds
 from tools.markdown import table
 
 
@@ -50,6 +52,18 @@ def formats() -> str:
 
 def _purpose(format: str) -> str:
     return (report.named(format).__doc__ or "").split("\n\n")[0].replace("\n", " ")
+
+
+def sources() -> str:
+    """How to name each kind of source, by the docstring of its module."""
+    about = [sys.modules[kind.__module__].__doc__ or "" for kind in kinds()]
+    return (
+        "\n"
+        + "\n".join(
+            f"### {title.removesuffix('.')}\n\n{text}" for title, _, text in (doc.partition("\n\n") for doc in about)
+        )
+        + "\n"
+    )
 
 
 def settings() -> str:

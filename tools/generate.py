@@ -20,7 +20,7 @@ FILES = ("*.md", "*.yml", "docs/*.md")
 """Files that may have generated blocks."""
 BLOCKS = """\
 from tools.action import environment, inputs
-from tools.commands import formats, reference, settings
+from tools.commands import formats, reference, settings, sources
 from tools.contracts import contracts, packages
 from tools.limits import limits
 from tools.rules import rules

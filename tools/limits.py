@@ -11,7 +11,7 @@ from pathlib import Path
 from tools.markdown import table
 
 PACKAGE = Path(__file__).parent.parent / "cachedoctor"
-NAME = re.compile(r"_?(MOST|LONGEST|DEEPEST|LARGEST|HIGHEST|FREE)(_[A-Z_]+)?")
+NAME = re.compile(r"_?((MOST|LONGEST|DEEPEST|LARGEST|HIGHEST|FREE)(_[A-Z_]+)?|DEADLINE|ATTEMPTS)")
 """What a constant that sets a limit is called."""
 CONSTANT = re.compile(r"\w+(\.\w+)+")
 """A key of `limits.toml` that is a constant, and not a limit in words."""

@@ -91,11 +91,11 @@ def test_the_first_line_is_the_answer_and_every_cause_says_what_to_do(case: str)
     lines = rendered(diagnosis_of(case), "text", Style(width=200)).splitlines()
     answer = {
         "cpu-stuck": "The cache export walks every path through its cache keys: the loop check.",
-        "cpu-deep-chain": "The cache export asks for the blobs of deep chains of layers.",
+        "cpu-deep-chain": "The cache export looks up the blobs of long chains of layers.",
         "cpu-compress": "Layers are being compressed.",
         "goroutine-stuck": "The cache export walks every path through its cache keys: the loop check.",
         "issue-6008": "The cache export walks every path through its cache keys: the loop check. Up to 1.5 h left",
-        "heap": "A heap profile tells what holds memory, not where time goes: no cause can be told from it.",
+        "heap": "A heap profile shows what holds memory, not where the time goes, so it cannot show a cause.",
     }[case]
     assert lines[0].startswith(answer)
     assert "  Now" in lines
