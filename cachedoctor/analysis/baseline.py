@@ -13,7 +13,7 @@ from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import read_bounded, write_atomically
 from cachedoctor.numbers import digits, number
 from cachedoctor.rules import Finding, Measure, Severity
-from cachedoctor.rules.selection import grown
+from cachedoctor.rules.registry import grown
 from cachedoctor.text import unpinned
 
 VERSION = 1

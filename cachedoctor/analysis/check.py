@@ -10,7 +10,7 @@ from cachedoctor.analysis.baseline import Baseline
 from cachedoctor.buildkit import Release
 from cachedoctor.graph.survey import Progress
 from cachedoctor.rules import RULES, Finding, Limits, Measure, Scope, Severity
-from cachedoctor.rules.selection import grown
+from cachedoctor.rules.registry import grown
 from cachedoctor.sources import CacheDocument
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from cachedoctor.analysis.analyze import Analysis, Check
 from cachedoctor.graph import cost
 from cachedoctor.numbers import digits
-from cachedoctor.report.document import clean, head, number
+from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.rules import verdict
 
 

@@ -6,16 +6,29 @@ from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.buildkit import LOOP_CHECK, REWRITTEN
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, percent, plural, time_range
-from cachedoctor.report import analysis_words as words
 from cachedoctor.report.page import Foreign, Table
 from cachedoctor.rules import RULES, Severity, verdict
 from cachedoctor.text import short
 
+TOGETHER = "all sources together"
+"""What the sources of a check are called as one."""
 _COST_NOTE = (
     "Times are estimates from measured builders. A single time can double on a slower machine or an older build; "
     "ranges include this. Only the work on cache keys is counted: compressing and pushing layers is extra."
 )
 _EMPTY = Table("", (), ())
+
+
+def certainty(loop_check: cost.LoopCheckCost) -> str:
+    """How the number of calls is known."""
+    if loop_check.exact and loop_check.proved:
+        return "exact: proved for every order of merging"
+    orders = plural(len(loop_check.orders), "order")
+    if loop_check.exact:
+        return f"the same in all {orders} of merging that were replayed"
+    cut = any(order.links_removed for order in loop_check.orders)
+    why = "; which links of a loop are cut is random" if cut else ""
+    return f"estimated from {orders} of merging{why}"
 
 
 def costs(analysis: Analysis) -> Table:
@@ -28,7 +41,7 @@ def costs(analysis: Analysis) -> Table:
         least = cost.seconds(fewest, cost.SECONDS_PER_CALL[0])
         longest = cost.seconds(most, cost.SECONDS_PER_CALL[2])
         calls = count(fewest) if fewest == most else f"{count(fewest)} to {count(most)}"
-        what = f"loop-check calls ({words.certainty(loop_check)})"
+        what = f"loop-check calls ({certainty(loop_check)})"
         rows.append((str(LOOP_CHECK), what, calls, time_range(least, longest)))
     if REWRITTEN.concerns(analysis.buildkit):
         walk = survey.walk
@@ -90,7 +103,7 @@ def judged(analysis: Analysis) -> Table:
     for source in (*sources, ""):
         failed = analysis.failed(source)
         worst = verdict(finding for finding in analysis.findings if finding.source == source)
-        rows.append((Foreign(source) if source else words.TOGETHER, worst, ", ".join(failed) or "nothing"))
+        rows.append((Foreign(source) if source else TOGETHER, worst, ", ".join(failed) or "nothing"))
     return Table("Judged", ("source", "verdict", "failed"), rows)
 
 

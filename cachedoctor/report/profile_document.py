@@ -7,7 +7,7 @@ from typing import Any
 from cachedoctor.diagnosis.diagnose import Diagnosis, Remaining
 from cachedoctor.diagnosis.exports import Export, Wait
 from cachedoctor.pprof.top import Row
-from cachedoctor.report.document import clean, head, number
+from cachedoctor.report.formats.json import clean, head, number
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:

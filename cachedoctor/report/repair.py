@@ -10,7 +10,7 @@ from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, plural
 from cachedoctor.repairs.repair import Repaired, Size
 from cachedoctor.report import Part
-from cachedoctor.report.document import clean, head, number
+from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Line, Listing, Page, Table, Tone
 from cachedoctor.rules import Limits
 from cachedoctor.sources.descriptors import digest_of

@@ -1,7 +1,7 @@
 """What can be wrong with a cache: one file a rule, which holds its check, its facts and its documentation.
 
 A new rule is a new file in this folder: `registry` finds it there. What does not belong to one rule alone is in `rule`
-(what a rule is), `registry`, `selection` (which rules to run), and modules that begin with an underscore.
+(what a rule is), `registry` (which rules there are and which to run), and modules that begin with an underscore.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cachedoctor.report import flamegraph
-from cachedoctor.report.flamegraph import Layout, family, fit, layout, svg
+from cachedoctor.report.formats import svg as flamegraph
+from cachedoctor.report.formats.svg import Layout, family, fit, layout, svg
 
 NS = "{http://www.w3.org/2000/svg}"
 ELEMENTS = {NS + tag for tag in ("svg", "title", "style", "rect", "g", "text", "script")}

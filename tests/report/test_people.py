@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from cachedoctor.analysis.analyze import Analysis, analyze
-from cachedoctor.report import analysis_words as words
+from cachedoctor.report import analysis as words
 from cachedoctor.report.page import Style
 from cachedoctor.sources import load
 from tests.report.rendered import OF_ANALYSES, rendered

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cachedoctor.rules import RULES, Measure, Severity
-from cachedoctor.rules.selection import chosen, grown
+from cachedoctor.rules.registry import chosen, grown
 
 ALL = tuple(rule.id for rule in RULES)
 

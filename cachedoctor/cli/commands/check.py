@@ -90,7 +90,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 
 def _rules(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
     """The words of a comma-separated list. An unknown rule is refused here, where the option is known."""
-    from cachedoctor.rules.selection import chosen
+    from cachedoctor.rules.registry import chosen
 
     words = tuple(word.strip() for word in text.split(",")) if text else ()
     try:
@@ -207,7 +207,7 @@ def check(
     from cachedoctor.report import render
     from cachedoctor.report.analysis import page
     from cachedoctor.rules import Limits, Severity
-    from cachedoctor.rules.selection import chosen
+    from cachedoctor.rules.registry import chosen
 
     out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
     elsewhere.set(Elsewhere(annotation=format == "github", summary=step_summary))

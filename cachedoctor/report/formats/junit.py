@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cachedoctor.report import Part
-from cachedoctor.report import analysis_words as words
+from cachedoctor.report.analysis import KNOWN
+from cachedoctor.report.analysis_tables import TOGETHER
 from cachedoctor.report.page import Page, Style
 from cachedoctor.rules import RULES, Finding, Scope
 from cachedoctor.text import printable
@@ -43,7 +44,7 @@ def _suite(source: str, analysis: Analysis) -> Element:
     """The rules of one source; for all together only those that are judged on all together."""
     from xml.etree.ElementTree import Element, SubElement
 
-    name = printable(source) or words.TOGETHER
+    name = printable(source) or TOGETHER
     findings = [finding for finding in analysis.findings if analysis.owner(finding) == source]
     failing = [finding for finding in analysis.failing if analysis.owner(finding) == source]
     rules = [rule for rule in RULES if rule.id in analysis.rules and (source or rule.scope is Scope.TOGETHER)]
@@ -79,6 +80,6 @@ def _describe(case: Element, findings: Sequence[Finding], failing: Sequence[Find
 
 
 def _words(finding: Finding) -> str:
-    known = f" ({words.KNOWN})" if finding.known else ""
+    known = f" ({KNOWN})" if finding.known else ""
     steps = [f"{number}. {step}" for number, step in enumerate(finding.help, 1)]
     return "\n".join(map(printable, (f"{finding.severity}: {finding.message}{known}", *steps)))
