@@ -16,12 +16,14 @@ from google.protobuf.message import Message
 from cachedoctor.pprof import profile_pb2 as pb
 
 MESSAGES = {
-    "sample_type": "ValueType",
-    "sample": "Sample",
-    "mapping": "Mapping",
-    "location": "Location",
-    "function": "Function",
+    ("Profile", "sample_type"): "ValueType",
+    ("Profile", "sample"): "Sample",
+    ("Profile", "mapping"): "Mapping",
+    ("Profile", "location"): "Location",
+    ("Profile", "function"): "Function",
+    ("Sample", "label"): "Label",
 }
+"""What is a message in the published format, and bytes in ours."""
 
 
 def published() -> type[Message]:
@@ -31,9 +33,9 @@ def published() -> type[Message]:
     file.name, file.package = "published.proto", "published"
     for message in file.message_type:
         for field in message.field:
-            if message.name == "Profile" and field.name in MESSAGES:
+            if (message.name, field.name) in MESSAGES:
                 field.type = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
-                field.type_name = f".published.{MESSAGES[field.name]}"
+                field.type_name = f".published.{MESSAGES[message.name, field.name]}"
             elif field.type_name:
                 field.type_name = f".published.{field.type_name.rpartition('.')[2]}"
     pool = descriptor_pool.DescriptorPool()

@@ -7,59 +7,69 @@ from contextlib import suppress
 from io import BytesIO
 
 from cachedoctor.diagnosis.diagnose import diagnose
-from cachedoctor.diagnosis.evidence import Evidence
-from cachedoctor.diagnosis.load import load
+from cachedoctor.diagnosis.evidence import Evidence, load
 from cachedoctor.errors import InputError
 from cachedoctor.report.page import Style
 from fuzz.checks import check_report, one_of
+from tests.pprof.profiles import KINDS, kept_in
 from tests.report.rendered import OF_PROFILES, rendered
 
 
 def decode(data: bytes) -> None:
-    """A profile.proto is refused by `InputError`, or its columns fit, compressed or not; reports are sound."""
-    found = _read(data)
+    """A profile.proto is read the same in lists, in arrays and compressed, or refused; reports are sound."""
+    evidence = _read(data)
     packed = _read(gzip.compress(data, compresslevel=1, mtime=0))
-    if found is None or packed is None:
-        # What is compressed already is refused once more is too much.
-        assert found is packed or data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"))
+    if evidence is None or packed is None:
+        # What is compressed already is refused if it is compressed once more than is allowed.
+        assert evidence is packed or data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"))
         return
-    assert (found.kind, found.unit, found.total) == (packed.kind, packed.unit, packed.total)
-    if found.profile:
-        profile = found.profile
-        assert len(profile.starts) == len(profile.values) + 1
-        assert len(profile.frames) == len(profile.inlined) == profile.starts[-1]
-        assert not len(profile.frames) or 0 <= profile.frames.min() <= profile.frames.max() < len(profile.names)
-    _judge(found, data)
+    assert (evidence.kind, evidence.unit, evidence.total) == (packed.kind, packed.unit, packed.total)
+    if evidence.profile:
+        for stack, _ in evidence.profile.samples:
+            assert all(0 <= node < len(evidence.profile.names) for node in stack)
+    read = {kind: _facts(data, kind) for kind in KINDS}
+    assert read["lists"] == read["arrays"]
+    _judge(evidence, data)
+
+
+def _facts(data: bytes, kind: str) -> object:
+    """What a diagnosis is made of, with samples of one kind."""
+    with kept_in(kind):
+        evidence = _read(data)
+    if evidence is None or evidence.profile is None:
+        return evidence
+    diagnosis = diagnose([evidence])
+    return diagnosis.top, diagnosis.phases, diagnosis.findings, list(evidence.profile.stacks())
 
 
 def goroutines(data: bytes) -> None:
-    """A goroutine dump is refused by `InputError`, or counts each goroutine once, quoted as well; reports are sound."""
-    found = _read(data)
-    if found:
-        if found.goroutines:
-            assert found.total == sum(one.count for one in found.goroutines)
-            assert all(one.count > 0 and all(one.stack) for one in found.goroutines)
-            for again in _quoted(data):
-                assert again
-                assert again.goroutines == found.goroutines
-        _judge(found, data)
+    """A goroutine dump has each goroutine once, quoted as well, or is refused by `InputError`; reports are sound."""
+    evidence = _read(data)
+    if evidence:
+        if evidence.goroutines:
+            assert evidence.total == sum(goroutine.count for goroutine in evidence.goroutines)
+            assert all(goroutine.count > 0 and all(goroutine.stack) for goroutine in evidence.goroutines)
+            for quoted in _quoted(data):
+                assert quoted
+                assert quoted.goroutines == evidence.goroutines
+        _judge(evidence, data)
 
 
 def table(data: bytes) -> None:
-    """A table is refused by `InputError`, or has values of 64 bits, the same where it is quoted; reports are sound."""
-    found = _read(data)
-    if found and found.table:
-        read = found.table.top
-        assert all(-(1 << 63) <= value < 1 << 63 for row in read.rows for value in (row.flat, row.cum))
-        for again in _quoted(data):
-            assert again
-            assert again.table == found.table
-    if found:
-        _judge(found, data)
+    """A table has values of 64 bits, the same if it is quoted, or is refused by `InputError`; reports are sound."""
+    evidence = _read(data)
+    if evidence and evidence.table:
+        rows = evidence.table.top.rows
+        assert all(-(1 << 63) <= value < 1 << 63 for row in rows for value in (row.flat, row.cum))
+        for quoted in _quoted(data):
+            assert quoted
+            assert quoted.table == evidence.table
+    if evidence:
+        _judge(evidence, data)
 
 
 def _quoted(data: bytes) -> list[Evidence | None]:
-    """The same text with the ends of lines that Windows has, and as a mail program quotes it."""
+    """The same text with the line ends of Windows, and as a mail program quotes it."""
     if b"\r" in data or not data.isascii():
         return []
     return [_read(data.replace(b"\n", b"\r\n")), _read(b"> " + data.replace(b"\n", b"\n> "))]
@@ -71,9 +81,9 @@ def _read(data: bytes) -> Evidence | None:
     return None
 
 
-def _judge(found: Evidence, data: bytes) -> None:
+def _judge(evidence: Evidence, data: bytes) -> None:
     with suppress(InputError):
-        told = diagnose([found])
-        assert told.findings
+        diagnosis = diagnose([evidence])
+        assert diagnosis.findings
         format = one_of(OF_PROFILES, data)
-        check_report(format, rendered(told, format, Style(verbosity=1)))
+        check_report(format, rendered(diagnosis, format, Style(verbosity=1)))

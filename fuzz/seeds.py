@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,10 @@ def _tagged() -> dict[str, Any]:
 
 def _cut(file: Path) -> bytes:
     """The first stacks of a profile, by their names alone."""
-    found = decode(gzip.decompress(file.read_bytes()), file.name)
-    cut = Builder((found.sample_type.type, found.sample_type.unit))
-    for begin, end, value in zip(found.starts[:STACKS], found.starts[1:], found.values, strict=False):
-        cut.sample([found.names[node] for node in found.frames[begin:end]], int(value))
+    profile = decode(gzip.decompress(file.read_bytes()))
+    cut = Builder((profile.sample_type.type, profile.sample_type.unit))
+    for nodes, value in islice(profile.samples, STACKS):
+        cut.sample([profile.names[node] for node in nodes], value)
     return cut.bytes()
 
 

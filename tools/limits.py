@@ -15,8 +15,8 @@ NAME = re.compile(r"_?(MOST|LONGEST|DEEPEST|LARGEST|HIGHEST|FREE)(_[A-Z_]+)?")
 """What a constant that sets a limit is called."""
 CONSTANT = re.compile(r"\w+(\.\w+)+")
 """A key of `limits.toml` that is a constant, and not a limit in words."""
-NOT_LISTED = frozenset({"pprof.samples.MOST_FIELDS", "pprof.samples.LONGEST_VARINT", "pprof.samples.LARGEST_CHUNK"})
-"""How the decoder of profiles divides its work, and what protobuf allows: nothing that a user can run into."""
+NOT_LISTED: frozenset[str] = frozenset()
+"""Constants that are named like a limit, but that no user can run into."""
 SEARCHES = frozenset({"repairs"})
 """Packages whose constants limit how long they search for a better answer, not what they accept."""
 

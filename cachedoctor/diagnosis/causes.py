@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
+from cachedoctor.buildkit import EVERY, LOOP_CHECK, LOSES_LINKS, RECOMMENDED, REWRITTEN
 from cachedoctor.diagnosis.phases import Phase
 
 
 class Cause(StrEnum):
-    """Why an export takes so long (the contract's words)."""
+    """Why an export takes so long (the words of the contract). What is known about each is in `KNOWLEDGE`."""
 
     LOOP_CHECK = "loop-check"
     DEEP_CHAINS = "deep-chains"
@@ -25,200 +26,209 @@ class Cause(StrEnum):
     OTHER = "other"
 
 
-CAUSE_OF: Mapping[Phase, Cause] = {
-    Phase.LOOP_CHECK: Cause.LOOP_CHECK,
-    Phase.MERGING: Cause.NORMALIZE,
-    Phase.MARSHALLING: Cause.DEEP_CHAINS,
-    Phase.RE_ADDING: Cause.RE_ADD,
-    Phase.COMPRESSION: Cause.COMPRESSION,
-    Phase.DIFF: Cause.DIFF,
-    Phase.HASHING: Cause.HASHING,
-    Phase.NETWORK: Cause.PUSH,
-    Phase.LOCKS: Cause.LOCK,
-    Phase.GC: Cause.GC,
-}
-"""The cause where most of the time goes to a phase; of the other phases nothing is known."""
-
-GRAPH_WORK = frozenset({Cause.LOOP_CHECK, Cause.DEEP_CHAINS, Cause.RE_ADD, Cause.NORMALIZE})
-"""Work on the graph of cache keys: one core for each export, however many the machine has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What is known of a cause."""
+class Knowledge(NamedTuple):
+    """What is known about a cause, and how it is recognized."""
 
     title: str
     """The cause in a line."""
+    phase: Phase | None
+    """The phase that takes most of the time."""
     affects: str
+    """The releases it occurs in."""
     what: str
     ends: str
     """Whether it ends by itself."""
     now: tuple[str, ...]
+    """What to do right away."""
     for_good: tuple[str, ...]
+    """What to do so that it does not come back."""
+    graph_work: bool = False
+    """Whether it is work on the graph of cache keys: an export uses one core for it, however many there are."""
+    holds_others: bool = False
+    """Whether one export does it while others wait for it."""
 
 
-_ALL = "every BuildKit"
-_ANALYZE = "cachedoctor analyze CACHE, for each cache that the build imports, tells how long its export takes and why."
+_ANALYZE = (
+    "Run cachedoctor analyze CACHE for each cache that the build imports: it shows how long its export takes, and why."
+)
+_START_OVER = "If the cache grew over many imports, export to a new cache tag from a new builder."
 _LET_IT = "Let it finish: it is slow, not stuck."
+_NO_EXPORT = "To get builds through until then, leave out --cache-to."
 HOW_TO_PROFILE = (
-    "A goroutine dump tells what each export does: curl -o dump.txt 'http://HOST:PORT/debug/pprof/goroutine?debug=2'; "
-    "a CPU profile, where time goes: curl -o cpu.pprof 'http://HOST:PORT/debug/pprof/profile?seconds=30'.",
-    "HOST:PORT is what buildkitd was started with as --debugaddr, which has to be set before it hangs: docker buildx "
+    "A goroutine dump shows what each export is doing: curl -o dump.txt "
+    "'http://HOST:PORT/debug/pprof/goroutine?debug=2'. A CPU profile shows where the time goes: curl -o cpu.pprof "
+    "'http://HOST:PORT/debug/pprof/profile?seconds=30'.",
+    "HOST:PORT is the --debugaddr that buildkitd was started with, which has to be set before it hangs: docker buildx "
     "create --buildkitd-flags '--debugaddr 127.0.0.1:6060'. dockerd with \"debug\": true serves it on its own socket.",
 )
-"""How evidence is got hold of."""
+"""How to get evidence."""
 _UPSTREAM = (
-    "For a report at https://github.com/moby/buildkit/issues, attach this profile and a goroutine dump "
-    "(/debug/pprof/goroutine?debug=2), `buildctl debug workers -v`, the daemon's version, and the cache config."
+    "To report it at https://github.com/moby/buildkit/issues, attach this profile, a goroutine dump "
+    "(/debug/pprof/goroutine?debug=2), the output of `buildctl debug workers -v`, the daemon's version, and the cache "
+    "config."
 )
 
 KNOWLEDGE: Mapping[Cause, Knowledge] = {
     Cause.LOOP_CHECK: Knowledge(
-        "The cache export walks every path through its cache keys: the loop check",
-        "v0.9 to v0.24",
-        "The exporter's loop check walks every path through the graph of cache keys. Each diamond, where stages part "
-        "and meet again, doubles the paths.",
-        "It ends once all paths are walked: that takes seconds or years, and depends on the cache alone. "
-        "--cache FILE, with each cache that the build imports, tells.",
-        (
-            "Cancelling the build does not stop it: the loop check never looks whether anybody still waits. Restart "
-            "buildkitd (`docker buildx stop BUILDER` for a builder in a container) to get the core back; other builds "
-            "on it end with it.",
-            "To get builds through until then, leave out --cache-to.",
+        title="The cache export walks every path through its cache keys: the loop check",
+        phase=Phase.LOOP_CHECK,
+        affects=str(LOOP_CHECK),
+        what="The exporter's loop check walks every path through the graph of cache keys. Each diamond, where stages "
+        "branch and meet again, doubles the number of paths.",
+        ends="It ends once all paths are walked, which takes seconds or years, depending only on the cache. Pass every "
+        "imported cache with --cache to get an estimate.",
+        now=(
+            "Canceling the build does not stop it: the loop check never checks for cancellation. Restart buildkitd "
+            "(`docker buildx stop BUILDER` for a builder in a container) to get the core back; other builds on it end "
+            "too.",
+            _NO_EXPORT,
         ),
-        (
-            "Upgrade to BuildKit v0.25 or later: its exporter walks no paths.",
-            _ANALYZE + " If it grew over many imports, export to a new tag from a new builder.",
-            "Have fewer diamonds in the Dockerfile, and import fewer cache tags. mode=min is no cure.",
+        for_good=(
+            f"Upgrade to BuildKit {RECOMMENDED.line} or later, which does not walk paths. {LOSES_LINKS} do not either, "
+            "but their imports can lose links, so that steps miss the cache.",
+            f"{_ANALYZE} {_START_OVER}",
+            "Have fewer diamonds in the Dockerfile, and import fewer cache tags. mode=min does not help: it drops "
+            "layers, not records.",
         ),
+        graph_work=True,
+        holds_others=True,
     ),
     Cause.DEEP_CHAINS: Knowledge(
-        "The cache export asks for the blobs of deep chains of layers",
-        _ALL,
-        "Marshalling asks for every layer of every result whether its blob still exists, through as many nested "
-        "providers as the result has layers, where these come from an imported cache.",
-        "It ends. The time grows with the fourth power of the longest chain of layers: 3 seconds for 200, "
-        "44 for 400 (v0.32.2).",
-        (
-            _LET_IT,
-            "To get builds through until then, leave out --cache-to.",
-        ),
-        (
-            "Have fewer layers in one chain: join RUN and COPY steps, or start stages anew from a base image.",
-            "Export with mode=min, so that fewer results of the chain are marshalled.",
+        title="The cache export looks up the blobs of long chains of layers",
+        phase=Phase.MARSHALLING,
+        affects=str(EVERY),
+        what="For every layer of every result, the exporter looks up whether its blob still exists. If the layers "
+        "come from an imported cache, each lookup goes through as many nested providers as the result has layers.",
+        ends="It ends. The time grows with the fourth power of the longest chain of layers: 3 seconds for 200 layers, "
+        "44 seconds for 400 (v0.32.2).",
+        now=(_LET_IT, _NO_EXPORT),
+        for_good=(
+            "Have fewer layers in one chain: join RUN and COPY steps, or start new stages from a base image.",
+            "Export with mode=min, so that fewer results of the chain are exported.",
             _ANALYZE,
         ),
+        graph_work=True,
+        holds_others=True,
     ),
     Cause.RE_ADD: Knowledge(
-        "Records that are known already are added again",
-        "v0.25 and later",
-        "Each cache key that is known already walks all its descendants when it is added again, as every import of a "
-        "second tag with the same records does.",
-        "It ends. The time grows with the square of the records: 3 seconds for 10,000 of them in a chain (v0.32.2).",
-        (_LET_IT,),
-        (
-            "Import one cache tag instead of several that hold the same records.",
-            "If the cache grew over many imports, export to a new tag from a new builder.",
-            _ANALYZE,
-        ),
+        title="Records that are already known are added again",
+        phase=Phase.RE_ADDING,
+        affects=str(REWRITTEN),
+        what="When a cache key that is already known is added again, all its descendants are walked. Every import of "
+        "a second tag with the same records does this.",
+        ends="It ends. The time grows with the square of the number of records: 3 seconds for a chain of 10,000 "
+        "(v0.32.2).",
+        now=(_LET_IT,),
+        for_good=("Import one cache tag instead of several with the same records.", _START_OVER, _ANALYZE),
+        graph_work=True,
+        holds_others=True,
     ),
     Cause.NORMALIZE: Knowledge(
-        "The cache export collects and merges its records",
-        _ALL,
-        "The exporter collects and merges the cache keys of the build and of all it imported.",
-        "It ends: the work grows with the records and links.",
-        (_LET_IT,),
-        (
-            "Import fewer cache tags, and export to a new tag from a new builder if the cache grew over many imports.",
-            _ANALYZE,
-        ),
+        title="The cache export collects and merges its records",
+        phase=Phase.MERGING,
+        affects=str(EVERY),
+        what="The exporter collects and merges the cache keys of the build and of everything it imported.",
+        ends="It ends: the work grows with the number of records and links.",
+        now=(_LET_IT,),
+        for_good=("Import fewer cache tags.", _START_OVER, _ANALYZE),
+        graph_work=True,
     ),
     Cause.COMPRESSION: Knowledge(
-        "Layers are being compressed",
-        _ALL,
-        "Layers are being compressed. That is no work on cache keys, and grows with the bytes in the layers.",
-        "It ends when all layers are compressed.",
-        (_LET_IT,),
-        (
-            "Compress less: compression=zstd or a lower compression-level in --cache-to and --output, and no "
-            "force-compression=true, which compresses again what already is. Layers that have a blob keep it.",
-            "Make the layers smaller: leave build outputs and package caches out of them (RUN --mount=type=cache).",
-            "mode=min exports fewer layers.",
+        title="Layers are being compressed",
+        phase=Phase.COMPRESSION,
+        affects=str(EVERY),
+        what="Layers are being compressed. This is not work on cache keys; it grows with the size of the layers.",
+        ends="It ends when all layers are compressed.",
+        now=(_LET_IT,),
+        for_good=(
+            "Compress less: use compression=zstd or a lower compression-level in --cache-to and --output, and leave "
+            "out force-compression=true, which compresses layers again. Layers that already have a blob keep it.",
+            "Make the layers smaller: keep build outputs and package caches out of them (RUN --mount=type=cache).",
+            "Export with mode=min, which exports fewer layers.",
         ),
     ),
     Cause.DIFF: Knowledge(
-        "File trees are being compared and packed",
-        _ALL,
-        "File trees are being compared and packed into layers. That is no work on cache keys, and grows with the "
-        "files.",
-        "It ends when all layers are packed.",
-        (_LET_IT,),
-        (
+        title="File trees are being compared and packed",
+        phase=Phase.DIFF,
+        affects=str(EVERY),
+        what="File trees are being compared and packed into layers. This is not work on cache keys; it grows with the "
+        "number of files.",
+        ends="It ends when all layers are packed.",
+        now=(_LET_IT,),
+        for_good=(
             "Have fewer files in layers: leave out dependencies and build outputs that nothing needs later.",
-            "Use the overlayfs snapshotter: it need not compare whole trees as native does.",
-            "mode=min exports fewer layers.",
+            "Use the overlayfs snapshotter, which need not compare whole trees as native does.",
+            "Export with mode=min, which exports fewer layers.",
         ),
     ),
     Cause.HASHING: Knowledge(
-        "Files or layers are being checksummed",
-        _ALL,
-        "Files or layers are being checksummed. That is no work on cache keys, and grows with the bytes.",
-        "It ends when all is hashed.",
-        (_LET_IT,),
-        (
-            "Send less: a .dockerignore for the context, and COPY of what is needed rather than of all.",
+        title="Files or layers are being checksummed",
+        phase=Phase.HASHING,
+        affects=str(EVERY),
+        what="Files or layers are being checksummed. This is not work on cache keys; it grows with their size.",
+        ends="It ends when everything is checksummed.",
+        now=(_LET_IT,),
+        for_good=(
+            "Send less: use a .dockerignore for the context, and COPY only what is needed.",
             "Make the layers smaller, or export with mode=min.",
         ),
     ),
     Cause.PUSH: Knowledge(
-        "The network, or who is at its other end, is waited for",
-        _ALL,
-        "Layers move over the network, or the other side is waited for: a registry, the backend of a cache (gha, s3, "
-        "azblob), or the client.",
-        "It ends when all is there, or a time-out is reached; a side that never answers can hold it.",
-        (
-            "Look at the other side, which the function in the table names: its log, its load, its limits, and the way "
-            "there (proxy, VPN).",
-            "Cancel the build if it does not come back.",
+        title="Waiting for the network or the other end of a connection",
+        phase=Phase.NETWORK,
+        affects=str(EVERY),
+        what="Layers are being sent or received, or the daemon waits for the other end of a connection: a registry, "
+        "a cache backend (gha, s3, azblob), or the client.",
+        ends="It ends when the transfer is done or times out. If the other end never answers, it can last forever.",
+        now=(
+            "Check the other end, which the function in the table names: its log, its load, its limits, and the "
+            "connection to it (proxy, VPN).",
+            "Cancel the build if nothing moves.",
         ),
-        (
+        for_good=(
             "Push less: mode=min, smaller layers, one cache tag for each target.",
             "Use a registry near the builder.",
         ),
     ),
     Cause.LOCK: Knowledge(
-        "A lock is waited for",
-        _ALL,
-        "Goroutines wait for a lock that another one holds.",
-        "It ends when the holder lets go; if that is stuck as well, never.",
-        (
-            "Take a goroutine dump (/debug/pprof/goroutine?debug=2) twice, a minute apart: who waits in both, and who "
-            "runs, holds the lock.",
-            "Restart buildkitd if nothing moves between the two.",
+        title="Waiting for a lock",
+        phase=Phase.LOCKS,
+        affects=str(EVERY),
+        what="Goroutines wait for a lock that another goroutine holds.",
+        ends="It ends when the lock is released; if its holder is stuck too, never.",
+        now=(
+            "Take a goroutine dump (/debug/pprof/goroutine?debug=2) twice, a minute apart, and compare them: which "
+            "goroutines wait in both, and which one runs and so may hold the lock.",
+            "Restart buildkitd if nothing changes between the two.",
         ),
-        (_UPSTREAM,),
+        for_good=(_UPSTREAM,),
     ),
     Cause.GC: Knowledge(
-        "The daemon collects garbage",
-        _ALL,
-        "The daemon collects garbage: it allocates quickly, or its GOGC or GOMEMLIMIT is set low.",
-        "It goes on as long as what allocates does.",
-        (
-            "See who allocates: cachedoctor profile http://HOST:PORT/debug/pprof/allocs.",
-            "Look whether GOMEMLIMIT or GOGC is set for the daemon, and lower than what it holds.",
+        title="The daemon collects garbage",
+        phase=Phase.GC,
+        affects=str(EVERY),
+        what="The daemon collects garbage: it allocates quickly, or its GOGC or GOMEMLIMIT is set low.",
+        ends="It goes on for as long as the daemon allocates.",
+        now=(
+            "Find out what allocates: cachedoctor profile http://HOST:PORT/debug/pprof/allocs",
+            "Check whether GOGC or GOMEMLIMIT is set for the daemon, and lower than it needs.",
         ),
-        ("Raise or remove GOMEMLIMIT and GOGC, and have fewer builds at once on one builder.",),
+        for_good=("Raise or remove GOMEMLIMIT and GOGC, and run fewer builds at a time on one builder.",),
     ),
     Cause.OTHER: Knowledge(
-        "No known cause stands out",
-        "not known",
-        "No cause that is known stands out.",
-        "Not known.",
-        (
-            "Look at the table: the first functions of buildkit in it say what the daemon was busy with.",
+        title="No known cause stands out",
+        phase=None,
+        affects="unknown",
+        what="No known cause stands out.",
+        ends="Unknown.",
+        now=(
+            "Look at the table: the first BuildKit functions in it show what the daemon was doing.",
             *HOW_TO_PROFILE,
         ),
-        (_UPSTREAM,),
+        for_good=(_UPSTREAM,),
     ),
 }
-"""What is known of each cause. Figures: BuildKit v0.21.1 and v0.32.2, measured."""
+"""What is known about each cause. Figures: BuildKit v0.21.1 and v0.32.2, measured."""
+
+CAUSE_OF: Mapping[Phase, Cause] = {known.phase: cause for cause, known in KNOWLEDGE.items() if known.phase}
+"""The cause if most of the time goes to a phase; other phases have no known cause."""

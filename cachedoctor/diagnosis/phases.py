@@ -1,4 +1,4 @@
-"""What a function of buildkitd is busy with, told from its name."""
+"""What the functions of buildkitd show: the phase of the work, and the releases of Go and BuildKit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 
-import numpy as np
-import numpy.typing as npt
-
-from cachedoctor.pprof.profile import Ints, Profile
-from cachedoctor.pprof.top import Row, Top
+from cachedoctor.buildkit import LOOP_CHECK, REWRITTEN
 
 
 class Phase(StrEnum):
@@ -34,9 +30,9 @@ class Phase(StrEnum):
 
 WORDS: Mapping[Phase, str] = {
     Phase.LOOP_CHECK: "loop check",
-    Phase.MERGING: "merging of records",
-    Phase.MARSHALLING: "marshalling and provider look-ups",
-    Phase.RE_ADDING: "re-adding of known records",
+    Phase.MERGING: "merging records",
+    Phase.MARSHALLING: "marshaling and provider lookups",
+    Phase.RE_ADDING: "re-adding known records",
     Phase.COMPRESSION: "compression",
     Phase.DIFF: "file-tree diff and tar",
     Phase.HASHING: "hashing",
@@ -44,17 +40,17 @@ WORDS: Mapping[Phase, str] = {
     Phase.DATABASE: "database",
     Phase.LOCKS: "locks",
     Phase.GC: "garbage collection",
-    Phase.UNPACKING: "unpacking of layers",
+    Phase.UNPACKING: "unpacking layers",
     Phase.OTHER: "other",
 }
-"""Phases as people read them."""
+"""The phases in words."""
 
 _V1 = r"remotecache/v1\."
-# The first that matches counts. Forks and vendored copies have another path in front. Functions that only call others,
-# such as ExportTo and Finalize, stand for nothing.
+# The first match counts. Paths of forks and vendored copies begin differently. Functions that only call others, such as
+# ExportTo and Finalize, have no phase.
 _SIGNATURES: Sequence[tuple[Phase | None, str]] = (
     (Phase.LOOP_CHECK, _V1 + r"\(\*normalizeState\)\.(checkLoops|removeLoops)"),
-    # What walkChildren calls for each record.
+    # What walkChildren calls for each record: its phase is that of walkChildren.
     (None, _V1 + r"\(\*CacheChains\)\.(Add|leaves)\.func"),
     (Phase.RE_ADDING, _V1 + r"\(\*item\)\.walkChildren"),
     (Phase.MARSHALLING, _V1 + r"(\(\*CacheChains\)\.(Marshal|leaves)|marshal|sortConfig|\(\*item\)\.(best|walkAll))"),
@@ -97,7 +93,7 @@ _SIGNATURES: Sequence[tuple[Phase | None, str]] = (
         Phase.GC,
         r"^runtime\.\(\*(mspan|sweepLocked|sweepLocker|pageAlloc|scavengerState)\)\.(sweep|scaveng|try|end|run)",
     ),
-    # containerd compares on behalf of the daemon.
+    # containerd compares file trees for the daemon.
     (
         Phase.DIFF,
         r"/diff/(proxy|walking)\.|continuity/fs\.(\(\*|Changes|doubleWalk|diffDirChanges|addDirChanges|pathWalk)",
@@ -114,7 +110,7 @@ _SIGNATURES: Sequence[tuple[Phase | None, str]] = (
     (Phase.NETWORK, r"/remotes[./]|buildkit/util/(push|pull|resolver)[./]|/content/proxy\.|go-actions-cache\."),
     (Phase.NETWORK, r"aws/aws-sdk-go|Azure/azure-sdk-for-go|buildkit/session[./]|docker/distribution/xfer\."),
 )
-# Ways to move bytes: they tell only where nothing above them tells what for.
+# Functions that move bytes: they count only if no function above them has a phase.
 _TRANSPORT = re.compile(
     r"^net(/http|/textproto)?\.|^crypto/(tls|internal/(fips140/)?(aes|tls))|golang\.org/x/net/http2\."
     r"|google\.golang\.org/grpc[./]"
@@ -128,7 +124,7 @@ _COMPILED = [(phase, re.compile(pattern)) for phase, pattern in _SIGNATURES]
 
 @cache
 def phase_of(function: str) -> Phase | None:
-    """The phase that a function stands for, `None` for one that serves all of them.
+    """The phase of a function, `None` for one that occurs in any phase.
 
     Source: BuildKit v0.9 to v0.32, cache/remotecache/v1 (`normalizeState` up to v0.24, `item.walkChildren` from v0.25),
     util/contentutil; runtime, sync, compress and crypto of Go 1.18 to 1.27.
@@ -141,12 +137,12 @@ def phase_of(function: str) -> Phase | None:
 
 @cache
 def moves_bytes(function: str) -> bool:
-    """Whether a function sends or receives on behalf of another one; serving requests does not count."""
+    """Whether a function sends or receives for its callers; serving requests does not count."""
     return bool(_TRANSPORT.search(function)) and not _SERVER.search(function)
 
 
 def phase_of_stack(stack: Iterable[str]) -> Phase:
-    """The phase of the function nearest to the leaf that stands for one; `stack` begins with the leaf."""
+    """The phase of the function nearest to the leaf that has one; `stack` begins with the leaf."""
     moved = False
     for function in stack:
         phase = phase_of(function)
@@ -156,75 +152,46 @@ def phase_of_stack(stack: Iterable[str]) -> Phase:
     return Phase.NETWORK if moved else Phase.OTHER
 
 
-def shares(profile: Profile) -> dict[Phase, float]:
-    """The share of the total in each phase, largest first; each sample counts once, in the phase of its stack."""
-    order = list(Phase)
-    numbers = {phase: number for number, phase in enumerate(order)}
-    phases = (phase_of(name) for name in profile.names)
-    of_node = np.array([-1 if phase is None else numbers[phase] for phase in phases], np.int8)
-    moving = np.array([moves_bytes(name) for name in profile.names], np.bool_)
-    chosen = np.full(len(profile.values), numbers[Phase.OTHER], np.int8)
-    with_bytes, _ = _nearest(moving, profile)
-    chosen[with_bytes] = numbers[Phase.NETWORK]
-    known, frames = _nearest(of_node >= 0, profile)
-    chosen[known] = of_node[profile.frames[frames]]
-    values = np.abs(profile.values)
-    sums = np.zeros(len(order), np.int64)
-    np.add.at(sums, chosen, values)
-    total = int(values.sum())
-    return _sorted(
-        {phase: int(value) / total for phase, value in zip(order, sums.tolist(), strict=True)} if total else {}
-    )
+_Signs = Sequence[tuple[str, re.Pattern[str]]]
+_GO: _Signs = (
+    # The first match counts: each function is in no earlier release.
+    ("Go 1.25 or later", re.compile(r"^runtime\.(scanObjectsSmall|scanSpan|tryDeferToSpanScan|\(\*spanInline)")),
+    (
+        "Go 1.24 or later",
+        re.compile(r"^internal/(runtime/maps|sync)\.|^runtime\.mapIter(Start|Next)|^crypto/internal/fips140/"),
+    ),
+    ("Go 1.23 or earlier", re.compile(r"^runtime\.(mapiternext|mapiterinit|\(\*bmap\)|hashGrow|growWork|evacuate)")),
+)
+_BUILDKIT: _Signs = (
+    (str(LOOP_CHECK), re.compile(_V1 + r"(\(\*normalizeState\)|normalizeItem|\(\*CacheChains\)\.normalize)")),
+    (
+        str(REWRITTEN).replace(" and ", " or "),
+        re.compile(_V1 + r"(\(\*item\)\.walkChildren|\(\*CacheChains\)\.(leaves|computeIDs)|IntersectAll)"),
+    ),
+)
 
 
-def _nearest(nodes: npt.NDArray[np.bool_], profile: Profile) -> tuple[Ints, Ints]:
-    """The samples that have one of these nodes, and for each its place nearest to the leaf."""
-    if not nodes.any():
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    places = np.flatnonzero(nodes[profile.frames])
-    at = np.searchsorted(places, profile.starts)
-    samples = np.flatnonzero(at[1:] > at[:-1])
-    return samples, places[at[samples]]
+def go_version(functions: Iterable[str]) -> str | None:
+    """The Go release that the daemon was built with, `None` if its functions do not show it.
 
-
-def widest(top: Top) -> dict[Phase, Row]:
-    """For each phase the function with the largest cum; what only calls those of other phases is left out."""
-    found: dict[Phase, Row] = {}
-    callers: dict[Phase, Row] = {}
-    for row in top.rows:
-        phase = phase_of(row.function) or (Phase.NETWORK if moves_bytes(row.function) else None)
-        if phase:
-            kept = callers if _CALLER.search(row.function) else found
-            if phase not in kept or abs(row.cum) > abs(kept[phase].cum):
-                kept[phase] = row
-    graph = {Phase.LOOP_CHECK, Phase.MARSHALLING, Phase.MERGING, Phase.RE_ADDING}
-    return found if graph & set(found) else {**callers, **found}
-
-
-_CALLER = re.compile(_V1 + r"\(\*CacheChains\)\.(Marshal|normalize)$")
-
-
-def shares_of_table(top: Top) -> dict[Phase, float]:
-    """The shares, estimated from a table: it does not tell which functions call each other.
-
-    A phase has the cum of its widest function, file trees less what is compressed. Where phases still sum up to more
-    than there is, the outer ones, which call the others, have less.
+    Source: the runtime of Go 1.18 to 1.27; maps were rewritten in 1.24, the scan of small objects in 1.25.
     """
-    if not top.total:
-        return {}
-    cums = {phase: abs(row.cum) for phase, row in widest(top).items()}
-    if Phase.DIFF in cums:
-        cums[Phase.DIFF] = max(0, cums[Phase.DIFF] - cums.get(Phase.COMPRESSION, 0))
-    excess = sum(cums.values()) - top.total
-    for outer in (Phase.MERGING, Phase.MARSHALLING, Phase.DIFF, Phase.NETWORK, Phase.DATABASE, Phase.COMPRESSION):
-        less = max(0, min(excess, cums.get(outer, 0)))
-        if less:
-            cums[outer] -= less
-            excess -= less
-    found = {phase: min(1.0, cum / top.total) for phase, cum in cums.items()}
-    return _sorted({**found, Phase.OTHER: max(0.0, 1.0 - sum(found.values()))})
+    return _first(_GO, list(functions))
 
 
-def _sorted(shares: dict[Phase, float]) -> dict[Phase, float]:
-    kept = [(phase, share) for phase, share in shares.items() if share > 0]
-    return dict(sorted(kept, key=lambda one: (one[0] is Phase.OTHER, -one[1])))
+def buildkit_regime(functions: Iterable[str]) -> str | None:
+    """The releases whose exporter has these functions, `None` if none of them belongs to only one exporter."""
+    return _first(_BUILDKIT, list(functions))
+
+
+def has_old_maps(functions: Iterable[str]) -> bool | None:
+    """Whether the maps are those from before Go 1.24, with which a call of the loop check takes longer.
+
+    `None` if unknown.
+    """
+    version = go_version(functions)
+    return None if version is None else version == "Go 1.23 or earlier"
+
+
+def _first(signs: _Signs, functions: list[str]) -> str | None:
+    return next((version for version, sign in signs if any(map(sign.search, functions))), None)

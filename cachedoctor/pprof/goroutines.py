@@ -6,22 +6,21 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from cachedoctor.errors import InputError
 from cachedoctor.pprof.profile import Profile, ValueType
+from cachedoctor.pprof.samples import ListSamples
 
 MOST_GOROUTINES = 2_000_000
 """Goroutines, or groups of them, in one dump."""
+TOTAL = "goroutine profile: total "
 
-_ONE = re.compile(r"goroutine (\d{1,18})\b[^\[]*\[([^\]]*)\].*:$")
+_HEADER = re.compile(r"goroutine (\d{1,18})\b[^\[]*\[([^\]]*)\].*:$")
 _GROUP = re.compile(r"(\d{1,9}) @(?: 0x[0-9a-f]+)*$")
 _FRAME = re.compile(r"#\s+0x[0-9a-f]+\s+(\S.*?)(?:\+0x[0-9a-f]+)?(?:\s+\S+:\d+)?$")
 _CREATED = re.compile(r"created by (.+?)(?: in goroutine (\d{1,18}))?$")
 _WAIT = re.compile(r"(\d{1,9}) minutes")
-_PLACE = re.compile(r"^\s+\S.*:\d+( \+0x[0-9a-f]+)?$")
+_POSITION = re.compile(r"^\s+\S.*:\d+( \+0x[0-9a-f]+)?$")
 _HIDDEN = "stack unavailable"
-TOTAL = "goroutine profile: total "
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +28,17 @@ class Goroutine:
     """One goroutine, or several with the same stack."""
 
     stack: tuple[str, ...]
-    """Functions from the leaf to the root. The runtime cuts deep stacks off."""
+    """Functions from the leaf to the root. Go cuts off deep stacks."""
     count: int = 1
     state: str = ""
-    """`running`, `IO wait`, `select`, …; empty where the dump does not tell."""
+    """`running`, `IO wait`, `select`, …; empty if the dump does not say."""
     hidden: bool = False
-    """Whether it was running on another thread, so that a dump made on SIGQUIT does not tell its stack."""
+    """Whether it was running on another thread, so that a dump made on SIGQUIT does not show its stack."""
     minutes: int | None = None
-    """How long it has been in this state; `None` below one minute, and where the dump does not tell."""
+    """How long it has been in this state; `None` below one minute, and if the dump does not say."""
     id: int | None = None
     creator: int | None = None
-    """The goroutine that started it."""
+    """The id of the goroutine that started it."""
 
 
 def is_grouped(lines: Sequence[str]) -> bool:
@@ -48,16 +47,16 @@ def is_grouped(lines: Sequence[str]) -> bool:
 
 
 def is_listed(lines: Sequence[str]) -> bool:
-    """Whether a text holds a dump of `debug=2`, or what a Go program prints on SIGQUIT."""
-    return any(_ONE.match(line.lstrip()) for line in lines)
+    """Whether a text has a dump of `debug=2` in it, or what a Go program prints on SIGQUIT."""
+    return any(_HEADER.match(line.lstrip()) for line in lines)
 
 
-def grouped(lines: Sequence[str], source: str) -> list[Goroutine]:
+def grouped(lines: Sequence[str]) -> list[Goroutine]:
     """The goroutines of `/debug/pprof/goroutine?debug=1`.
 
     Raises `InputError`. Source: runtime/pprof of Go 1.24, `printCountProfile`.
     """
-    found: list[Goroutine] = []
+    goroutines: list[Goroutine] = []
     count, stack = 0, list[str]()
     for line in [*map(str.strip, lines), ""]:
         group = _GROUP.match(line)
@@ -65,36 +64,30 @@ def grouped(lines: Sequence[str], source: str) -> list[Goroutine]:
         if frame:
             stack.append(frame.group(1))
         elif (group or not line) and count:
-            found.append(Goroutine(tuple(stack), count))
-            _bounded(found, source)
+            goroutines.append(Goroutine(tuple(stack), count))
+            _check_count(goroutines)
             count, stack = 0, []
         if group:
             count = int(group.group(1))
-    return _with_stacks(found, source)
+    _check_stacks(goroutines)
+    return goroutines
 
 
-def is_cut(lines: Sequence[str]) -> bool:
-    """Whether a dump of `debug=2` ends in the middle of a goroutine: each function is followed by its place."""
-    last = next((line for line in reversed(lines) if line.strip(" `")), "")
-    ends = bool(_PLACE.search(last)) or _HIDDEN in last
-    return not ends and not last.startswith(("goroutine ", "$", "rax", "fs ", "gs "))
-
-
-def missing(lines: Sequence[str], found: Sequence[Goroutine]) -> int:
-    """How many goroutines a dump of `debug=1` lacks: its first line tells their number."""
+def missing(lines: Sequence[str], goroutines: Sequence[Goroutine]) -> int:
+    """How many goroutines a dump of `debug=1` lacks of the number that its first line gives."""
     line = next((line.lstrip() for line in lines if line.lstrip().startswith(TOTAL)), "")
     total = line.removeprefix(TOTAL).strip()
-    told = int(total) if total.isascii() and total.isdecimal() and len(total) < 10 else 0
-    return max(0, told - sum(one.count for one in found))
+    expected = int(total) if total.isascii() and total.isdecimal() and len(total) < 10 else 0
+    return max(0, expected - sum(goroutine.count for goroutine in goroutines))
 
 
-def listed(lines: Sequence[str], source: str) -> list[Goroutine]:
-    """The goroutines of `/debug/pprof/goroutine?debug=2`.
+def listed(lines: Sequence[str]) -> list[Goroutine]:
+    """The goroutines of `/debug/pprof/goroutine?debug=2`, indented or not.
 
     Raises `InputError`. Source: runtime of Go 1.24, `goroutineheader` and `traceback`.
     """
-    found: list[Goroutine] = []
-    for header, block in _blocks(lines):
+    goroutines: list[Goroutine] = []
+    for header, block in _blocks(_outdented(lines)):
         stack: list[str] = []
         creator = None
         hidden = False
@@ -111,16 +104,31 @@ def listed(lines: Sequence[str], source: str) -> list[Goroutine]:
         waits = (_WAIT.fullmatch(part) for part in rest)
         minutes = next((int(wait.group(1)) for wait in waits if wait), None)
         number = int(header.group(1))
-        found.append(Goroutine(tuple(stack), 1, state.partition(" (")[0], hidden, minutes, number, creator))
-        _bounded(found, source)
-    return _with_stacks(found, source)
+        goroutines.append(Goroutine(tuple(stack), 1, state.partition(" (")[0], hidden, minutes, number, creator))
+        _check_count(goroutines)
+    _check_stacks(goroutines)
+    return goroutines
+
+
+def is_cut(lines: Sequence[str]) -> bool:
+    """Whether a dump of `debug=2` ends in the middle of a goroutine: each function is followed by its position."""
+    last = next((line for line in reversed(_outdented(lines)) if line.strip(" `")), "")
+    ends = bool(_POSITION.search(last)) or _HIDDEN in last
+    return not ends and not last.startswith(("goroutine ", "$", "rax", "fs ", "gs "))
+
+
+def _outdented(lines: Sequence[str]) -> Sequence[str]:
+    """The lines without the indentation of the first goroutine's header."""
+    first = next((line for line in lines if line.lstrip().startswith("goroutine ")), "")
+    indent = first[: len(first) - len(first.lstrip())]
+    return [line.removeprefix(indent) for line in lines] if indent else lines
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[tuple[re.Match[str], list[str]]]:
     header: re.Match[str] | None = None
     block: list[str] = []
     for line in lines:
-        start = _ONE.match(line.lstrip())
+        start = _HEADER.match(line.lstrip())
         if start:
             if header:
                 yield header, block
@@ -129,13 +137,6 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[re.Match[str], list[str]]]:
             block.append(line)
     if header:
         yield header, block
-
-
-def _with_stacks(found: list[Goroutine], source: str) -> list[Goroutine]:
-    """The goroutines, if there is anything to be told from them."""
-    if not any(one.stack for one in found):
-        raise InputError("a goroutine dump without any stack: it is cut short, or was changed", source=source)
-    return found
 
 
 def _function(line: str) -> str | None:
@@ -150,38 +151,32 @@ def _function(line: str) -> str | None:
     return None
 
 
-def _bounded(found: Sequence[Goroutine], source: str) -> None:
-    if len(found) > MOST_GOROUTINES:
-        raise InputError(f"more than {MOST_GOROUTINES:,} goroutines, which is refused", source=source)
+def _check_count(goroutines: Sequence[Goroutine]) -> None:
+    if len(goroutines) > MOST_GOROUTINES:
+        raise InputError(f"more than {MOST_GOROUTINES:,} goroutines, which is refused")
+
+
+def _check_stacks(goroutines: Sequence[Goroutine]) -> None:
+    if not any(goroutine.stack for goroutine in goroutines):
+        raise InputError("a goroutine dump without any stack: it is cut short, or was changed")
 
 
 def from_profile(profile: Profile) -> list[Goroutine]:
     """The goroutines of a goroutine profile in protobuf form."""
     names = profile.names
-    starts = profile.starts.tolist()
-    return [
-        Goroutine(tuple(names[node] for node in profile.frames[begin:end].tolist()), value)
-        for begin, end, value in zip(starts, starts[1:], profile.values.tolist(), strict=False)
-        if value > 0
-    ]
+    return [Goroutine(tuple(names[node] for node in nodes), value) for nodes, value in profile.samples if value > 0]
 
 
-def profile_of(goroutines: Sequence[Goroutine], source: str) -> Profile:
-    """The same as a profile that counts goroutines."""
+def profile_of(goroutines: Sequence[Goroutine]) -> Profile:
+    """A profile that counts these goroutines."""
     nodes: dict[str, int] = {}
-    frames = [nodes.setdefault(name, len(nodes)) for one in goroutines for name in one.stack]
-    starts = np.cumsum([0, *(len(one.stack) for one in goroutines)], dtype=np.int64)
-    columns = np.array(frames, np.int32)
+    stacks = [[nodes.setdefault(name, len(nodes)) for name in goroutine.stack] for goroutine in goroutines]
     return Profile(
-        source=source,
         kind="goroutine",
         sample_type=ValueType("goroutine", "count"),
         names=list(nodes),
-        frames=columns,
-        inlined=np.zeros(len(frames), np.bool_),
-        starts=starts,
-        values=np.array([one.count for one in goroutines], np.int64),
-        locations=columns,
-        location_starts=starts,
+        samples=ListSamples(
+            stacks, [goroutine.count for goroutine in goroutines], lines=[[node] for node in range(len(nodes))]
+        ),
         texts=[[name] for name in nodes],
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """Units that can be told in each other, smallest first."""
+class _Family(NamedTuple):
+    """Units that convert into each other, smallest first."""
 
     factors: Mapping[str, float]
     aliases: Mapping[str, str]
@@ -51,14 +50,14 @@ _TIMES = _Family(
     "s",
 )
 _FAMILIES = (_BYTES, _TIMES)
-_UNTOLD = frozenset({"count", "sample", "unit", "minimum", "auto"})
+_NOT_SHOWN = frozenset({"count", "sample", "unit", "minimum", "auto"})
 
 SMALLEST = "minimum"
-"""In place of a unit: the largest in which the value is at least one."""
+"""Instead of a unit: the largest one in which the value is at least one."""
 
 
 def scale(value: int, unit: str, to: str) -> tuple[float, str]:
-    """A value in another unit, and what that unit is called, empty where it goes without saying."""
+    """A value in another unit, and the name of that unit, empty if it is not shown (as for counts)."""
     if value < 0:
         scaled, name = scale(-value, unit, to)
         return -scaled, name
@@ -69,7 +68,7 @@ def scale(value: int, unit: str, to: str) -> tuple[float, str]:
         base = value * family.factors[known]
         name = _largest(family, base) if to in ("minimum", "auto") else family.find(to) or family.usual
         return base / family.factors[name], name
-    return float(value), "" if to in _UNTOLD else to
+    return float(value), "" if to in _NOT_SHOWN else to
 
 
 def _largest(family: _Family, base: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from cachedoctor.diagnosis.causes import CAUSE_OF, KNOWLEDGE, Cause
 from cachedoctor.diagnosis.diagnose import TIMED, Diagnosis, Finding, Remaining
@@ -180,15 +179,7 @@ def _stacks(diagnosis: Diagnosis) -> Stacks:
 
 def stacks(evidence: Evidence) -> Iterator[tuple[Sequence[str], int]]:
     """All distinct stacks from the root to the leaf, each with its value. Raises `InputError` if a table was read."""
-    profile = evidence.profile
-    if profile is None:
+    if evidence.profile is None:
         problem = "a table has no stacks: the formats folded and svg need the profile itself"
         raise InputError(problem, source=evidence.source)
-    sums: dict[bytes, int] = {}
-    for (begin, end), value in zip(pairwise(profile.starts.tolist()), profile.values.tolist(), strict=True):
-        stack = profile.frames[begin:end].tobytes()
-        sums[stack] = sums.get(stack, 0) + value
-    names = profile.names
-    for stack, value in sums.items():
-        if value:
-            yield [names[node] for node in reversed(memoryview(stack).cast("i"))], value
+    return evidence.profile.stacks()

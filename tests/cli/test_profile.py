@@ -239,7 +239,7 @@ def test_warns_about_a_cache_without_effect() -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--focus", "("], "no regular expression"),
+        (["--focus", "("], "not a regular expression"),
         (["--running-for", "soon"], "expected a time such as"),
         (["--running-for", ""], "expected a time such as"),
         (["--running-for", "40"], "expected a time such as"),
@@ -297,7 +297,7 @@ def test_closed_and_full_streams() -> None:
 def test_refuses_an_invalid_expression_in_one_line() -> None:
     done = run("profile", STUCK, "--focus", "(")
     assert "re2" not in done.stderr.decode()
-    assert "is no regular expression" in done.stderr.decode()
+    assert "is not a regular expression" in done.stderr.decode()
 
 
 def test_goroutines_alone_are_diagnosed(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_proxies_are_ignored() -> None:
 
 
 def test_suggests_the_missing_scheme() -> None:
-    assert "of a daemon, give http://127.0.0.1:6060" in run("profile", "127.0.0.1:6060").stderr.decode()
+    assert "to fetch it from a daemon, use http://127.0.0.1:6060" in run("profile", "127.0.0.1:6060").stderr.decode()
 
 
 def test_refuses_other_kinds_of_file(tmp_path: Path) -> None:

@@ -42,11 +42,6 @@ def go(*arguments: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def pprof_top(profile: Path, *options: str) -> list[str]:
-    """The lines of `go tool pprof -top`."""
-    return go("tool", "pprof", "-top", *options, profile).splitlines()
-
-
 @cache
 def daemon() -> Path:
     """A program with functions named as buildkitd's, that serves net/http/pprof."""

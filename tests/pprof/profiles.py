@@ -1,7 +1,10 @@
 """Small profiles made by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from unittest.mock import patch
 
+from cachedoctor.pprof import decode as decoder
 from cachedoctor.pprof import profile_pb2 as pb
 from cachedoctor.pprof.decode import decode
 from cachedoctor.pprof.profile import Profile
@@ -19,8 +22,8 @@ class Builder:
         self.functions: dict[str, int] = {}
         self.locations: dict[Line, int] = {}
         for type, unit in types or (("samples", "count"), ("cpu", "nanoseconds")):
-            one = pb.ValueType(type=self.string(type), unit=self.string(unit))
-            self.proto.sample_type.append(one.SerializeToString())
+            value_type = pb.ValueType(type=self.string(type), unit=self.string(unit))
+            self.proto.sample_type.append(value_type.SerializeToString())
 
     def string(self, text: str) -> int:
         return self.strings.setdefault(text, len(self.strings))
@@ -30,32 +33,32 @@ class Builder:
             number = len(self.functions) + 1
             self.functions[name] = number
             index = self.string(name)
-            one = pb.Function(
+            function = pb.Function(
                 id=number, name=index, system_name=index, filename=self.string(file), start_line=start_line
             )
-            self.proto.function.append(one.SerializeToString())
+            self.proto.function.append(function.SerializeToString())
         return self.functions[name]
 
     def location(self, line: Line, mapping: int = 0) -> int:
         if line not in self.locations:
             number = len(self.locations) + 1
             self.locations[line] = number
-            one = pb.Location(id=number, mapping_id=mapping, address=number * 16)
+            location = pb.Location(id=number, mapping_id=mapping, address=number * 16)
             for at, name in enumerate(line):
-                one.line.add(function_id=self.function(name), line=at + 1)
-            self.proto.location.append(one.SerializeToString())
+                location.line.add(function_id=self.function(name), line=at + 1)
+            self.proto.location.append(location.SerializeToString())
         return self.locations[line]
 
     def mapping(self, file: str, build_id: str = "") -> int:
         number = len(self.proto.mapping) + 1
-        one = pb.Mapping(id=number, filename=self.string(file), build_id=self.string(build_id))
-        self.proto.mapping.append(one.SerializeToString())
+        mapping = pb.Mapping(id=number, filename=self.string(file), build_id=self.string(build_id))
+        self.proto.mapping.append(mapping.SerializeToString())
         return number
 
     def sample(self, stack: Sequence[Line | str], *values: int) -> None:
         """A stack, leaf first; a string is a location with one function."""
-        places = [self.location(line if isinstance(line, tuple) else (line,)) for line in stack]
-        self.proto.sample.append(pb.Sample(location_id=places, value=values).SerializeToString())
+        locations = [self.location(line if isinstance(line, tuple) else (line,)) for line in stack]
+        self.proto.sample.append(pb.Sample(location_id=locations, value=values).SerializeToString())
 
     def bytes(self) -> bytes:
         del self.proto.string_table[:]
@@ -63,4 +66,15 @@ class Builder:
         return self.proto.SerializeToString()
 
     def profile(self) -> Profile:
-        return decode(self.bytes(), "test.pprof")
+        return decode(self.bytes())
+
+
+KINDS = ("lists", "arrays")
+"""The kinds of samples; see `kept_in`."""
+
+
+@contextmanager
+def kept_in(kind: str) -> Iterator[None]:
+    """Keep the samples of any profile, however small or large, in `lists` or in numpy `arrays`."""
+    with patch.object(decoder, "ARRAYS_FROM", {"lists": 1 << 62, "arrays": 0}[kind]):
+        yield

@@ -1,123 +1,157 @@
-"""Samples as columns, held against the protobuf runtime one by one."""
+"""Samples in lists and in arrays, against a model that takes each sample for itself, and against each other."""
 
-from collections import Counter
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachedoctor.pprof import samples as module
-from cachedoctor.pprof.profile_pb2 import Sample
-from cachedoctor.pprof.samples import MOST_FIELDS, MalformedSampleError, columns
+from cachedoctor.pprof import arrays
+from cachedoctor.pprof.arrays import ArraySamples
+from cachedoctor.pprof.samples import Edges, ListSamples, Samples, wrapped
 
-IDS = st.one_of(st.integers(0, 300), st.integers(0, 2**64 - 1))
-VALUES = st.one_of(st.integers(-5, 300), st.integers(-(2**63), 2**63 - 1))
-
-
-def varint(number: int) -> bytes:
-    number &= 2**64 - 1
-    parts = []
-    while number >= 0x80:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
+NODES = 6
+VALUES = st.one_of(st.integers(-5, 9), st.integers(-(2**63), 2**63 - 1))
 
 
-def field(number: int, content: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(content)) + content
+class Given(NamedTuple):
+    """Samples as the model takes them."""
+
+    stacks: list[list[int]]
+    values: list[int]
+    lines: list[list[int]]
+
+    def both(self) -> list[Samples]:
+        return [ListSamples(*self), in_arrays(*self)]
+
+    def frames(self, stack: list[int]) -> list[tuple[int, bool]]:
+        """The nodes of a stack, leaf first, and whether each is inlined."""
+        return [
+            (node, at < len(self.lines[location]) - 1)
+            for location in stack
+            for at, node in enumerate(self.lines[location])
+        ]
+
+
+def in_arrays(stacks: list[list[int]], values: list[int], lines: list[list[int]]) -> ArraySamples:
+    locations = np.array([location for stack in stacks for location in stack], np.int32)
+    starts = np.cumsum([0, *map(len, stacks)], dtype=np.int64)
+    return ArraySamples(locations, starts, np.array(values, np.int64), lines)
 
 
 @st.composite
-def samples(draw: st.DrawFn, types: int) -> bytes:
-    """A sample in any form that the wire format allows: packed or not, in parts, in any order, with labels."""
-    locations = draw(st.lists(IDS, max_size=8))
-    values = draw(st.lists(VALUES, min_size=types, max_size=types))
-    parts: list[bytes] = []
-    for tag, numbers in ((1, locations), (2, values)):
-        left = list(numbers)
-        while left:
-            if draw(st.booleans()):
-                size = draw(st.integers(1, len(left)))
-                parts.append(field(tag, b"".join(map(varint, left[:size]))))
-                left = left[size:]
-            else:
-                parts.append(varint(tag << 3) + varint(left.pop(0)))
-    if draw(st.booleans()):
-        parts.insert(draw(st.integers(0, len(parts))), field(3, b"\x08\x01\x10\x02"))
-    if draw(st.booleans()):
-        parts.append(draw(st.sampled_from([field(9, b"unknown"), b"\x4d1234", b"\x0a\x00", varint(72) + b"\x05"])))
-    return b"".join(parts)
-
-
-def as_ids(ids: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    return (ids % np.uint64(1000)).astype(np.int32)
-
-
-def plain(raw: bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    one = Sample.FromString(raw)
-    return tuple(place % 1000 for place in one.location_id), tuple(one.value)
-
-
-def rows(raw: list[bytes], types: int) -> Counter[tuple[tuple[int, ...], tuple[int, ...]]]:
-    found = columns(raw, types, as_ids)
-    bounds = found.starts.tolist()
-    return Counter(
-        (tuple(found.locations[begin:end].tolist()), tuple(found.values[at].tolist()))
-        for at, (begin, end) in enumerate(pairwise(bounds))
+def samples(draw: st.DrawFn) -> Given:
+    lines = draw(
+        st.lists(st.lists(st.integers(0, NODES - 1), min_size=1, max_size=3), min_size=1, max_size=6), label="lines"
     )
+    stacks = draw(st.lists(st.lists(st.integers(0, len(lines) - 1), max_size=8), max_size=8), label="stacks")
+    values = draw(st.lists(VALUES, min_size=len(stacks), max_size=len(stacks)), label="values")
+    return Given(stacks, values, lines)
 
 
-@given(st.integers(1, 4).flatmap(lambda types: st.tuples(st.just(types), st.lists(samples(types), max_size=12))))
-def test_columns_hold_what_the_runtime_decodes(given_: tuple[int, list[bytes]]) -> None:
-    types, raw = given_
-    assert rows(raw, types) == Counter(map(plain, raw))
+MASKS = st.lists(st.booleans(), min_size=NODES, max_size=NODES)
+LABELS = st.lists(st.integers(-1, 3), min_size=NODES, max_size=NODES)
 
 
-@given(st.lists(st.one_of(samples(2), st.binary(max_size=24)), max_size=6))
-def test_any_bytes_are_decoded_as_the_runtime_does_or_refused(raw: list[bytes]) -> None:
-    try:
-        found = rows(raw, 2)
-    except MalformedSampleError:
-        assert not all(_good(one) for one in raw)
-    else:
-        assert found == Counter(map(plain, raw))
+@given(samples())
+def test_iteration_spells_out_inlined_calls(given_samples: Given) -> None:
+    expected = [
+        ([node for node, _ in given_samples.frames(stack)], value)
+        for stack, value in zip(given_samples.stacks, given_samples.values, strict=True)
+    ]
+    for kind in given_samples.both():
+        assert [(list(nodes), value) for nodes, value in kind] == expected
 
 
-def _good(raw: bytes) -> bool:
-    try:
-        return len(Sample.FromString(raw).value) == 2
-    except Exception:
-        return False
+@given(samples())
+def test_total_and_weights(given_samples: Given) -> None:
+    flat, cum = [0] * NODES, [0] * NODES
+    for stack, value in zip(given_samples.stacks, given_samples.values, strict=True):
+        nodes = [node for node, _ in given_samples.frames(stack)]
+        for node in set(nodes):
+            cum[node] += value
+        if nodes:
+            flat[nodes[0]] += value
+    for kind in given_samples.both():
+        assert kind.total() == wrapped(sum(map(abs, given_samples.values)))
+        assert kind.weights(NODES) == (list(map(wrapped, flat)), list(map(wrapped, cum)))
 
 
-def test_samples_of_many_fields_are_left_to_the_runtime() -> None:
-    raw = b"".join(b"\x08" + varint(number) for number in range(3 * MOST_FIELDS)) + b"\x10\x07"
-    assert rows([raw, raw], 1) == Counter({(tuple(range(3 * MOST_FIELDS)), (7,)): 2})
+def edges(given_samples: Given, kept: Sequence[bool], callees: Sequence[bool]) -> Edges:
+    sums: Edges = {}
+    for stack, value in zip(given_samples.stacks, given_samples.values, strict=True):
+        shown = [frame for frame in reversed(given_samples.frames(stack)) if kept[frame[0]]]
+        seen = set()
+        for (caller, _), (callee, inlined) in pairwise(shown):
+            edge = caller, callee
+            if value and caller != callee and callees[callee] and edge not in seen:
+                seen.add(edge)
+                weight, called = sums.get(edge, (0, False))
+                sums[edge] = wrapped(weight + value), called or not inlined
+    return sums
 
 
-def test_large_samples_are_decoded_in_parts_and_huge_ones_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    big = Sample(location_id=[5] * 900_000, value=[1]).SerializeToString()
-    small = Sample(location_id=[7], value=[2]).SerializeToString()
-    monkeypatch.setattr(module, "LARGEST_CHUNK", 1_000_000)
-    found = columns([small, big, small, big], 1, as_ids)
-    assert np.diff(found.starts).tolist() == [1, 900_000, 1, 900_000]
-    assert found.values.tolist() == [[2], [1], [2], [1]]
-    with pytest.raises(MalformedSampleError, match="more than 1,048,576 bytes"):
-        columns([big + big], 1, as_ids)
+@given(samples(), MASKS, MASKS)
+def test_edges(given_samples: Given, kept: list[bool], callees: list[bool]) -> None:
+    for kind in given_samples.both():
+        assert kind.edges(kept, callees) == edges(given_samples, kept, callees)
 
 
-def test_no_samples_are_no_columns() -> None:
-    found = columns([], 2, as_ids)
-    assert (found.starts.tolist(), found.values.shape, found.locations.size) == ([0], (0, 2), 0)
+@given(samples(), MASKS)
+def test_edges_do_not_depend_on_how_the_work_is_divided(given_samples: Given, kept: list[bool]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in ("FRAMES", "CELLS", "LOCATIONS"):
+            patch.setattr(arrays, limit, 1)
+        assert in_arrays(*given_samples).edges(kept, kept) == edges(given_samples, kept, kept)
+        assert in_arrays(*given_samples).weights(NODES) == ListSamples(*given_samples).weights(NODES)
 
 
-def test_another_number_of_values_is_refused() -> None:
-    with pytest.raises(MalformedSampleError, match="3 values for 2 sample types"):
-        columns([Sample(value=[1, 2, 3]).SerializeToString()], 2, as_ids)
+@given(samples(), st.lists(LABELS, max_size=3))
+def test_label_is_that_of_the_node_nearest_to_the_leaf(given_samples: Given, labels: list[list[int]]) -> None:
+    sums: dict[int, int] = {}
+    for stack, value in zip(given_samples.stacks, given_samples.values, strict=True):
+        nodes = [node for node, _ in given_samples.frames(stack)]
+        label = next((of_nodes[node] for of_nodes in labels for node in nodes if of_nodes[node] >= 0), -1)
+        sums[label] = wrapped(sums.get(label, 0) + abs(value))
+    for kind in given_samples.both():
+        assert kind.by_label(*labels) == sums
 
 
-def test_a_varint_of_eleven_bytes_is_refused() -> None:
-    with pytest.raises(MalformedSampleError):
-        columns([b"\x08" + b"\x80" * 10 + b"\x01" + b"\x10\x01"], 1, as_ids)
+@given(samples(), st.data())
+def test_samples_through_a_location(given_samples: Given, data: st.DataObject) -> None:
+    size = len(given_samples.lines)
+    locations = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
+    chosen = [
+        (stack, value)
+        for stack, value in zip(given_samples.stacks, given_samples.values, strict=True)
+        if any(locations[location] for location in stack)
+    ]
+    expected = ListSamples([stack for stack, _ in chosen], [value for _, value in chosen], given_samples.lines)
+    for kind in given_samples.both():
+        assert as_lists(kind.through(locations)) == as_lists(expected)
+
+
+@given(samples())
+def test_cut_stacks(given_samples: Given) -> None:
+    lines = [line[-1:] for line in given_samples.lines]
+    expected = ListSamples([stack[1:] for stack in given_samples.stacks], given_samples.values, lines)
+    for kind in given_samples.both():
+        shorter = kind.cut(lines, lambda stack: stack[1:])
+        assert shorter.lines == lines
+        assert as_lists(shorter) == as_lists(expected)
+
+
+def as_lists(kind: Samples) -> list[tuple[list[int], int]]:
+    return [(list(nodes), value) for nodes, value in kind]
+
+
+@pytest.mark.parametrize(
+    ("number", "wraps_to"), [(0, 0), (2**63 - 1, 2**63 - 1), (2**63, -(2**63)), (-(2**63), -(2**63)), (2**64 + 5, 5)]
+)
+def test_numbers_wrap_around_at_64_bits(number: int, wraps_to: int) -> None:
+    assert wrapped(number) == wraps_to

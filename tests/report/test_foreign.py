@@ -188,7 +188,7 @@ def diagnosis(nasty: str) -> Diagnosis:
     stuck = [
         Goroutine((f"{exports}.(*normalizeState).checkLoops", f"{exports}.{nasty}", nasty), state=nasty, minutes=9)
     ]
-    return diagnose([cpu, Evidence(nasty, profile_of(stuck, nasty), goroutines=stuck)], focus="main")
+    return diagnose([cpu, Evidence(nasty, profile_of(stuck), goroutines=stuck)], focus="main")
 
 
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)

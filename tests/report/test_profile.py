@@ -13,8 +13,7 @@ import pytest
 
 from cachedoctor.analysis.analyze import analyze
 from cachedoctor.diagnosis.diagnose import Diagnosis, diagnose
-from cachedoctor.diagnosis.evidence import Evidence
-from cachedoctor.diagnosis.load import load
+from cachedoctor.diagnosis.evidence import Evidence, load
 from cachedoctor.errors import InputError
 from cachedoctor.pprof.goroutines import Goroutine, profile_of
 from cachedoctor.report.formats import folded
@@ -120,7 +119,7 @@ def hostile() -> Diagnosis:
     builder.sample([HOSTILE, "main.main"], 5_000_000)
     cpu = Evidence(HOSTILE, builder.profile())
     stuck = [Goroutine((f"github.com/moby/buildkit/cache/remotecache/v1.{HOSTILE}", "x"), state=HOSTILE)]
-    return diagnose([cpu, Evidence(HOSTILE, profile_of(stuck, HOSTILE), goroutines=stuck)], focus="main")
+    return diagnose([cpu, Evidence(HOSTILE, profile_of(stuck), goroutines=stuck)], focus="main")
 
 
 @pytest.mark.parametrize("format", OF_PROFILES)

@@ -129,7 +129,8 @@ def _evidence(
     source: str, sample_type: str | None, seconds: int, save: str | None, step: Callable[[str], None]
 ) -> Sequence[Evidence]:
     from cachedoctor.cli import inputs
-    from cachedoctor.diagnosis import daemon, load
+    from cachedoctor.diagnosis import daemon
+    from cachedoctor.diagnosis.evidence import load, load_answer
 
     if not daemon.is_url(source):
         if save:
@@ -137,7 +138,7 @@ def _evidence(
         if click.get_current_context().get_parameter_source("seconds") is not ParameterSource.DEFAULT:
             raise click.UsageError("--seconds needs a URL: it cannot change the length of a file")
         step(f"reading {source}")
-        read = load.load(source, sample_type=sample_type, stdin=inputs.stdin())
+        read = load(source, sample_type=sample_type, stdin=inputs.stdin())
         if read.warning:
             warn(f"{source}: {read.warning}")
         return [read]
@@ -146,7 +147,7 @@ def _evidence(
         for answer in daemon.fetch(source, seconds, step):
             if save:
                 _save(answer, save)
-            evidence.append(load.load_answer(answer, sample_type))
+            evidence.append(load_answer(answer, sample_type))
     except InputError as error:
         # A daemon that hangs may still have given its goroutines.
         if not evidence:
