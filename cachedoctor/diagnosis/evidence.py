@@ -13,6 +13,7 @@ from cachedoctor.diagnosis.daemon import MOST_BYTES, Answer
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import opened
 from cachedoctor.io.streams import Readable, encoding_of, read_all, unpack
+from cachedoctor.numbers import plural
 
 if TYPE_CHECKING:
     from cachedoctor.pprof.goroutines import Goroutine
@@ -142,12 +143,12 @@ def _from_text(data: bytes, source: str) -> Evidence:
     lines = _lines(data)
     if table.is_table(lines):
         top = table.read(lines)
-        skipped = f"{top.skipped:,} lines of the table could not be read" if top.skipped else ""
+        skipped = f"{plural(top.skipped, 'line')} of the table could not be read" if top.skipped else ""
         return Evidence(source, table=top, warning=skipped)
     if goroutines.is_grouped(lines):
         dump = goroutines.grouped(lines)
         missing = goroutines.missing(lines, dump)
-        warning = f"the dump is cut short: {missing:,} goroutines are missing" if missing else ""
+        warning = f"the dump is cut short: it lacks {plural(missing, 'goroutine')}" if missing else ""
     elif goroutines.is_listed(lines):
         dump = goroutines.listed(lines)
         cut = goroutines.is_cut(lines)

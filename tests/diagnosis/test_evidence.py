@@ -64,12 +64,12 @@ def test_warning_says_what_is_missing() -> None:
     whole = (PROFILES / "goroutine-stuck-debug1.txt").read_text()
     assert warning(whole.encode()) == ""
     half = whole[: whole.index("\n\n", len(whole) // 2)]
-    assert warning(half.encode()).startswith("the dump is cut short: 1")
+    assert warning(half.encode()).startswith("the dump is cut short: it lacks 1")
     listed = (PROFILES / "goroutine-stuck-debug2.txt").read_bytes()
     assert warning(listed) == ""
     assert warning(listed[:3010]) == "the dump seems to be cut short: its last goroutine is incomplete"
     odd = b"flat flat% sum% cum cum%\n1s 1% 1% 1s 1% f\nwhat is this\n"
-    assert warning(odd) == "1 lines of the table could not be read"
+    assert warning(odd) == "1 line of the table could not be read"
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
