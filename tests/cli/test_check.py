@@ -76,8 +76,8 @@ def diamonds(path: Path, count: int) -> Path:
         ([SERVICE, "--max-bytes", "3kB"], 1, ["CD101"]),
         ([MANIFESTS / "too-large.json"], 1, ["CD101", "CD201"]),
         ([MANIFESTS / "too-large.json", "--max-bytes", "2MiB", "--ignore", "CD2"], 0, []),
-        ([LOOP], 1, ["CD102"]),
-        ([LOOP, "--select", "path-explosion,CD3"], 0, []),
+        pytest.param([LOOP], 1, ["CD102"], marks=pytest.mark.slow),
+        pytest.param([LOOP, "--select", "path-explosion,CD3"], 0, [], marks=pytest.mark.slow),
         ([LOOP, "--fail-on", "note", "--select", "CD1"], 1, ["CD102"]),
     ],
 )

@@ -140,6 +140,7 @@ def test_help_version_and_usage() -> None:
         assert b"internal error" not in got.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["1", "2"])
 @pytest.mark.parametrize(("source", "code"), [("service.json", 0), ("diamond-28.json", 1), ("none.json", 2)])
 def test_closed_streams_keep_the_exit_code(closed: str, source: str, code: int) -> None:

@@ -108,6 +108,7 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert report(SERVICE, "--dry-run")["lost"] == {"records": 0, "results": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["1048576", "1MiB", "1024 KiB", "1.04mb", "1e6", "-5", "x", "1MiBB"])
 def test_sizes(limit: str, tmp_path: Path) -> None:
     got = run("repair", TOO_LARGE, "-o", tmp_path / "out.json", "--max-bytes", limit)
@@ -118,6 +119,7 @@ def test_sizes(limit: str, tmp_path: Path) -> None:
         assert (tmp_path / "out.json").stat().st_size <= 1 << 20
 
 
+@pytest.mark.slow
 def test_refuses_an_unreachable_limit(tmp_path: Path) -> None:
     assert "--drop-oldest may give up" in refused(TOO_LARGE, "-o", tmp_path / "out", "--max-bytes", "10KB")
     repaired = report(TOO_LARGE, "-o", tmp_path / "out", "--max-bytes", "40KB", "--drop-oldest")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,8 @@ OTHERS = {
 """Commands that are parsed but not run, and why."""
 
 OURS = re.compile(r"(?<![\w-])cachedoctor (?=(?:analyze|check|repair|profile) )")
+LARGE = re.compile("too-large|export-loop|export-stuck")
+"""Caches that take some time."""
 OPERATORS = frozenset({"|", "||", "&&", ";", ">", ">&", "&"})
 
 
@@ -192,7 +195,12 @@ def registry(script: Script, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def _parameter(script: Script) -> Any:
+    slow = any(LARGE.search(command.line) for command in script.commands)
+    return pytest.param(script, id=script.name, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize("script", [_parameter(script) for script in SCRIPTS])
 def test_commands_do_what_the_page_shows(script: Script, folder: Path, registry: str, daemon: str) -> None:
     env = {"DOCKER_CONFIG": str(folder), "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
     placeholders = {**PLACEHOLDERS, "REGISTRY": registry, "DAEMON": daemon}

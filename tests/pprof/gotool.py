@@ -47,5 +47,7 @@ def daemon() -> Path:
     """A program with functions named as buildkitd's, that serves net/http/pprof."""
     program = CACHE / "daemon"
     CACHE.mkdir(exist_ok=True)
-    go("build", "-o", program, ".", cwd=DAEMON)
-    return program
+    # Other workers may be running it, or building it as well.
+    built = CACHE / f"daemon-{os.getpid()}"
+    go("build", "-o", built, ".", cwd=DAEMON)
+    return built.replace(program)

@@ -308,6 +308,7 @@ def test_known_findings_fail_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "known: no worse" in rendered(known(monkeypatch), "junit", Style())
 
 
+@pytest.mark.slow
 def test_rules_of_documents_are_those_that_name_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FIXTURES)
     names = [name for names in CASES.values() for name in names]

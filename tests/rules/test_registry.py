@@ -141,6 +141,7 @@ def test_the_package_has_no_other_names() -> None:
         rules.CD101  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_cache_over_the_limit_is_repaired_all_the_same() -> None:
     """Its size is the user's decision: the proof asks every refusing rule, but not about that."""
     records = [record("root"), *(record(f"run {index}", [index]) for index in range(9_500))]

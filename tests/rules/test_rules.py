@@ -203,6 +203,7 @@ def test_cd202_grows_with_the_chain(depth: int, severity: Severity | None) -> No
     assert (finding and finding.severity) == severity
 
 
+@pytest.mark.slow
 def test_cd203_is_about_the_rewrite() -> None:
     records = [record("root"), *(record(f"run {index}", [index]) for index in range(9_000))]
     assert findings(document(records))["CD203"].severity is Severity.WARNING

@@ -84,6 +84,7 @@ def test_refuses_wrong_types_in_an_index(layout: Layout) -> None:
             assert refused(layout.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", [MANIFEST_LIST, INLINE])
 def test_wrong_types_in_a_manifest_and_an_image(origin: Path, tmp_path: Path) -> None:
     """Each is a cache that can still be read, or is refused in one line."""
@@ -215,6 +216,7 @@ def test_refuses_indexes_that_are_nested_too_deep(tmp_path: Path) -> None:
     assert refused(made.folder).endswith("more than 4 indexes nested in each other")
 
 
+@pytest.mark.slow
 def test_refuses_too_many_manifests(tmp_path: Path) -> None:
     """The index itself counts as one."""
     made = Layout(tmp_path / "layout")
@@ -275,6 +277,7 @@ def test_reads_a_manifest_once_that_is_listed_many_times(tmp_path: Path) -> None
     assert len(load(str(made.folder))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"])
 def test_stops_early_at_a_bomb(pack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "FREE_BYTES", 1 << 20)
@@ -282,11 +285,13 @@ def test_stops_early_at_a_bomb(pack: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert "unpacks to more than" in _stdin(bomb)
 
 
+@pytest.mark.slow
 def test_stops_early_at_a_bomb_in_a_tar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "FREE_TAR_BYTES", 1 << 20)
     assert "unpacks to more than" in _stdin(_zeros(64 << 20))
 
 
+@pytest.mark.slow
 def test_a_layer_of_zeros_is_not_a_bomb() -> None:
     assert "without index.json" in _stdin(_zeros(64 << 20))
 

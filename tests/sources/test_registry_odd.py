@@ -167,6 +167,7 @@ def try_everything(here: Server, replies: list[Answer]) -> None:
     everything(here.address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADERS)
 def test_each_odd_header(here: Server, name: str) -> None:
     for status in HEADERS[name]:
@@ -174,6 +175,7 @@ def test_each_odd_header(here: Server, name: str) -> None:
             try_everything(here, [(status, {name: value}, MANIFEST)])
 
 
+@pytest.mark.slow
 def test_each_odd_body(here: Server) -> None:
     for body in BODIES:
         for status in (200, 202, 403, 404):
@@ -181,6 +183,7 @@ def test_each_odd_body(here: Server) -> None:
             try_everything(here, [(401, CHALLENGE, b""), (status, {}, body)])
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(answers, min_size=1, max_size=4))
 def test_odd_answers(here: Server, replies: list[Answer]) -> None:
