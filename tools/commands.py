@@ -56,14 +56,8 @@ def _purpose(format: str) -> str:
 
 def sources() -> str:
     """How to name each kind of source, by the docstring of its module."""
-    about = [sys.modules[kind.__module__].__doc__ or "" for kind in kinds()]
-    return (
-        "\n"
-        + "\n".join(
-            f"### {title.removesuffix('.')}\n\n{text}" for title, _, text in (doc.partition("\n\n") for doc in about)
-        )
-        + "\n"
-    )
+    parts = [(sys.modules[kind.__module__].__doc__ or "").partition("\n\n") for kind in kinds()]
+    return "\n" + "\n".join(f"### {title.removesuffix('.')}\n\n{text}" for title, _, text in parts) + "\n"
 
 
 def settings() -> str:
