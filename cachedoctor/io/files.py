@@ -7,12 +7,14 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from cachedoctor.errors import InputError
 from cachedoctor.io.interrupts import on_interrupt
 from cachedoctor.io.streams import read_fully
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @contextmanager
@@ -45,13 +47,13 @@ def read_bounded(path: str | Path, limit: int, *, what: str = "it") -> bytes:
 
 def is_folder(path: str | Path) -> bool:
     """Whether a path is a folder; unlike `Path.is_dir`, this raises nothing if that cannot be found out."""
-    return os.path.isdir(path)  # noqa: PTH112
+    return os.path.isdir(path)
 
 
 def one_file(first: str | Path, second: str | Path) -> bool:
     """Whether two names are, or will be, those of one file."""
     try:
-        return os.path.realpath(first) == os.path.realpath(second) or Path(first).samefile(second)
+        return os.path.realpath(first) == os.path.realpath(second) or os.path.samefile(first, second)
     except (OSError, ValueError):
         return False
 
@@ -80,6 +82,8 @@ def write_atomically(path: str | Path, data: bytes, check: Callable[[bytes], Non
 
     Anything but a regular file, such as a pipe or `/dev/stdout`, cannot be replaced, and is written to directly.
     """
+    from pathlib import Path
+
     target = Path(os.path.realpath(path))
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.stat().st_mode):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
-ROOT = Path("/")
+ROOT = "/"
 FREE_BYTES = 128 << 20
 """Bytes of memory that are used without asking whether they are available."""
 
@@ -18,13 +18,13 @@ def lacking(need: int) -> int | None:
     return left if left is not None and left < need else None
 
 
-def available(root: Path = ROOT) -> int | None:
+def available(root: str | os.PathLike[str] = ROOT) -> int | None:
     """Bytes that this process can still allocate without swapping, `None` if unknown.
 
     This is what the machine has left (`MemAvailable`) or, if less, what a control group of the process has left. Pages
     that cache files count as left, since the kernel reclaims them first.
     """
-    known = [*_of_machine(root), *_of_groups(root)]
+    known = [*_of_machine(os.fspath(root)), *_of_groups(os.fspath(root))]
     return max(0, min(known)) if known else None
 
 
@@ -35,38 +35,41 @@ def address_space() -> int | None:
     except ImportError:
         return None
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
-    pages = _text(ROOT / "proc/self/statm").partition(" ")[0]
+    pages = _text(ROOT, "proc/self/statm").partition(" ")[0]
     if most == resource.RLIM_INFINITY or not pages.isdecimal():
         return None
     return max(0, most - int(pages) * resource.getpagesize())
 
 
-def _of_machine(root: Path) -> Iterator[int]:
-    if match := re.search(r"^MemAvailable: +(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE):
+def _of_machine(root: str) -> Iterator[int]:
+    if match := re.search(r"^MemAvailable: +(\d+) kB", _text(root, "proc/meminfo"), re.MULTILINE):
         yield int(match[1]) * 1024
 
 
-def _of_groups(root: Path) -> Iterator[int]:
+def _of_groups(root: str) -> Iterator[int]:
     """What is left in each control group that limits the process, including the outer ones (cgroups(7), v1 and v2)."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in _text(root, "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if not controllers:
-            mount, prefix = root / "sys/fs/cgroup", ""
+            mount, prefix = "sys/fs/cgroup", ""
             limit, usage = "memory.max", "memory.current"
         elif "memory" in controllers.split(","):
-            mount, prefix = root / "sys/fs/cgroup/memory", "total_"
+            mount, prefix = "sys/fs/cgroup/memory", "total_"
             limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
         else:
             continue
-        group = Path(path.lstrip("/"))
-        for folder in (mount / group, *(mount / parent for parent in group.parents)):
-            most, used = _text(folder / limit).strip(), _text(folder / usage).strip()
+        names = [name for name in path.split("/") if name]
+        for depth in range(len(names), -1, -1):
+            group = "/".join([mount, *names[:depth]])
+            most, used = _text(root, group, limit).strip(), _text(root, group, usage).strip()
             if most.isdecimal() and used.isdecimal():
-                kept = re.findall(rf"^{prefix}(?:in)?active_file (\d+)$", _text(folder / "memory.stat"), re.MULTILINE)
+                cached = _text(root, group, "memory.stat")
+                kept = re.findall(rf"^{prefix}(?:in)?active_file (\d+)$", cached, re.MULTILINE)
                 yield int(most) - int(used) + sum(map(int, kept))
 
 
-def _text(path: Path) -> str:
-    with suppress(OSError, ValueError):
-        return path.read_text()
+def _text(*parts: str) -> str:
+    """The text of a file, empty if it cannot be read. Without pathlib, which takes longer to import than this runs."""
+    with suppress(OSError, ValueError), open(os.path.join(*parts)) as file:
+        return file.read()
     return ""

@@ -102,8 +102,6 @@ class Location:
         """Whether the reference itself names a tag or digest."""
         self.is_path = False
         """Whether the reference is simply the path of a file or folder."""
-        self.local: Path | None = None
-        """The file or folder that the place occupies on this machine, `None` if it is elsewhere."""
 
     @classmethod
     def claims(cls, text: str) -> bool:
@@ -124,6 +122,11 @@ class Location:
     def writable(self) -> bool:
         """Whether a cache can be written there, as far as the kind of place goes."""
         return bool(self.target_usage)
+
+    @property
+    def local(self) -> Path | None:
+        """The file or folder that the place occupies on this machine, `None` if it is elsewhere."""
+        return None
 
     @property
     def layout(self) -> Path | None:

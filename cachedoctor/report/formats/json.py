@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 
 # What orjson leaves as it is and a terminal would obey, or nobody would see: C1 controls, format characters, line
 # separators, private ones.
-_UNPRINTABLE = re.compile(
+_UNPRINTABLE = (
     "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ue000-\uf8ff\ufeff\ufff0-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000f0000-\U0010ffff]"
@@ -35,7 +35,7 @@ def dumps(value: Any) -> str:
     import orjson
 
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-    return _UNPRINTABLE.sub(_escaped, text).replace("##[", "#\\u0023[")
+    return re.sub(_UNPRINTABLE, _escaped, text).replace("##[", "#\\u0023[")
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -19,6 +19,8 @@ from cachedoctor.errors import InputError
 from cachedoctor.sources.document import Access, CacheDocument, Check, Location, Writer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cachedoctor.cacheconfig import CacheConfig
 
 STDIN = "-"
@@ -35,10 +37,14 @@ class FileLocation(Location):
         super().__init__(text, tag)
         if not text:
             raise InputError("names no file or folder")
+        self.is_path = text != STDIN
+
+    @property
+    def local(self) -> Path:
+        """See `Location.local`."""
         from pathlib import Path
 
-        self.is_path = text != STDIN
-        self.local = Path(text if self.is_path else "/dev/stdin")
+        return Path(self.text if self.is_path else "/dev/stdin")
 
     @property
     def writable(self) -> bool:

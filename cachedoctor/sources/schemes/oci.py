@@ -39,11 +39,16 @@ class OciLocation(Location):
         super().__init__(text, named or tag)
         if not folder:
             raise InputError("names no folder")
-        from pathlib import Path
-
         self.selects = bool(named)
         self.is_path = folder == text
-        self.local = Path(folder)
+        self._folder = folder
+
+    @property
+    def local(self) -> Path:
+        """See `Location.local`."""
+        from pathlib import Path
+
+        return Path(self._folder)
 
     @classmethod
     def claims(cls, text: str) -> bool:
