@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-from cachedoctor.cacheconfig import decode
-from cachedoctor.errors import InputError
+from cachedoctor.cacheconfig import CacheConfig, decode_parsed, decode_strictly
+from cachedoctor.errors import InputError, reading
 from cachedoctor.io.streams import encoding_of, read_all, unpack
 from cachedoctor.sources import digests, inline
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, BlobStore, CacheDocument
-from cachedoctor.sources.json import parse
+from cachedoctor.sources.json import parse, weigh
 from cachedoctor.sources.oci import Resolver
 
 EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
@@ -62,6 +62,10 @@ def _no_json(head: bytes) -> str:
 
 def json_documents(data: bytes, source: str, beside: BlobStore, platform: str | None) -> list[CacheDocument]:
     """The caches of one JSON document. Raises `InputError`."""
+    weigh(data, source)
+    config = decode_strictly(data)
+    if config is not None and (config.digests or config.blobs):
+        return [_document(config, data, source)]
     parsed = parse(data, source)
     if not isinstance(parsed, dict) or not parsed:
         found = "an empty object" if parsed == {} else "no object"
@@ -71,22 +75,23 @@ def json_documents(data: bytes, source: str, beside: BlobStore, platform: str | 
     if parsed.get("manifests") is not None or parsed.get("config") is not None:
         return Resolver(beside, source, platform).start_with(parsed, data)
     if "records" in parsed or "layers" in parsed:
-        size, digest = len(data), digests.of(data)
-        del data
-        return [
-            CacheDocument(
-                source=source,
-                kind="cache-config",
-                config=decode(parsed, source),
-                digest=digest,
-                size=size,
-                manifest_size=None,
-                blobs=None,
-                platform="",
-            )
-        ]
+        with reading(source):
+            return [_document(decode_parsed(parsed), data, source)]
     keys = ", ".join(sorted(map(str, parsed))[:5])
     raise InputError(f"an object of {keys[:100]}; {EXPECTED}", "$", source=source)
+
+
+def _document(config: CacheConfig, data: bytes, source: str) -> CacheDocument:
+    return CacheDocument(
+        source=source,
+        kind="cache-config",
+        config=config,
+        digest=digests.of(data),
+        size=len(data),
+        manifest_size=None,
+        blobs=None,
+        platform="",
+    )
 
 
 def is_image_config(parsed: dict[str, Any]) -> bool:

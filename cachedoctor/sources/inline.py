@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cachedoctor.cacheconfig import decode_inline
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.interface import CacheDocument
-from cachedoctor.sources.json import expect, field, parse
+from cachedoctor.sources.json import expect, field, weigh
 
 KEY = "moby.buildkit.cache.v0"
 """Where in an image config the records are (BuildKit v0.8 to v0.32, `exptypes.ExporterInlineCache`)."""
@@ -39,7 +39,7 @@ def document(
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError("expected base64", place, source=source) from error
-    records = parse(data, source, place)
+    weigh(data, source, place)
     unpacked = len(stand_ins(image, source, where))
     if unpacked != len(blobs):
         raise InputError(
@@ -47,10 +47,12 @@ def document(
             where,
             source=source,
         )
+    with reading(source):
+        config = decode_inline(data, blobs, place)
     return CacheDocument(
         source=source,
         kind="inline",
-        config=decode_inline(records, blobs, source, place),
+        config=config,
         digest=digest,
         size=len(data),
         manifest_size=manifest_size,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
+from cachedoctor.io.json import parse as parse_json
 from cachedoctor.io.memory import address_space, lacking
 
 FREE_VALUES = 100_000
@@ -22,6 +21,7 @@ _BUFFER = 12
 # Bytes that each of these letters stands for once the document is parsed, read and analysed: objects, arrays, half a
 # string, whatever else is in a list. Measured with CPython 3.11.
 _WEIGHTS = ((b"{", 240), (b"[", 72), (b'"', 36), (b",", 48))
+_OTHERS = bytes(set(range(256)) - set(b'{[",'))
 
 
 def parse(data: bytes, source: str, where: str = "") -> Any:
@@ -29,21 +29,16 @@ def parse(data: bytes, source: str, where: str = "") -> Any:
 
     Raises `MemoryError` where there is none left.
     """
-    _weigh(data, source, where)
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        if error.msg.startswith("Not enough memory"):
-            raise MemoryError from error
-        offset, reason = _place(data, error)
-        cut = "; it seems to be cut short" if offset >= len(data.rstrip()) else ""
-        at = f"{where}: byte {offset}" if where else f"byte {offset}"
-        raise InputError(f"expected JSON: {reason}{cut}", at, source=source) from error
+    weigh(data, source, where)
+    with reading(source, where):
+        return parse_json(data)
 
 
-def _weigh(data: bytes, source: str, where: str) -> None:
+def weigh(data: bytes, source: str, where: str = "") -> None:
     """Refuse what would fill memory, by the letters of the document; those in strings make the estimate too high."""
-    counts = {letter: data.count(letter) for letter, _ in _WEIGHTS}
+    # One pass that keeps these letters alone is faster than four that count them.
+    letters = data.translate(None, _OTHERS)
+    counts = {letter: letters.count(letter) for letter, _ in _WEIGHTS}
     values = counts[b"{"] + counts[b"["]
     if values > MOST_VALUES:
         raise InputError(f"more than {MOST_VALUES:,} objects and arrays, which is refused", where, source=source)
@@ -59,15 +54,6 @@ def _weigh(data: bytes, source: str, where: str) -> None:
         if left is not None and size > left:
             problem = f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left"
             raise InputError(problem, where, source=source)
-
-
-def _place(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
-    """The byte at which the data is no JSON, and why; orjson counts characters, and none where the data is no UTF-8."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as not_utf8:
-        return not_utf8.start, "no UTF-8"
-    return len(text[: error.pos].encode()), error.msg.rpartition(": line ")[0] or error.msg
 
 
 def field(parent: Any, name: str, kind: type, source: str, where: str) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from cachedoctor.cacheconfig import MEDIA_TYPE, MOST_NESTED, decode, nested_too_deep
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
 from cachedoctor.sources import digests, inline
 from cachedoctor.sources.interface import MOST_CONFIG_BYTES, MOST_MANIFEST_BYTES, BlobStore, CacheDocument
-from cachedoctor.sources.json import expect, field, parse
+from cachedoctor.sources.json import expect, field, parse, weigh
 
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MOST_MANIFESTS = 1_000
@@ -211,12 +211,14 @@ class Resolver:
 
     def _cache_config(self, config: Descriptor, kind: str, size: int, blobs: dict[str, Any]) -> None:
         data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
-        parsed = parse(data, self._source, config.digest)
+        weigh(data, self._source, config.digest)
+        with reading(self._source, config.digest):
+            decoded = decode(data)
         self._found.append(
             CacheDocument(
                 source=self._source,
                 kind=kind,
-                config=decode(parsed, self._source, f"{config.digest}: $"),
+                config=decoded,
                 digest=config.digest,
                 size=len(data),
                 manifest_size=size,
