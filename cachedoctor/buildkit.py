@@ -133,6 +133,8 @@ SECONDS_PER_MARSHAL_STEP = 30e-9
 v0.21.1 took 1.6 times as long.
 """
 
+INLINE_CACHE = "moby.buildkit.cache.v0"
+"""The key of an image config under which an inline cache is (`exptypes.ExporterInlineCache`)."""
 CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

@@ -18,7 +18,7 @@ from cachedoctor.analysis.analyze import analyze
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.errors import InputError, LimitError
 from cachedoctor.graph.merge import fixpoint
-from cachedoctor.graph.reachable import derive
+from cachedoctor.graph.reachable import reachable
 from cachedoctor.repairs.repair import Options, Repaired, repair
 from cachedoctor.report.page import Style
 from cachedoctor.sources import CacheDocument, load, parse
@@ -45,7 +45,7 @@ def config(data: bytes) -> None:
     documents = _read(data)
     for one in documents:
         with suppress(InputError):
-            assert _again(encode(one.config)) == replace(one.config, unknown_fields=())
+            assert decode(encode(one.config)) == replace(one.config, unknown_fields=())
     _judge(documents, data)
 
 
@@ -58,7 +58,7 @@ def container(data: bytes) -> None:
     if made is None:
         documents = _same(
             lambda: load("-", stdin=BytesIO(data)),
-            lambda: stream_documents(BytesIO(data), NowhereStore(), None, None, can_seek=True),
+            lambda: stream_documents(BytesIO(data), NowhereStore, None, None, can_seek=True),
         )
         return _judge(documents, data)
     with tempfile.TemporaryDirectory(prefix="cachedoctor-fuzz-") as name:
@@ -93,7 +93,7 @@ def shaped(data: bytes) -> None:
     """
     made = shaped_documents(data, cyclic=True, empty=True, most_records=10)
     graph = graph_of(made)
-    assert fixpoint(graph, derive(graph).order).item == reference.fixpoint(reference.join(made))
+    assert fixpoint(graph, reachable(graph).order).representative == reference.fixpoint(reference.join(made))
     _mended([one for document in made for one in _read(orjson.dumps(document))], data)
 
 
@@ -101,10 +101,6 @@ def _read(data: bytes) -> list[CacheDocument]:
     with suppress(InputError):
         return load("-", stdin=BytesIO(data))
     return []
-
-
-def _again(data: bytes) -> CacheConfig:
-    return decode(orjson.loads(data), "again")
 
 
 def _same(*readers: Callable[[], list[CacheDocument]]) -> list[CacheDocument]:
@@ -162,7 +158,7 @@ def check_repair(documents: Sequence[CacheDocument], options: Options) -> None:
     made = repair(documents, options)
     format = one_of(OF_REPAIRS, made.data)
     check_report(format, rendered(made, format))
-    again = repair([replace(documents[0], config=_again(made.data), blobs=None)], Options())
+    again = repair([replace(documents[0], config=decode(made.data), blobs=None)], Options())
     assert (again.lost.records, again.lost.results, again.after.loops) == (0, 0, 0)
     assert again.data == made.data
     analyze([replace(documents[0], config=again.config, blobs=None)])

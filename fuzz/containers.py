@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cachedoctor.sources.descriptors import INLINE_CACHE, digest_of
+from cachedoctor.buildkit import INLINE_CACHE
+from cachedoctor.sources.document import digest_of
 
 MOST_BLOBS = 30
 _NAMED = re.compile(rb'"([@#~])(\d{1,2})"')

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cachedoctor.cacheconfig import MEDIA_TYPE
+from cachedoctor.buildkit import CACHE_CONFIG
 from cachedoctor.pprof.decode import decode
 from fuzz import containers
 from tests.pprof.profiles import Builder
@@ -119,7 +119,7 @@ def _complete(kind: str) -> dict[str, Any]:
     """A cache whose layers are there, so that it can be written again; as an image manifest or an index."""
     config = {"layers": [{"blob": "@0", "parent": -1}], "records": [{"digest": "r", "layers": [{"layer": 0}]}]}
     layers = [{"mediaType": "x", "digest": "@0", "size": "#0"}]
-    own = {"mediaType": MEDIA_TYPE, "digest": "@1", "size": "#1"}
+    own = {"mediaType": CACHE_CONFIG, "digest": "@1", "size": "#1"}
     manifest = {"config": own, "layers": layers} if kind == "config" else {"manifests": [*layers, own]}
     return {"blobs": [{}, config, manifest], "index": {"manifests": [{"digest": "@2", "size": "#2"}]}}
 

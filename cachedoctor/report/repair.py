@@ -13,7 +13,7 @@ from cachedoctor.report import Part
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Line, Listing, Page, Table, Tone
 from cachedoctor.rules import Limits
-from cachedoctor.sources.descriptors import digest_of
+from cachedoctor.sources.document import digest_of
 from cachedoctor.text import printable, short
 
 PARTS = frozenset({Part.WORDS, Part.DOCUMENT})

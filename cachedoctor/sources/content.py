@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import BinaryIO
 
+from cachedoctor.buildkit import INLINE_CACHE
+from cachedoctor.cacheconfig import decode_parsed, decode_strictly
 from cachedoctor.errors import InputError
 from cachedoctor.io.files import is_folder, opened
 from cachedoctor.io.streams import encoding_of, read_all, unpack
-from cachedoctor.sources.descriptors import ImageConfig, digest_of, is_image_config
-from cachedoctor.sources.document import MOST_CONFIG_BYTES, BlobStore, CacheDocument
-from cachedoctor.sources.json import parse, typed
-from cachedoctor.sources.layout import BesideStore, folder_documents
-from cachedoctor.sources.oci import Resolver, config_document, inline_document
+from cachedoctor.sources.document import MOST_CONFIG_BYTES, BlobStore, CacheDocument, config_document, digest_of
+from cachedoctor.sources.json import parse, weigh
 
+SMALL_BYTES = 1 << 16
+"""Below this size, importing the fast decoder takes longer than it saves."""
 EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
 
 
 def path_documents(path: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
     """The caches in a file, or in the folder of an OCI layout. Raises `InputError`."""
     if is_folder(path):
+        from cachedoctor.sources.layout import folder_documents
+
         return folder_documents(path, tag, platform)
     with opened(path, hint="; pass - to read a pipe") as file:
-        return stream_documents(file, BesideStore(path), tag, platform, can_seek=True)
+        return stream_documents(file, lambda: _beside(path), tag, platform, can_seek=True)
+
+
+def _beside(path: str) -> BlobStore:
+    from cachedoctor.sources.layout import BesideStore
+
+    return BesideStore(path)
 
 
 def stream_documents(
-    stream: BinaryIO, beside: BlobStore, tag: str | None, platform: str | None, *, can_seek: bool
+    stream: BinaryIO, beside: Callable[[], BlobStore], tag: str | None, platform: str | None, *, can_seek: bool
 ) -> list[CacheDocument]:
-    """The caches in a stream of bytes: JSON or a tar, compressed or not. Blobs that it names are read from `beside`.
+    """The caches in a stream of bytes: JSON or a tar, compressed or not. `beside` opens the store of blobs it names.
 
     Raises `InputError`.
     """
@@ -67,20 +77,30 @@ def _other_content(head: bytes) -> str:
     return "not JSON"
 
 
-def json_documents(data: bytes, beside: BlobStore, platform: str | None) -> list[CacheDocument]:
+def json_documents(data: bytes, beside: Callable[[], BlobStore], platform: str | None) -> list[CacheDocument]:
     """The caches of one JSON document. Raises `InputError`."""
+    weigh(data)
+    config = decode_strictly(data) if len(data) > SMALL_BYTES else None
+    if config is not None and (config.digests or config.blobs):
+        return [config_document(data, config)]
     parsed = parse(data)
     if not isinstance(parsed, dict) or not parsed:
         raise InputError(f"{'an empty object' if parsed == {} else 'not an object'}; {EXPECTED}", "$")
-    if is_image_config(parsed):
+    if "rootfs" in parsed or INLINE_CACHE in parsed:
+        from cachedoctor.sources.descriptors import ImageConfig
+        from cachedoctor.sources.json import typed
+        from cachedoctor.sources.oci import inline_document
+
         image = typed(parsed, ImageConfig)
         document = inline_document(image, image.unpacked_layers, digest_of(data), None)
         if document is None:
             raise InputError("the config of an image without any build cache in it")
         return [document]
     if parsed.get("manifests") is not None or parsed.get("config") is not None:
-        return Resolver(beside, platform).follow_document(parsed, len(data))
+        from cachedoctor.sources.oci import Resolver
+
+        return Resolver(beside(), platform).follow_document(parsed, len(data))
     if "records" in parsed or "layers" in parsed:
-        return [config_document(data, digest_of(data), parsed)]
+        return [config_document(data, decode_parsed(parsed))]
     keys = ", ".join(sorted(map(str, parsed))[:5])
     raise InputError(f"an object with the keys {keys[:100]}; {EXPECTED}", "$")

@@ -9,20 +9,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from cachedoctor.cacheconfig import MEDIA_TYPE, MOST_NESTED, nested_too_deep
+from cachedoctor.buildkit import CACHE_CONFIG, IMAGE_MANIFEST, INDEX, INLINE_CACHE, MANIFEST_LIST
+from cachedoctor.cacheconfig import MOST_NESTED, nested_too_deep
 from cachedoctor.errors import InputError
+from cachedoctor.sources.document import digest_of
 from cachedoctor.sources.json import typed
 
-IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-"""What BuildKit makes layers of by default."""
 REF_NAME = "org.opencontainers.image.ref.name"
 """The annotation that is a tag in a layout's `index.json`."""
-INLINE_CACHE = "moby.buildkit.cache.v0"
-"""Where the records are in an image config (BuildKit v0.8 to v0.32, `exptypes.ExporterInlineCache`)."""
 LONGEST_PLATFORM = 255
 
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
@@ -39,11 +33,6 @@ def split(digest: str) -> tuple[str, str]:
         raise InputError(f"{digest if len(digest) <= 80 else digest[:77] + '...'!r} is not a digest")
     algorithm, _, encoded = digest.partition(":")
     return algorithm, encoded
-
-
-def digest_of(data: bytes) -> str:
-    """The SHA-256 digest of bytes."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def verify(data: bytes, digest: str, size: int | None) -> None:
@@ -150,11 +139,6 @@ class ImageConfig(Platform, frozen=True):
         return (self.rootfs and self.rootfs.diff_ids) or []
 
 
-def is_image_config(parsed: Mapping[str, Any]) -> bool:
-    """Whether an object is the config of an image."""
-    return "rootfs" in parsed or INLINE_CACHE in parsed
-
-
 def manifest_of(parsed: Any) -> Manifest:
     """Read a manifest or an index from its parsed JSON.
 
@@ -191,7 +175,7 @@ def new_manifest(kind: str, layers: Sequence[Mapping[str, Any]], config: bytes) 
 
     If the source had none, it is an image manifest, which is what BuildKit v0.21 and later write by default.
     """
-    descriptor = {"mediaType": MEDIA_TYPE, "digest": digest_of(config), "size": len(config)}
+    descriptor = {"mediaType": CACHE_CONFIG, "digest": digest_of(config), "size": len(config)}
     if kind not in ("index", "manifest-list"):
         return {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": descriptor, "layers": layers}
     media_type = INDEX if kind == "index" else MANIFEST_LIST

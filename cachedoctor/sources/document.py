@@ -63,6 +63,18 @@ class CacheDocument:
     """`source`, parsed; `None` only in documents that were not read."""
 
 
+def digest_of(data: bytes) -> str:
+    """The SHA-256 digest of bytes."""
+    from hashlib import sha256
+
+    return f"sha256:{sha256(data).hexdigest()}"
+
+
+def config_document(data: bytes, config: CacheConfig) -> CacheDocument:
+    """The document of a bare cache config that was decoded from these bytes."""
+    return CacheDocument("", "cache-config", config, digest_of(data), len(data), None, None, "")
+
+
 class BlobStore(Protocol):
     """A place where blobs are found by their digests."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, TypeVar
 
-import orjson
-
 from cachedoctor.errors import InputError
+from cachedoctor.io.json import parse as parse_json
 from cachedoctor.io.memory import address_space, lacking
 
 FREE_VALUES = 100_000
@@ -23,10 +22,11 @@ _BUFFER = 12
 # Bytes of memory that each of these characters stands for once the document is parsed, read and analyzed: objects,
 # arrays, half a string, other items of a list. Measured with CPython 3.11.
 _WEIGHTS = ((b"{", 240), (b"[", 72), (b'"', 36), (b",", 48))
+_OTHERS = bytes(set(range(256)) - set(b'{[",'))
 
 # What msgspec says about a value of a wrong type, and the types in it in words.
-_MISMATCH = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
-_PATH = re.compile(r"(.*) - at `([^`]*)`", re.DOTALL)
+_MISMATCH = r"Expected `([^`]*)`, got `([^`]*)`"
+_PATH = r"(?s)(.*) - at `([^`]*)`"
 _WORDS = {
     "object": "an object",
     "array": "an array",
@@ -46,14 +46,7 @@ def parse(data: bytes) -> Any:
     `MemoryError` if there is none left.
     """
     weigh(data)
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        if error.msg.startswith("Not enough memory"):
-            raise MemoryError from error
-        offset, reason = _position(data, error)
-        cut = "; it seems to be cut short" if offset >= len(data.rstrip()) else ""
-        raise InputError(f"expected JSON: {reason}{cut}", f"byte {offset}") from error
+    return parse_json(data)
 
 
 def typed(value: Any, kind: type[T], path: str = "$") -> T:
@@ -67,9 +60,9 @@ def typed(value: Any, kind: type[T], path: str = "$") -> T:
         return convert(value, kind)
     except ValidationError as error:
         problem, below = str(error), "$"
-        if match := _PATH.fullmatch(problem):
+        if match := re.fullmatch(_PATH, problem):
             problem, below = match[1], match[2]
-        if match := _MISMATCH.fullmatch(problem):
+        if match := re.fullmatch(_MISMATCH, problem):
             problem = f"expected {_in_words(match[1])}, found {_in_words(match[2])}"
         raise InputError(problem, path + below.removeprefix("$")) from error
 
@@ -81,7 +74,9 @@ def _in_words(kind: str) -> str:
 
 def weigh(data: bytes) -> None:
     """Refuse what would fill memory, judging by its characters; those inside strings make the estimate too high."""
-    counts = {character: data.count(character) for character, _ in _WEIGHTS}
+    # One pass that keeps only these characters is faster than four that count them.
+    kept = data.translate(None, _OTHERS)
+    counts = {character: kept.count(character) for character, _ in _WEIGHTS}
     values = counts[b"{"] + counts[b"["]
     if values > MOST_VALUES:
         raise InputError(f"more than {MOST_VALUES:,} objects and arrays, which is refused")
@@ -94,12 +89,3 @@ def weigh(data: bytes) -> None:
     for size, kind, left in needs:
         if left is not None and size > left:
             raise InputError(f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left")
-
-
-def _position(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
-    """The byte at which it is not JSON, and why; orjson counts characters, and none if the data is not UTF-8."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as not_utf8:
-        return not_utf8.start, "not UTF-8"
-    return len(text[: error.pos].encode()), error.msg.rpartition(": line ")[0] or error.msg

@@ -11,12 +11,13 @@ from typing import Any
 
 import orjson
 
+from cachedoctor.buildkit import INDEX
 from cachedoctor.cacheconfig import CacheConfig, nested_too_deep
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import read_bounded, write_atomically
 from cachedoctor.io.interrupts import on_interrupt
-from cachedoctor.sources.descriptors import INDEX, REF_NAME, digest_of, is_digest, new_manifest, split, verify
-from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Writer
+from cachedoctor.sources.descriptors import REF_NAME, is_digest, new_manifest, split, verify
+from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Writer, digest_of
 from cachedoctor.sources.json import parse
 from cachedoctor.sources.oci import layout_documents
 

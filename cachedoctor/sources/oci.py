@@ -12,21 +12,25 @@ from typing import Any
 import orjson
 from msgspec import structs
 
-from cachedoctor.cacheconfig import MEDIA_TYPE, decode, decode_inline
+from cachedoctor.buildkit import CACHE_CONFIG, INDEX, INLINE_CACHE, MANIFEST_LIST
+from cachedoctor.cacheconfig import decode, decode_inline
 from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.descriptors import (
-    INDEX,
-    INLINE_CACHE,
-    MANIFEST_LIST,
     Descriptor,
     ImageConfig,
     Manifest,
     descriptors_of,
-    digest_of,
     manifest_of,
 )
-from cachedoctor.sources.document import MOST_CONFIG_BYTES, MOST_MANIFEST_BYTES, BlobStore, CacheDocument
-from cachedoctor.sources.json import parse, typed
+from cachedoctor.sources.document import (
+    MOST_CONFIG_BYTES,
+    MOST_MANIFEST_BYTES,
+    BlobStore,
+    CacheDocument,
+    config_document,
+    digest_of,
+)
+from cachedoctor.sources.json import parse, typed, weigh
 
 MOST_MANIFESTS = 1_000
 """Manifests and indexes that are read for one source."""
@@ -110,8 +114,8 @@ class Resolver:
             self._visit_image(manifest, parsed, size, digest, platform)
             return
         listed = zip(manifest.manifests, parsed["manifests"], strict=True)
-        blobs = {descriptor.digest: raw for descriptor, raw in listed if descriptor.media_type != MEDIA_TYPE}
-        configs = [descriptor for descriptor in manifest.manifests if descriptor.media_type == MEDIA_TYPE]
+        blobs = {descriptor.digest: raw for descriptor, raw in listed if descriptor.media_type != CACHE_CONFIG}
+        configs = [descriptor for descriptor in manifest.manifests if descriptor.media_type == CACHE_CONFIG]
         if configs:
             kind = "manifest-list" if manifest.media_type == MANIFEST_LIST else "index"
             self._add_config(configs[0], kind, size, digest, blobs)
@@ -126,7 +130,7 @@ class Resolver:
         assert config is not None
         layers = [descriptor.digest for descriptor in manifest.layers or ()]
         blobs = dict(zip(layers, parsed.get("layers") or (), strict=True))
-        if config.media_type == MEDIA_TYPE:
+        if config.media_type == CACHE_CONFIG:
             self._add_config(config, "image-manifest", size, digest, blobs)
             return
         self._images += 1
@@ -151,7 +155,8 @@ class Resolver:
     def _add_config(self, config: Descriptor, kind: str, size: int, digest: str, blobs: Mapping[str, Raw]) -> None:
         data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
         with reading(where=config.digest):
-            document = config_document(data, config.digest)
+            weigh(data)
+            document = config_document(data, decode(data))
         self._documents.append(
             replace(
                 document,
@@ -162,20 +167,6 @@ class Resolver:
                 descriptors=blobs,
             )
         )
-
-
-def config_document(data: bytes, digest: str, parsed: Any = None) -> CacheDocument:
-    """The document of a bare cache config; `parsed` is its JSON if it has been parsed already. Raises `InputError`."""
-    return CacheDocument(
-        source="",
-        kind="cache-config",
-        config=decode(parse(data) if parsed is None else parsed, ""),
-        digest=digest,
-        size=len(data),
-        manifest_size=None,
-        blobs=None,
-        platform="",
-    )
 
 
 def inline_document(
@@ -192,7 +183,7 @@ def inline_document(
             data = base64.b64decode(image.records, validate=True)
         except (binascii.Error, ValueError) as error:
             raise InputError("expected base64") from error
-        records = parse(data)
+        weigh(data)
     unpacked = len(image.unpacked_layers)
     if unpacked != len(layers):
         raise InputError(
@@ -201,7 +192,7 @@ def inline_document(
     return CacheDocument(
         source="",
         kind="inline",
-        config=decode_inline(records, layers, "", f"$.{INLINE_CACHE}"),
+        config=decode_inline(data, layers, f"$.{INLINE_CACHE}"),
         digest=digest,
         size=len(data),
         manifest_size=manifest_size,
@@ -223,7 +214,7 @@ def layout_documents(index: bytes, store: BlobStore, tag: str | None, platform: 
         listed = descriptors_of(parsed)
         if not listed:
             raise InputError("lists no manifest")
-        is_cache = any(descriptor.media_type == MEDIA_TYPE for descriptor in listed)
+        is_cache = any(descriptor.media_type == CACHE_CONFIG for descriptor in listed)
         wanted = [] if is_cache else tagged(listed, tag)
     if is_cache:
         return Resolver(store, platform).follow_document(parsed, len(index))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cachedoctor import errors
-from cachedoctor.cacheconfig import CacheConfig, decode
+from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import paths
 from cachedoctor.graph.survey import Survey, survey
 from tests.graph.reference import Document
+from tests.support import decoded
 
 
 def of(*documents: list[Document]) -> Survey:
@@ -16,7 +17,7 @@ def of(*documents: list[Document]) -> Survey:
 
 
 def config(records: list[Document]) -> CacheConfig:
-    return decode({"records": records}, "test")
+    return decoded({"records": records})
 
 
 def chain(count: int) -> list[Document]:
@@ -74,7 +75,7 @@ def test_fifty_thousand_records_in_two_documents_are_one_each() -> None:
     count = 50_000
     found = of(chain(count), chain(count))
     assert found.merged.records == list(range(count))
-    assert found.merge.item == [*range(count), *range(count)]
+    assert found.merge.representative == [*range(count), *range(count)]
     assert found.loop_check.proved
     assert found.loop_check.middle.calls == count
 
@@ -156,10 +157,14 @@ def test_two_towers_that_are_a_loop_together() -> None:
 
 
 def test_counts_that_do_not_fit_are_refused_by_the_survey(monkeypatch: pytest.MonkeyPatch) -> None:
-    count = 300
+    """The walk from each record that leads to the last diamonds is held until those are counted."""
+    count = 1_100
     records: list[Document] = [{"digest": "0"}]
-    records += [{"digest": f"{at + 1}", "inputs": [[{"link": at}], [{"link": at}]]} for at in range(count)]
+    records += [{"digest": f"{at + 1}", "inputs": [[{"link": at}]]} for at in range(count)]
     records.append({"digest": "end", "inputs": [[{"link": at} for at in range(count)]]})
-    monkeypatch.setattr(paths, "MOST_BITS_HELD", count * count // 4)
+    records += [
+        {"digest": f"end {at}", "inputs": [[{"link": count + at}], [{"link": count + at}]]} for at in range(1, count)
+    ]
+    monkeypatch.setattr(paths, "MOST_BITS_HELD", count * count // 2)
     with pytest.raises(errors.CountTooLarge):
         of(records)

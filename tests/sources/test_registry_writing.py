@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cachedoctor.cacheconfig import MEDIA_TYPE
+from cachedoctor.buildkit import CACHE_CONFIG
 from cachedoctor.sources import load
 from cachedoctor.sources.registry.writer import is_cache
 from tests.registries import Client, ask, push, push_blob, push_manifest
@@ -526,7 +526,7 @@ def test_never_replaces_an_image(app: str, client: Client) -> None:
         assert manifest(f"{host}/{images}:{tag}") == before
 
 
-CACHE, IMAGE = MEDIA_TYPE, "application/vnd.oci.image.config.v1+json"
+CACHE, IMAGE = CACHE_CONFIG, "application/vnd.oci.image.config.v1+json"
 
 
 @pytest.mark.parametrize(

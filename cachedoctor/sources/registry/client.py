@@ -9,19 +9,10 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import orjson
 
+from cachedoctor.buildkit import DOCKER_MANIFEST, IMAGE_MANIFEST, INDEX, MANIFEST_LIST
 from cachedoctor.errors import InputError
-from cachedoctor.sources.descriptors import (
-    DOCKER_MANIFEST,
-    IMAGE_MANIFEST,
-    INDEX,
-    MANIFEST_LIST,
-    Descriptor,
-    digest_of,
-    is_digest,
-    split,
-    verify,
-)
-from cachedoctor.sources.document import MOST_MANIFEST_BYTES, Access, CacheDocument
+from cachedoctor.sources.descriptors import Descriptor, is_digest, split, verify
+from cachedoctor.sources.document import MOST_MANIFEST_BYTES, Access, CacheDocument, digest_of
 from cachedoctor.sources.oci import Resolver
 from cachedoctor.sources.registry.connections import RegistryError, Unanswered
 from cachedoctor.sources.registry.credentials import Login

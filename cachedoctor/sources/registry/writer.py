@@ -7,19 +7,11 @@ from typing import Any
 
 import orjson
 
-from cachedoctor.cacheconfig import MEDIA_TYPE, CacheConfig
+from cachedoctor.buildkit import CACHE_CONFIG, DOCKER_MANIFEST, IMAGE_MANIFEST, INDEX, LAYER, MANIFEST_LIST
+from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.errors import InputError
-from cachedoctor.sources.descriptors import (
-    DOCKER_MANIFEST,
-    IMAGE_MANIFEST,
-    INDEX,
-    LAYER,
-    MANIFEST_LIST,
-    digest_of,
-    new_manifest,
-    split,
-)
-from cachedoctor.sources.document import Access, CacheDocument, Check, Location, Writer
+from cachedoctor.sources.descriptors import new_manifest, split
+from cachedoctor.sources.document import Access, CacheDocument, Check, Location, Writer, digest_of
 from cachedoctor.sources.layout import known_descriptors
 from cachedoctor.sources.registry.client import Repository
 from cachedoctor.sources.registry.connections import RegistryError, Unanswered
@@ -167,9 +159,9 @@ def is_cache(manifest: bytes) -> bool:
     try:
         document = orjson.loads(manifest)
         if document.get("manifests") is None:
-            return bool(document["config"]["mediaType"] == MEDIA_TYPE)
+            return bool(document["config"]["mediaType"] == CACHE_CONFIG)
         types = {descriptor["mediaType"] for descriptor in document["manifests"]}
-        return MEDIA_TYPE in types and not types & _IMAGES and not {"config", "layers"} & document.keys()
+        return CACHE_CONFIG in types and not types & _IMAGES and not {"config", "layers"} & document.keys()
     except (ValueError, TypeError, LookupError, AttributeError):
         return False
 

@@ -14,7 +14,7 @@ A minimal one, for references such as `toy://NAME`:
             from cachedoctor.sources.content import stream_documents
             from cachedoctor.sources.layout import NowhereStore
 
-            return stream_documents(toys.open(self.name), NowhereStore(), self.tag, platform, can_seek=False)
+            return stream_documents(toys.open(self.name), NowhereStore, self.tag, platform, can_seek=False)
 
         def writer(self, documents, *, force=False, access=None):
             return ToyWriter(self)   # a subclass of Writer with the method `put`

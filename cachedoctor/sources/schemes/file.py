@@ -54,11 +54,12 @@ class FileLocation(Location):
     def documents(self, platform: str | None, stdin: BinaryIO | None, access: Access) -> list[CacheDocument]:
         """See `Location.documents`; `missing` if there is no such file."""
         from cachedoctor.sources.content import path_documents, stream_documents
-        from cachedoctor.sources.layout import NowhereStore
 
         if not self.is_path:
+            from cachedoctor.sources.layout import NowhereStore
+
             stream = stdin or sys.stdin.buffer
-            return stream_documents(stream, NowhereStore(), self.tag, platform, can_seek=False)
+            return stream_documents(stream, NowhereStore, self.tag, platform, can_seek=False)
         try:
             return path_documents(self.text, self.tag, platform)
         except InputError as error:
