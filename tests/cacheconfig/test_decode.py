@@ -230,7 +230,7 @@ def test_a_wrong_element_is_reported_with_its_index(path: tuple[Any, ...], wrong
     [
         (b'{"records":[}', "byte 12: expected JSON: unexpected character"),
         (b'{"records":[{}]', "byte 15: expected JSON: unexpected end of data; it seems to be cut short"),
-        (b'{"records":[{"digest":"\xff"}]}', "byte 23: expected JSON: no UTF-8"),
+        (b'{"records":[{"digest":"\xff"}]}', "byte 23: expected JSON: not UTF-8"),
         (b'{"records":[{"digest":"\xc3\xa4"}x', "byte 27: expected JSON: unexpected character"),
     ],
 )
