@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cachedoctor.buildkit import Release
 from cachedoctor.errors import CountTooLarge, InputError
@@ -12,8 +13,7 @@ from cachedoctor.rules import RULES, Context, Finding, Limits, Severity, finding
 from cachedoctor.sources import CacheDocument
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """How `check` judged."""
 
     fail_on: Severity

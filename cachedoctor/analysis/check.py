@@ -67,7 +67,7 @@ def check(
 def accepted(analysis: Analysis, path: str) -> Analysis:
     """The same, with every finding known from the baseline that is about to be written to `path`."""
     assert analysis.check
-    check = replace(analysis.check, baseline=path)
+    check = analysis.check._replace(baseline=path)
     return replace(analysis, check=check, findings=[replace(finding, known=True) for finding in analysis.findings])
 
 

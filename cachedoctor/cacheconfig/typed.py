@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise
 from typing import Annotated, Any
 
-import orjson
 from msgspec import UNSET, Meta, MsgspecError, Raw, Struct, UnsetType
 from msgspec.json import Decoder, Encoder
 
@@ -81,13 +80,18 @@ def decode(data: bytes) -> CacheConfig | None:
     """The columns of a cache config; `None` if the data is anything but that, or has a time that is not one."""
     try:
         document = _DOCUMENT.decode(data)
-        fields = [
-            None if layer.annotations is UNSET else {"annotations": orjson.loads(memoryview(layer.annotations))}
-            for layer in document.layers
-        ]
+        fields = [_fields(layer.annotations) for layer in document.layers]
     except _REFUSALS:
         return None
     return None if any(map(nested_too_deep, filter(None, fields))) else columns(document, fields)
+
+
+def _fields(annotations: Raw | UnsetType) -> dict[str, Any] | None:
+    if annotations is UNSET:
+        return None
+    import orjson
+
+    return {"annotations": orjson.loads(memoryview(annotations))}
 
 
 def decode_records(data: bytes, blobs: Sequence[str]) -> CacheConfig | None:
@@ -231,7 +235,9 @@ def _written(blob: str, parent: int, fields: dict[str, Any] | None) -> _WrittenL
     layer = _WrittenLayer(blob or None, parent or None)
     if not fields:
         return layer
-    # orjson writes floats as Go does.
+    import orjson
+
+    # It writes floats as Go does.
     known = _ENCODER.encode(layer)[:-1]
     others = orjson.dumps(fields)[1:]
     return Raw(known + (b"," if len(known) > 1 else b"") + others)

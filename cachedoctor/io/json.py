@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from cachedoctor.errors import InputError
+
+if TYPE_CHECKING:
+    import orjson
 
 
 def parse(data: bytes) -> Any:
@@ -14,6 +15,8 @@ def parse(data: bytes) -> Any:
 
     Raises `MemoryError` if memory runs out.
     """
+    import orjson
+
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

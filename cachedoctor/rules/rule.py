@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 from cachedoctor.buildkit import IMPORT_LIMIT, Release, Span
 from cachedoctor.graph.survey import Survey
@@ -73,8 +74,7 @@ class Limits:
     """A larger config or manifest is an error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a check is given."""
 
     documents: Sequence[CacheDocument]
@@ -84,8 +84,7 @@ class Context:
     """The release to judge for, `None` for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a check yields. `Finding` adds what all findings of the rule have in common."""
 
     message: str
@@ -103,8 +102,7 @@ class Found:
     that no source has in a finding of its own; otherwise `measure` decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule, as its file declares it with the decorator `rule`."""
 
     id: str

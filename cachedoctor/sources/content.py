@@ -13,8 +13,6 @@ from cachedoctor.io.streams import encoding_of, read_all, unpack
 from cachedoctor.sources.document import MOST_CONFIG_BYTES, BlobStore, CacheDocument, config_document, digest_of
 from cachedoctor.sources.json import parse, weigh
 
-SMALL_BYTES = 1 << 16
-"""Below this size, importing the fast decoder takes longer than it saves."""
 EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
 
 
@@ -80,7 +78,7 @@ def _other_content(head: bytes) -> str:
 def json_documents(data: bytes, beside: Callable[[], BlobStore], platform: str | None) -> list[CacheDocument]:
     """The caches of one JSON document. Raises `InputError`."""
     weigh(data)
-    config = decode_strictly(data) if len(data) > SMALL_BYTES else None
+    config = decode_strictly(data)
     if config is not None and (config.digests or config.blobs):
         return [config_document(data, config)]
     parsed = parse(data)
