@@ -44,6 +44,7 @@ def report_and_repair(
         check_repair(documents, options)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(valid(), min_size=1, max_size=3), OPTIONS)
 def test_valid_documents_are_read_and_repaired(documents: list[Document], options: Options) -> None:
