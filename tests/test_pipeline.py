@@ -82,6 +82,7 @@ def test_every_fault_at_every_place() -> None:
     assert always <= seen["read"] - seen["refused"]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(nearly_valid(), OPTIONS, st.sampled_from(OF_ANALYSES))
 def test_one_thing_wrong(data: bytes, options: Options, format: str) -> None:
