@@ -23,7 +23,7 @@ PUSHED = {
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 """The profile of hypothesis that is used; the option --hypothesis-profile overrides it."""
-MOST_EXAMPLES = {"quick": 40, "mutation": int(os.environ.get("MUTATION_EXAMPLES", "30"))}
+MOST_EXAMPLES = {"quick": 25, "mutation": int(os.environ.get("MUTATION_EXAMPLES", "30"))}
 """How many examples properties try at most. In the profile `long` they try as many as they ask for."""
 
 settings.register_profile("quick", deadline=None)

@@ -154,6 +154,7 @@ def test_step_says_why_nothing_was_judged(installed: dict[str, str], tmp_path: P
     assert "could not judge" in Path(installed["GITHUB_STEP_SUMMARY"]).read_text()
 
 
+@pytest.mark.slow
 def test_step_writes_a_file(installed: dict[str, str], tmp_path: Path) -> None:
     got = step(1, installed, sources=str(DIAMONDS), format="sarif", output="cache.sarif")
     assert got.stdout == ""
@@ -275,6 +276,7 @@ def gitlab() -> dict[str, Any]:
     return recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cache", "code"), [("team/app:main", 0), ("Team", 2)])
 def test_gitlab_job_reads_a_private_registry(
     cache: str, code: int, private: str, installed: dict[str, str], tmp_path: Path

@@ -44,6 +44,7 @@ def report_and_repair(
         check_repair(documents, options)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(valid(), min_size=1, max_size=3), OPTIONS)
 def test_valid_documents_are_read_and_repaired(documents: list[Document], options: Options) -> None:
@@ -81,6 +82,7 @@ def test_every_fault_at_every_place() -> None:
     assert always <= seen["read"] - seen["refused"]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(nearly_valid(), OPTIONS, st.sampled_from(OF_ANALYSES))
 def test_one_thing_wrong(data: bytes, options: Options, format: str) -> None:

@@ -38,6 +38,7 @@ def names(requirements: Iterable[str]) -> set[str]:
     return {re.split(r"[<>=!~;\[ ]", requirement)[0] for requirement in requirements}
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_what_is_depended_on() -> None:
     # Several distributions may share a package, as those of Google do.
     distributions = {**packages_distributions(), "google": ["protobuf"]}

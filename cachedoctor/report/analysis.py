@@ -12,7 +12,6 @@ from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section
 from cachedoctor.rules import RULES, Finding, Severity
 from cachedoctor.text import short
 
-KNOWN = "known: no worse than in the baseline"
 MOST_LOOPS = 3
 """Loops that are shown unless every detail is asked for."""
 _LOOP_RECORDS = 12
@@ -54,7 +53,7 @@ def _entry(finding: Finding, analysis: Analysis) -> Entry:
         title=f"{finding.rule} {finding.name}",
         affects=finding.affects,
         source=source,
-        remark=KNOWN if finding.known else "",
+        remark=tables.KNOWN if finding.known else "",
         known=finding.known,
         body=(finding.message,),
         details=(_records(finding),) if finding.records else (),

@@ -10,6 +10,7 @@ from cachedoctor.report.page import Foreign, Table
 from cachedoctor.rules import RULES, Severity, verdict
 from cachedoctor.text import short
 
+KNOWN = "known: no worse than in the baseline"
 TOGETHER = "all sources together"
 """What the sources of a check are called as one."""
 _COST_NOTE = (

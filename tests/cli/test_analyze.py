@@ -15,7 +15,6 @@ from tests.support import FIXTURES, run
 
 SERVICE = FIXTURES / "manifests/service.json"
 DIAMONDS = FIXTURES / "manifests/diamond-28.json"
-LOOP = FIXTURES / "exporter-state/export-loop.json"
 
 
 def one_line(stderr: bytes) -> str:
@@ -169,6 +168,7 @@ def test_names_label_the_records() -> None:
     assert {"RUN test -f /app", "COPY deps /deps", "content of files"} <= labels
 
 
+@pytest.mark.slow
 def test_ascii_terminal_gets_ascii() -> None:
     ascii = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     got = run("analyze", FIXTURES / "manifests/too-large.json", env=ascii, process=True)
@@ -177,7 +177,7 @@ def test_ascii_terminal_gets_ascii() -> None:
 
 
 def test_piped_output_is_plain_and_80_columns_wide() -> None:
-    lines = run("analyze", LOOP, env={"TERM": "xterm-256color"}).stdout.decode().splitlines()
+    lines = run("analyze", DIAMONDS, env={"TERM": "xterm-256color"}).stdout.decode().splitlines()
     assert max(map(len, lines)) <= 80
     assert not any("\x1b" in line for line in lines)
 

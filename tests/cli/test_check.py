@@ -78,7 +78,7 @@ def diamonds(path: Path, count: int) -> Path:
         ([MANIFESTS / "too-large.json", "--max-bytes", "2MiB", "--ignore", "CD2"], 0, []),
         pytest.param([LOOP], 1, ["CD102"], marks=pytest.mark.slow),
         pytest.param([LOOP, "--select", "path-explosion,CD3"], 0, [], marks=pytest.mark.slow),
-        ([LOOP, "--fail-on", "note", "--select", "CD1"], 1, ["CD102"]),
+        pytest.param([LOOP, "--fail-on", "note", "--select", "CD1"], 1, ["CD102"], marks=pytest.mark.slow),
     ],
 )
 def test_exit_code_tells_the_verdict(arguments: list[Any], code: int, failed: list[str], folder: Path) -> None:

@@ -94,6 +94,7 @@ def test_interrupt_signal(handler: str) -> None:
     assert (got.returncode, got.stdout, got.stderr.strip()) == (130, b"", b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [

@@ -61,10 +61,11 @@ def test_diagnoses_a_running_daemon(scenario: str, tmp_path: Path) -> None:
     assert dump["exports"] == document["exports"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        pytest.param("profile?seconds=1", "cpu", marks=pytest.mark.slow),
+        ("profile?seconds=1", "cpu"),
         ("goroutine", "goroutine"),
         ("goroutine?debug=1", "goroutine"),
         ("heap", "heap"),
@@ -267,6 +268,7 @@ def test_tables_have_no_stacks(format: str) -> None:
     assert "has no stacks" in done.stderr.decode()
 
 
+@pytest.mark.slow
 def test_unwritable_save_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with running("lock", 1) as address:

@@ -319,6 +319,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 
 
+@pytest.mark.slow
 def test_full_disk_gives_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the file size makes a write fail halfway, as a full disk does."""
     target = tmp_path / "out.json"

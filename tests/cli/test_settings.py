@@ -39,6 +39,7 @@ def test_limits_the_parts_of_a_key(part: str, form: str, tmp_path: Path) -> None
     assert "parts" in refused(tmp_path, form.format(".".join([part] * 100_000)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["a" * 1_000_000, '"' * 1_000_000, "'a'." * 10 + " " * 900_000, "a.a " * 200_000])
 def test_finding_keys_takes_linear_time(text: str, tmp_path: Path) -> None:
     assert "expected TOML" in refused(tmp_path, text)

@@ -69,7 +69,7 @@ OTHERS = {
 """Commands that are parsed but not run, and why."""
 
 OURS = re.compile(r"(?<![\w-])cachedoctor (?=(?:analyze|check|repair|profile) )")
-LARGE = re.compile("too-large|export-loop|export-stuck")
+LARGE = re.compile("too-large|export-loop|export-stuck|cache-branch")
 """Caches that take some time."""
 OPERATORS = frozenset({"|", "||", "&&", ";", ">", ">&", "&"})
 

@@ -38,6 +38,7 @@ def diamonds(count: int) -> list[Document]:
     return records
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_hundred_thousand() -> None:
     count = 100_000
     found = of(chain(count))
@@ -49,6 +50,7 @@ def test_a_chain_of_a_hundred_thousand() -> None:
     assert found.walk.steps == pytest.approx(count * (count - 1) / 2, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_chain_from_its_end_to_its_root() -> None:
     """Sources after what is made from them, as the exporter never writes it, but an importer takes it."""
     count = 100_000
@@ -58,6 +60,7 @@ def test_a_chain_from_its_end_to_its_root() -> None:
     assert (found.loop_check.middle.calls, found.max_depth) == (count, count - 1)
 
 
+@pytest.mark.slow
 def test_three_thousand_diamonds() -> None:
     """The count has three thousand bits, and its decimal digits are more than Python prints by itself."""
     count = 3_000
@@ -71,6 +74,7 @@ def test_three_thousand_diamonds() -> None:
     assert [spot.paths for spot in last] in ([2 ** (count + 1) - 1], [])
 
 
+@pytest.mark.slow
 def test_fifty_thousand_records_in_two_documents_are_one_each() -> None:
     count = 50_000
     found = of(chain(count), chain(count))
@@ -80,6 +84,7 @@ def test_fifty_thousand_records_in_two_documents_are_one_each() -> None:
     assert found.loop_check.middle.calls == count
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_copies_of_one_record() -> None:
     count = 50_000
     same: list[Document] = [{"digest": "same", "inputs": [[{"link": 0}]]} for _ in range(count)]
@@ -88,6 +93,7 @@ def test_a_hundred_thousand_copies_of_one_record() -> None:
     assert found.loop_check.proved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2_000, 20_000])
 def test_copies_that_only_a_chain_of_alternatives_makes_one(count: int) -> None:
     """Each shares one alternative with the next, so no two at first and all in the end are the same."""
@@ -99,6 +105,7 @@ def test_copies_that_only_a_chain_of_alternatives_makes_one(count: int) -> None:
     assert not found.loop_check.proved
 
 
+@pytest.mark.slow
 def test_a_record_with_a_hundred_thousand_alternatives() -> None:
     count = 100_000
     roots: list[Document] = [{"digest": f"{at}"} for at in range(count)]
@@ -108,12 +115,14 @@ def test_a_record_with_a_hundred_thousand_alternatives() -> None:
     assert (found.hotspots[0].item, found.hotspots[0].calls) == (count, count)
 
 
+@pytest.mark.slow
 def test_a_record_with_a_hundred_thousand_inputs() -> None:
     count = 100_000
     found = of([{"digest": "root"}, {"digest": "all", "inputs": [[{"link": 0}] for _ in range(count)]}])
     assert (found.merged.size, found.merged.links, found.loop_check.middle.calls) == (2, count, count + 1)
 
 
+@pytest.mark.slow
 def test_a_loop_of_fifty_thousand_records_that_can_be_entered() -> None:
     count = 50_000
     entered: list[Document] = [{"digest": "1", "inputs": [[{"link": 0}, {"link": count}]]}]
@@ -127,6 +136,7 @@ def test_a_loop_of_fifty_thousand_records_that_can_be_entered() -> None:
     assert {(order.calls, order.links_removed) for order in found.loop_check.orders} == {(count + 1, 1)}
 
 
+@pytest.mark.slow
 def test_a_loop_of_fifty_thousand_records_that_cannot_be_entered() -> None:
     count = 50_000
     ring: list[Document] = [{"digest": f"{at}", "inputs": [[{"link": at or count}]]} for at in range(count)]
@@ -136,6 +146,7 @@ def test_a_loop_of_fifty_thousand_records_that_cannot_be_entered() -> None:
     assert (found.loops, found.loop_check.middle.calls) == ([], 1)
 
 
+@pytest.mark.slow
 def test_two_towers_that_are_a_loop_together() -> None:
     """One document builds each record on the one before, the other on the one after; each of them is clean."""
     count = 20_000

@@ -41,6 +41,7 @@ def covers(values: Sequence[int], low: int, high: int) -> bool:
     return near and high <= max(values) * 8 and low * 8 >= min(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OBSERVED)
 def test_items_links_and_calls_are_those_that_buildkit_gave(case: str) -> None:
     """Equal where it gave one answer and none other is possible; within the range of orders where it gave several."""

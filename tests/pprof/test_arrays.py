@@ -60,6 +60,7 @@ def decoded(raw: list[bytes], chosen: int = 0) -> tuple[Rows, set[bytes]]:
     return [(list(sample.location_id), sample.value[chosen]) for sample in parsed], labels
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_samples_are_what_the_runtime_decodes(data: st.DataObject) -> None:
     types = data.draw(st.integers(1, 4))
@@ -117,6 +118,7 @@ def test_unpacked_fields() -> None:
     assert rows([raw, raw]) == ([(list(range(1, 49)), 7)] * 2, set())
 
 
+@pytest.mark.slow
 def test_large_samples_are_decoded_in_parts_and_huge_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     big = Sample(location_id=[5] * 900_000, value=[1]).SerializeToString()
     small = Sample(location_id=[7], value=[2]).SerializeToString()

@@ -48,6 +48,7 @@ def imports(made: Repaired) -> None:
     assert len(independent.derivable(out)) == len(out.get("records", []))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_captures_import_and_keep_as_many_links_as_buildkit(case: str) -> None:
     made = repair(documents(CASES[case]), Options())
@@ -60,6 +61,7 @@ def test_captures_import_and_keep_as_many_links_as_buildkit(case: str) -> None:
         assert made.after.layers >= max(measured["layers"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SMALL)
 @pytest.mark.parametrize(
     "options", [Options(), Options(minimal=True), Options(max_calls=2_000)], ids=["", "min", "calls"]
@@ -70,6 +72,7 @@ def test_captures_lose_nothing(case: str, options: Options) -> None:
     assert independent.contents(raw(CASES[case])) == independent.contents([independent.parse(made.data)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_repairing_twice_changes_nothing(case: str) -> None:
     for options in (Options(), Options(minimal=True)):
@@ -98,6 +101,7 @@ def test_the_cheapest_equal_cache(case: str, calls: int) -> None:
     assert repair(documents(CASES[case]), Options(minimal=True)).after.calls == calls
 
 
+@pytest.mark.slow
 def test_the_limit_of_bytes_takes_hardly_more_links_than_it_must() -> None:
     limit = 1 << 20
     origin = documents(CASES["too-large"])
@@ -126,6 +130,7 @@ def test_the_limit_of_bytes_takes_hardly_more_links_than_it_must() -> None:
         assert results == 87
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [10**12, 10**6, 5_000])
 def test_the_limit_of_calls_holds_and_leaves_ways(limit: int) -> None:
     origin = documents(CASES["accumulated"])
@@ -385,6 +390,7 @@ def test_nothing_is_lost_on_any_graph(made: list[dict[str, Any]], options: Optio
     assert independent.parse(out.data).get("records", []) or out.after.records == 0
 
 
+@pytest.mark.slow
 def test_a_cache_for_which_memory_is_lacking_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     found = load(str(FIXTURES / "manifests/too-large.json"))
     need = 11 * found[0].size

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.diagnosis.diagnose import Diagnosis
 from cachedoctor.repairs.repair import Repaired
 from cachedoctor.report import Part, analysis, formats, profile, render, repair
 from cachedoctor.report.page import Page, Style
+
+if TYPE_CHECKING:
+    from xmlschema import XMLSchema
 
 PLAIN = Style()
 OF_ANALYSES = formats.names({Part.WORDS, Part.DOCUMENT, Part.FINDINGS})
@@ -26,3 +33,11 @@ def rendered(
 ) -> str:
     """The report."""
     return render(page_of(result, path), format, style)
+
+
+@cache
+def junit_schema() -> XMLSchema:
+    """The schema of JUnit reports. Only tests that need it wait for the import."""
+    from xmlschema import XMLSchema
+
+    return XMLSchema(str(Path(__file__).parent / "schemas/junit-10.xsd"))

@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
-import xmlschema
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -32,12 +31,11 @@ from cachedoctor.sources.schemes.file import FileLocation, FileWriter
 from cachedoctor.text import printable
 from tests.pprof.profiles import Builder
 from tests.report.foreign import NASTY, cells, commands, markup, steering
-from tests.report.rendered import OF_ANALYSES, OF_PROFILES, OF_REPAIRS, rendered
+from tests.report.rendered import OF_ANALYSES, OF_PROFILES, OF_REPAIRS, junit_schema, rendered
 from tests.support import document
 
 SCHEMAS = Path(__file__).parent / "schemas"
 SARIF = json.loads((SCHEMAS / "sarif-2.1.0.json").read_text())
-JUNIT = xmlschema.XMLSchema(str(SCHEMAS / "junit-10.xsd"))
 
 
 def styles(format: str) -> list[Style]:
@@ -114,7 +112,7 @@ def is_sarif(text: str, nasty: str) -> None:
 
 
 def is_junit(text: str, nasty: str) -> None:
-    JUNIT.validate(text)
+    junit_schema().validate(text)
     assert "##[" not in text
 
 

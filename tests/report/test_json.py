@@ -90,6 +90,7 @@ def test_foreign_text_survives_as_data() -> None:
     assert got["inputs"][0]["source"] == "caf\\udce9.json"
 
 
+@pytest.mark.slow
 def test_same_input_gives_the_same_bytes() -> None:
     source = str(FIXTURES / "exporter-state/export-loop.json")
     first, second = (rendered(analyze(load(source)), "json") for _ in range(2))

@@ -15,7 +15,6 @@ from xml.etree import ElementTree
 import jsonschema
 import junitparser
 import pytest
-import xmlschema
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -26,13 +25,12 @@ from cachedoctor.report.formats import sarif
 from cachedoctor.report.page import Style
 from cachedoctor.rules import RULES, Scope, Severity
 from cachedoctor.sources import load
-from tests.report.rendered import OF_ANALYSES, rendered
+from tests.report.rendered import OF_ANALYSES, junit_schema, rendered
 from tests.report.test_people import CASES
 from tests.support import FIXTURES, document, layers, record
 
 HERE = Path(__file__).parent
 SARIF = json.loads((HERE / "schemas/sarif-2.1.0.json").read_text())
-JUNIT = xmlschema.XMLSchema(str(HERE / "schemas/junit-10.xsd"))
 MACHINES = ("github", "sarif", "junit", "gitlab")
 ENDINGS = {"github": "github", "sarif": "sarif", "junit": "xml", "gitlab": "gitlab.json"}
 HOSTILE = "\x1b[2J\x00\x9b\u202e::error::x\r\n::error title=y::z\n##[error]w %0A ]]> <script>&amp;\ufffe\u2028,:"
@@ -273,7 +271,7 @@ def test_places(source: str, place: str, file: bool) -> None:
 
 def suites(analysis: Analysis) -> junitparser.JUnitXml:
     text = rendered(analysis, "junit", Style())
-    JUNIT.validate(text)
+    junit_schema().validate(text)
     parsed = junitparser.JUnitXml.fromstring(text.encode())
     assert isinstance(parsed, junitparser.JUnitXml)
     return parsed
@@ -289,8 +287,7 @@ def test_junit_is_valid(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_schema_refuses_what_is_not_junit() -> None:
-    with pytest.raises(xmlschema.XMLSchemaValidationError):
-        JUNIT.validate("<testsuites><case/></testsuites>")
+    assert not junit_schema().is_valid("<testsuites><case/></testsuites>")
 
 
 def test_hostile_text_is_valid_junit() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FIXTURES)
 
 
+@cache
 def diagnosis_of(case: str, count: int = 20) -> Diagnosis:
     caches = analyze(load_cache("exporter-state/export-stuck.json")).survey if case == "issue-6008" else None
     return diagnose([load(f"profiles/{CASES[case]}")], count=count, caches=caches, elapsed=2400.0)

@@ -111,6 +111,7 @@ def run_copy(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_a_new_file_is_a_rule(copy: Path) -> None:
     got = run_copy(copy, "check", "cache.json", "--format", "junit")
     assert got.returncode == 1

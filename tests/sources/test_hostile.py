@@ -77,6 +77,7 @@ INDEX_JSON = {
 }
 
 
+@pytest.mark.slow
 def test_refuses_wrong_types_in_an_index(layout: Layout) -> None:
     for path in places(INDEX_JSON):
         for wrong in WRONG:
@@ -263,6 +264,7 @@ def _read(image: Any) -> CacheDocument:
     return found
 
 
+@pytest.mark.slow
 def test_refuses_small_bombs() -> None:
     """Ten kilobytes of gzip with 30 MiB of empty objects, and with 3 MiB of them, which are not a bomb to gzip."""
     assert "unpacks to more than" in _stdin(gzip.compress(b'{"records":[{}' + b",{}" * (10 << 20) + b"]}", 5))

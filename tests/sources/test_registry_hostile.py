@@ -72,6 +72,10 @@ def asking(challenge: str) -> Respond:
     return lambda exchange: exchange.answer(401, error("UNAUTHORIZED"), {"WWW-Authenticate": challenge})
 
 
+def bomb(exchange: Exchange) -> None:
+    serving(gzip.compress(bytes(50 << 20)), Content_Encoding="gzip")(exchange)
+
+
 LIES: dict[str, tuple[Respond, str]] = {
     "HTML": (lambda exchange: exchange.answer(200, b"<!doctype html><p>Log in"), "HTML instead of a manifest"),
     "not JSON": (serving(b"hello"), "expected JSON"),
@@ -97,7 +101,7 @@ LIES: dict[str, tuple[Respond, str]] = {
         lambda exchange: exchange.begin(200, {"content-length": str(10**30)}),
         "expected at most 16,777,216",
     ),
-    "a bomb": (serving(gzip.compress(bytes(50 << 20)), Content_Encoding="gzip"), "'gzip', which was not asked for"),
+    "a bomb": (bomb, "'gzip', which was not asked for"),
     "a body byte by byte": (dripping_body, "did not answer in full within 0.5 seconds"),
     "a head line by line": (dripping_head, "did not answer in full within 0.5 seconds"),
     "silence": (silent, "did not answer in full within 0.5 seconds"),

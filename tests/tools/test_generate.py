@@ -9,6 +9,7 @@ import pytest
 from tools.generate import generated, run
 
 
+@pytest.mark.slow
 def test_generated_text_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(generated()) > 5
     assert run(generated(), check=True) == 0, capsys.readouterr().out

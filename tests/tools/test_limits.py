@@ -20,6 +20,7 @@ MESSAGES = [
 """What is said past each limit of our own."""
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_not_listed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = dict(limits.LIMITS["caches"])
     del rows["sources.json.MOST_VALUES"]

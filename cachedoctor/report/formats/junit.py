@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cachedoctor.report import Part
-from cachedoctor.report.analysis import KNOWN
-from cachedoctor.report.analysis_tables import TOGETHER
+from cachedoctor.report.analysis_tables import KNOWN, TOGETHER
 from cachedoctor.report.page import Page, Style
 from cachedoctor.rules import RULES, Finding, Scope
 from cachedoctor.text import printable
