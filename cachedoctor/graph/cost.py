@@ -6,9 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cachedoctor.buildkit import SECONDS_PER_CALL as SECONDS_PER_CALL
-from cachedoctor.buildkit import SECONDS_PER_MARSHAL_STEP as SECONDS_PER_MARSHAL_STEP
-from cachedoctor.buildkit import SECONDS_PER_WALK_STEP as SECONDS_PER_WALK_STEP
 from cachedoctor.graph import loops, paths
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.merge import Merge

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from cachedoctor.analysis.analyze import Analysis, Check
-from cachedoctor.buildkit import EVERY, LOOP_CHECK, REWRITTEN, Span
+from cachedoctor.buildkit import (
+    EVERY,
+    LOOP_CHECK,
+    REWRITTEN,
+    SECONDS_PER_CALL,
+    SECONDS_PER_MARSHAL_STEP,
+    SECONDS_PER_WALK_STEP,
+    Span,
+)
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, plural
 from cachedoctor.report import analysis_tables as tables
@@ -132,18 +140,18 @@ def next_export(analysis: Analysis, purpose: str) -> str:
     """What the next export costs, for each regime that is judged."""
     survey = analysis.survey
     loop_check = survey.loop_check
-    marshal = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
+    marshal = cost.seconds(survey.marshal_steps, SECONDS_PER_MARSHAL_STEP)
     parts = []
     if LOOP_CHECK.concerns(analysis.buildkit):
         releases = str(analysis.buildkit or LOOP_CHECK)
-        check = cost.seconds(loop_check.middle.calls, cost.SECONDS_PER_CALL[1])
+        check = cost.seconds(loop_check.middle.calls, SECONDS_PER_CALL[1])
         also = " and marshaling its results" if marshal is None or (check is not None and marshal > check + 1) else ""
         time = duration(_sum(check, marshal))
         parts.append(f"BuildKit {releases} would need {calls(loop_check)}{also} ({time}) {purpose}")
     rewritten = REWRITTEN.concerns(analysis.buildkit)
     if rewritten or not parts:
         releases = str(analysis.buildkit or REWRITTEN)
-        walk = cost.seconds(survey.walk.steps, cost.SECONDS_PER_WALK_STEP) if rewritten else 0.0
+        walk = cost.seconds(survey.walk.steps, SECONDS_PER_WALK_STEP) if rewritten else 0.0
         time = duration(_sum(walk, marshal))
         parts.append(f"{releases}: {time}" if parts else f"BuildKit {releases} would need {time} {purpose}")
     return f"{'; '.join(parts)}."

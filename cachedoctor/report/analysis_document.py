@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cachedoctor.analysis.analyze import Analysis, Check
+from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
 from cachedoctor.graph import cost
 from cachedoctor.numbers import digits
 from cachedoctor.report.formats.json import clean, head, number
@@ -149,7 +150,7 @@ def _loop_check(loop_check: cost.LoopCheckCost) -> dict[str, Any]:
         "calls": {name: number(order.calls) for name, order in ends.items()},
         "seconds": {
             name: cost.seconds(order.calls, each)
-            for (name, order), each in zip(ends.items(), cost.SECONDS_PER_CALL, strict=True)
+            for (name, order), each in zip(ends.items(), SECONDS_PER_CALL, strict=True)
         },
     }
 
@@ -160,7 +161,7 @@ def _re_add(analysis: Analysis) -> dict[str, Any]:
         "records": analysis.survey.merged.size,
         "walk_steps": number(walk.steps),
         "exact": walk.exact,
-        "seconds": cost.seconds(walk.steps, cost.SECONDS_PER_WALK_STEP),
+        "seconds": cost.seconds(walk.steps, SECONDS_PER_WALK_STEP),
     }
 
 
@@ -169,5 +170,5 @@ def _marshal(analysis: Analysis) -> dict[str, Any]:
     return {
         "steps": number(steps),
         "longest_chain": analysis.survey.longest_chain,
-        "seconds": cost.seconds(steps, cost.SECONDS_PER_MARSHAL_STEP),
+        "seconds": cost.seconds(steps, SECONDS_PER_MARSHAL_STEP),
     }

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.buildkit import LOOP_CHECK, REWRITTEN
+from cachedoctor.buildkit import (
+    LOOP_CHECK,
+    REWRITTEN,
+    SECONDS_PER_CALL,
+    SECONDS_PER_MARSHAL_STEP,
+    SECONDS_PER_WALK_STEP,
+)
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, percent, plural, time_range
 from cachedoctor.report.page import Foreign, Table
@@ -39,19 +45,19 @@ def costs(analysis: Analysis) -> Table:
     rows = []
     if LOOP_CHECK.concerns(analysis.buildkit):
         fewest, most = loop_check.orders[0].calls, loop_check.orders[-1].calls
-        least = cost.seconds(fewest, cost.SECONDS_PER_CALL[0])
-        longest = cost.seconds(most, cost.SECONDS_PER_CALL[2])
+        least = cost.seconds(fewest, SECONDS_PER_CALL[0])
+        longest = cost.seconds(most, SECONDS_PER_CALL[2])
         calls = count(fewest) if fewest == most else f"{count(fewest)} to {count(most)}"
         what = f"loop-check calls ({certainty(loop_check)})"
         rows.append((str(LOOP_CHECK), what, calls, time_range(least, longest)))
     if REWRITTEN.concerns(analysis.buildkit):
         walk = survey.walk
-        seconds = cost.seconds(walk.steps, cost.SECONDS_PER_WALK_STEP)
+        seconds = cost.seconds(walk.steps, SECONDS_PER_WALK_STEP)
         how = "exact" if walk.exact else "estimated from a sample"
         rows.append(
             (str(REWRITTEN), f"descendants walked on a re-import ({how})", count(walk.steps), duration(seconds))
         )
-    seconds = cost.seconds(survey.marshal_steps, cost.SECONDS_PER_MARSHAL_STEP)
+    seconds = cost.seconds(survey.marshal_steps, SECONDS_PER_MARSHAL_STEP)
     what = f"marshaling steps, longest chain {plural(survey.longest_chain, 'layer')} (estimated)"
     rows.append(("all", what, count(survey.marshal_steps), duration(seconds)))
     heads = ("BuildKit", "what is counted", "count", "time")

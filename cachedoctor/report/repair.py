@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK
+from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK, SECONDS_PER_CALL
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, duration, plural
 from cachedoctor.repairs.repair import Repaired, Size
@@ -155,7 +155,7 @@ def _notes(repaired: Repaired) -> list[str]:
     size = len(repaired.data)
     if size > IMPORT_LIMIT:
         notes.append(f"BuildKit will not import it: {size:,} bytes are over 1 MiB. Add --max-bytes 1MiB.")
-    seconds = cost.seconds(repaired.after.calls, cost.SECONDS_PER_CALL[1])
+    seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
     if seconds is None or seconds >= limits.max_seconds:
         calls = plural(repaired.after.calls, "check")
         time = duration(seconds)

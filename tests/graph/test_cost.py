@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
 from cachedoctor.graph import cost, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, Order, loop_check_cost, seconds
 from cachedoctor.graph.layers import marshal_steps
@@ -154,7 +155,7 @@ def test_seconds_past_the_range_of_a_float_are_none(count: int, each: float, exp
 def test_the_time_of_a_call_is_that_of_the_captures(case: str) -> None:
     measured = EXPECTED[case]["exporter_le_0_24"]
     calls = measured["observed"][0]["calls"]
-    fast, usual, slow = (seconds(calls, each) for each in cost.SECONDS_PER_CALL)
+    fast, usual, slow = (seconds(calls, each) for each in SECONDS_PER_CALL)
     assert fast is not None
     assert usual is not None
     assert slow is not None
@@ -166,12 +167,12 @@ def test_the_time_of_a_call_is_that_of_the_captures(case: str) -> None:
 @pytest.mark.parametrize(("layers", "measured"), [(50, 0.02), (100, 0.27), (200, 3.0), (400, 44.0)])
 def test_the_time_to_marshal_a_chain_is_near_what_was_measured(layers: int, measured: float) -> None:
     """One chain, each of whose layers is a result as well, on v0.32.2."""
-    found = seconds(sum(map(marshal_steps, range(1, layers + 1))), cost.SECONDS_PER_MARSHAL_STEP)
+    found = seconds(sum(map(marshal_steps, range(1, layers + 1))), SECONDS_PER_MARSHAL_STEP)
     assert found is not None
     assert measured / 2 <= found <= measured * 2
 
 
 def test_the_time_of_a_walk_is_what_was_measured() -> None:
     """Ten thousand records in a chain took 3.2 s instead of 0.24 s to be read into themselves."""
-    found = seconds(10_000 * 9_999 // 2, cost.SECONDS_PER_WALK_STEP)
+    found = seconds(10_000 * 9_999 // 2, SECONDS_PER_WALK_STEP)
     assert found == pytest.approx(3.2 - 0.24, rel=0.1)
