@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cachedoctor.buildkit import Release
     from cachedoctor.report import Part
 
+SETTINGS = "cachedoctor.settings"
+"""The key under which a context keeps the settings file in effect."""
 _UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -33,6 +35,34 @@ def _release(context: click.Context, parameter: click.Parameter, text: str | Non
         return None if text is None else parse_release(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def _settings(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """Make the settings of a file the defaults of all options: what is given on the command line wins."""
+    from pathlib import Path
+
+    from cachedoctor.cli.output import fail
+    from cachedoctor.cli.settings import find, read
+    from cachedoctor.errors import InputError
+
+    if context.resilient_parsing:
+        return path
+    try:
+        current = read(Path(path)) if path else find(Path())
+    except InputError as error:
+        fail(str(error))
+    defaults = {key.replace("-", "_"): value for key, value in current.values.items()}
+    for option in context.command.params:
+        if option.name in defaults:
+            text = str(defaults[option.name])
+            try:
+                option.process_value(context, text)
+            except click.BadParameter as error:
+                fail(f"{current.path}: {option.name.replace('_', '-')}: {error.message}")
+            defaults[option.name] = text
+    context.default_map = defaults
+    context.meta[SETTINGS] = current.path
+    return path
 
 
 class CacheCommand(click.Command):
@@ -90,6 +120,13 @@ def format(*parts: Part) -> Callable[[click.decorators.FC], click.decorators.FC]
     )
 
 
+settings = click.option(
+    "--config",
+    metavar="FILE",
+    is_eager=True,
+    callback=_settings,
+    help="Settings file; default: .cachedoctor.toml, or [tool.cachedoctor] in pyproject.toml.",
+)
 sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_standard_input_once)
 output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
 buildkit = click.option(

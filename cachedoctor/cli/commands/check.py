@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from cachedoctor.sources import Access
 
 SEVERITIES = ("error", "warning", "note")
-SETTINGS = "cachedoctor.settings"
-"""The key under which a context keeps the settings file in effect."""
 
 
 class _Check(options.CacheCommand):
@@ -54,32 +52,6 @@ class _Calls(click.IntRange):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         return None if value == "none" else super().convert(value, parameter, context)
-
-
-def _settings(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
-    """Make the settings of a file the defaults of all options: what is given on the command line wins."""
-    from pathlib import Path
-
-    from cachedoctor.cli import settings
-
-    if context.resilient_parsing:
-        return path
-    try:
-        current = settings.read(Path(path)) if path else settings.find(Path())
-    except InputError as error:
-        fail(str(error))
-    defaults = {key.replace("-", "_"): value for key, value in current.values.items()}
-    for option in context.command.params:
-        if option.name in defaults:
-            text = str(defaults[option.name])
-            try:
-                option.process_value(context, text)
-            except click.BadParameter as error:
-                fail(f"{current.path}: {option.name.replace('_', '-')}: {error.message}")
-            defaults[option.name] = text
-    context.default_map = defaults
-    context.meta[SETTINGS] = current.path
-    return path
 
 
 def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -147,13 +119,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
     help="Save all findings as a baseline. Without --baseline, the check then passes.",
 )
 @click.option("--missing-ok/--no-missing-ok", help="Pass if a SOURCE does not exist yet.")
-@click.option(
-    "--config",
-    metavar="FILE",
-    is_eager=True,
-    callback=_settings,
-    help="Settings file; default: .cachedoctor.toml, or [tool.cachedoctor] in pyproject.toml.",
-)
+@options.settings
 @click.option("--step-summary/--no-step-summary", help="Append the report as markdown to $GITHUB_STEP_SUMMARY.")
 @options.format(Part.WORDS, Part.DOCUMENT, Part.FINDINGS)
 @options.output
@@ -259,7 +225,7 @@ def _keep_apart(context: click.Context, out: Output) -> None:
         for path, what in (
             (given["names"], "file of names"),
             (given["ca_file"], "file of certificates"),
-            (context.meta.get(SETTINGS), "file of settings"),
+            (context.meta.get(options.SETTINGS), "file of settings"),
             (given["baseline"], "baseline"),
         )
         if path
