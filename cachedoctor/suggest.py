@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _NEAR = 0.5
-"""The share of letters in common from which one word may be meant by another."""
+"""The share of common letters from which one word may be a misspelling of another."""
 
 _LONGEST_WORD = 100
-"""Letters of a word that are compared with known ones: that takes quadratic time."""
+"""Letters of a word that are compared with known ones, which takes quadratic time."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was most probably meant; of several that are as near, one with most in one piece."""
+    """The known word that was probably meant: the most similar one, and among equals the longest common part."""
     from difflib import SequenceMatcher
 
     start = word[:_LONGEST_WORD].lower()
 
-    def alike(one: str) -> tuple[float, int]:
-        pair = SequenceMatcher(None, start, one.lower())
+    def likeness(choice: str) -> tuple[float, int]:
+        pair = SequenceMatcher(None, start, choice.lower())
         return pair.ratio(), pair.find_longest_match().size
 
-    return max(known, key=alike)
+    return max(known, key=likeness)
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """A hint for a word that is not known: the nearest, or all of them where none is near."""
+    """Return "did you mean X?", or the list of choices if nothing is close."""
     from difflib import SequenceMatcher
 
     words = list(known)

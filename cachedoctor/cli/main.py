@@ -37,6 +37,17 @@ class _Group(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            from cachedoctor.suggest import meant
+
+            hint = meant(args[0], self.list_commands(context))
+            raise click.UsageError(f"no such command: {args[0]!r}; {hint}", context) from error
+
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)

@@ -149,3 +149,10 @@ def test_closed_streams_keep_the_exit_code(closed: str, source: str, code: int) 
     got = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
     assert got.returncode == code
     assert b"internal error" not in got.stdout + got.stderr
+
+
+def test_an_unknown_command_gets_a_hint() -> None:
+    typo, other = run("analyse", "x.json"), run("xyz")
+    assert typo.returncode == other.returncode == 2
+    assert b"no such command: 'analyse'; did you mean analyze?" in typo.stderr
+    assert b"no such command: 'xyz'; expected one of analyze, check, profile, repair" in other.stderr
