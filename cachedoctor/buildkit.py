@@ -56,7 +56,7 @@ class Span(NamedTuple):
 
     since: Release | None = None
     until: Release | None = None
-    """The first release that is no longer in it."""
+    """The first release after it."""
 
     def __contains__(self, release: object) -> bool:
         return (
@@ -66,7 +66,7 @@ class Span(NamedTuple):
         )
 
     def concerns(self, release: Release | None) -> bool:
-        """Whether a release is in it; `None` stands for all releases, some of which are."""
+        """Whether a release is in it; true for `None`, which means any release."""
         return release is None or release in self
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ REFUSES_EMPTY_INPUT = Span(since=Release(0, 25))
 LOSES_LINKS = Span(Release(0, 25), Release(0, 33))
 """The importer drops links of a cache with several leaves (`v1.NewCacheKeyStorage`, `addItemToStorage`).
 
-Fixed by pull request 7053, which v0.33.0 has by its date.
+Fixed by pull request 7053, which is in v0.33.0 judging by its date.
 """
 FAILS_ON_DELETED_BLOB = Span(Release(0, 25, 0), Release(0, 25, 1))
 """The export fails if a blob that was exported before has been deleted since."""

@@ -24,7 +24,7 @@ def printable(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """A text of at most so many letters: its beginning and its end, where it has more."""
+    """A text of at most so many letters; if it has more, its beginning and its end."""
     half = (most - 3) // 2
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
@@ -40,6 +40,6 @@ def unpinned(source: str) -> str:
 
 
 def short(digest: str) -> str:
-    """A digest as people tell them apart: its first twelve digits."""
+    """A digest as tools show it: its first twelve digits."""
     encoded = digest.removeprefix("sha256:")
     return printable(encoded[:12])

@@ -1,9 +1,9 @@
 """`python -m fuzz TARGET... [libFuzzer options]`: coverage-guided fuzzing with atheris (dependency group `fuzz`).
 
-`python -m fuzz mended -max_total_time=3600` fuzzes for an hour. An input that fails is written to `crash-*`,
-`timeout-*` or `oom-*` in the current folder, and `python -m fuzz mended crash-1234` runs it alone. Name a folder to
-keep the inputs that reached new code. `python -m fuzz --quiet all -max_total_time=6` runs all targets, as many at a
-time as there are cores, and prints nothing unless one fails.
+`python -m fuzz repaired -max_total_time=3600` fuzzes for an hour. An input that fails is written to `crash-*`,
+`timeout-*` or `oom-*` in the current folder, and `python -m fuzz repaired crash-1234` runs it alone. Name a folder to
+keep the inputs that reached new code. `python -m fuzz --quiet all -max_total_time=6` runs all targets, one per core at
+a time, and prints nothing unless one fails.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OPTIONS = ("-timeout=10", "-rss_limit_mb=2048")
 
 
 def main() -> None:
-    """Fuzz the named targets. The exit code is 1 if one failed."""
+    """Fuzz the named targets; exit with 1 if any of them failed."""
     quiet = "--quiet" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--quiet"]
     names = list(TARGETS) if arguments[:1] == ["all"] else [name for name in arguments if name in TARGETS]
@@ -32,7 +32,7 @@ def main() -> None:
         sys.exit(f"{__doc__}\nTargets: {', '.join(TARGETS)}, all")
     if importlib.util.find_spec("atheris") is None:
         sys.exit("atheris is not installed: pip install --group fuzz")
-    # The output of targets that run side by side would be mixed, so only quiet ones do.
+    # Targets run in parallel only if they are quiet: otherwise their output would be mixed.
     with ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) if quiet else 1) as pool:
         passed = list(pool.map(partial(_fuzz, options=options, quiet=quiet), names))
     failed = [name for name, ok in zip(names, passed, strict=True) if not ok]
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _fuzz(name: str, options: list[str], *, quiet: bool) -> bool:
-    """Return whether a target passed. It runs in a process of its own, because libFuzzer ends the process."""
+    """Return whether a target passed. It runs in a separate process, because libFuzzer ends the process."""
     with tempfile.TemporaryDirectory(prefix="cachedoctor-fuzz-") as folder:
         for number, data in enumerate(TARGETS[name].seeds()):
             Path(folder, str(number)).write_bytes(data)

@@ -1,4 +1,4 @@
-"""What holds for caches, whatever their bytes are."""
+"""Fuzz targets for caches: what must hold for any bytes."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ OPTIONS = (
     *(Options(max_bytes=600), Options(max_bytes=600, drop_oldest=True), Options(max_bytes=200, drop_oldest=True)),
 )
 LARGEST_PLAIN = 30
-"""Records and layers up to which the plain model, which compares all pairs over and over, is asked."""
+"""Most records and layers for which the plain model is run: it repeatedly compares all pairs."""
 
 
 def config(data: bytes) -> None:
-    """A cache config is refused by `InputError`, or read, written, and read again as the same; reports are sound."""
+    """A config is refused with `InputError`, or is the same after writing and reading it back; reports are valid."""
     documents = _read(data)
-    for one in documents:
+    for document in documents:
         with suppress(InputError):
-            assert decode(encode(one.config)) == replace(one.config, unknown_fields=())
+            assert decode(encode(document.config)) == replace(document.config, unknown_fields=())
     _judge(documents, data)
 
 
 def container(data: bytes) -> None:
-    """A layout is the same cache, or refused alike, as a folder, a tar, and a stream; reports are sound.
+    """A layout gives the same cache or the same refusal as a folder, a tar and a stream; reports are valid.
 
-    Bytes that describe no layout (`fuzz.containers`) are read as they are, with and without seeking.
+    Bytes that do not describe a layout (see `fuzz.containers`) are read as they are, with and without seeking.
     """
-    made = containers.read(data)
-    if made is None:
+    layout = containers.read(data)
+    if layout is None:
         documents = _same(
             lambda: load("-", stdin=BytesIO(data)),
             lambda: stream_documents(BytesIO(data), NowhereStore, None, None, can_seek=True),
@@ -63,38 +63,38 @@ def container(data: bytes) -> None:
         return _judge(documents, data)
     with tempfile.TemporaryDirectory(prefix="cachedoctor-fuzz-") as name:
         folder = Path(name, "layout")
-        made.write(folder)
-        tag, platform = made.tag, made.platform
+        layout.write(folder)
+        tag, platform = layout.tag, layout.platform
         documents = _same(
             lambda: load(str(folder), tag=tag, platform=platform),
-            lambda: load("-", stdin=BytesIO(made.tar()), tag=tag, platform=platform),
-            lambda: load("-", stdin=BytesIO(made.packed()), tag=tag, platform=platform),
+            lambda: load("-", stdin=BytesIO(layout.tar()), tag=tag, platform=platform),
+            lambda: load("-", stdin=BytesIO(layout.packed()), tag=tag, platform=platform),
         )
         if documents and zlib.crc32(data) % 4 == 0:
             _rewritten(str(folder), tag, platform)
     return _judge(documents, data)
 
 
-def mended(data: bytes) -> None:
-    """One config, or a list of several, is repaired as the proof says; see `check_repair`."""
+def repaired(data: bytes) -> None:
+    """One config, or a list of several, is repaired as the proof promises; see `check_repair`."""
     with suppress(ValueError, RecursionError):
         parsed = json.loads(data)
         if isinstance(parsed, list):
-            parts = [json.dumps(one).encode() for one in parsed[:4]]
-            documents = [one for part in parts for one in _read(part)]
-            return _mended(documents, data)
-    return _mended(_read(data), data)
+            parts = [json.dumps(config).encode() for config in parsed[:4]]
+            documents = [document for part in parts for document in _read(part)]
+            return _repaired(documents, data)
+    return _repaired(_read(data), data)
 
 
 def shaped(data: bytes) -> None:
-    """The same for configs that are made of the bytes, so that all of them are read and most of them loop.
+    """The same for configs built from the bytes, so that all of them can be read and most of them loop.
 
-    Their records merge as they do where all pairs are compared over and over.
+    Their records merge as in the reference, which repeatedly compares all pairs.
     """
-    made = shaped_documents(data, cyclic=True, empty=True, most_records=10)
-    graph = graph_of(made)
-    assert fixpoint(graph, reachable(graph).order).representative == reference.fixpoint(reference.join(made))
-    _mended([one for document in made for one in _read(orjson.dumps(document))], data)
+    configs = shaped_documents(data, cyclic=True, empty=True, most_records=10)
+    graph = graph_of(configs)
+    assert fixpoint(graph, reachable(graph).order).representative == reference.fixpoint(reference.join(configs))
+    _repaired([document for config in configs for document in _read(orjson.dumps(config))], data)
 
 
 def _read(data: bytes) -> list[CacheDocument]:
@@ -104,15 +104,15 @@ def _read(data: bytes) -> list[CacheDocument]:
 
 
 def _same(*readers: Callable[[], list[CacheDocument]]) -> list[CacheDocument]:
-    """What all readers give, nothing where all refuse."""
-    found: list[list[CacheDocument] | bool] = []
+    """What all readers return; nothing if all refuse the input."""
+    results: list[list[CacheDocument] | bool] = []
     for read in readers:
         try:
-            found.append([replace(one, source="-") for one in read()])
+            results.append([replace(document, source="-") for document in read()])
         except InputError as error:
-            found.append(error.missing)
-    first = found[0]
-    assert all(one == first for one in found), found
+            results.append(error.missing)
+    first = results[0]
+    assert all(result == first for result in results), results
     return first if isinstance(first, list) else []
 
 
@@ -123,67 +123,67 @@ def _judge(documents: Sequence[CacheDocument], data: bytes) -> None:
 
 
 def check_reports(documents: Sequence[CacheDocument], *formats: str) -> None:
-    """Analyze, and hold the reports in these formats against what holds for every report. Raises `InputError`."""
-    found = analyze(documents)
+    """Analyze, and check the reports in these formats with `check_report`. Raises `InputError`."""
+    analysis = analyze(documents)
     for format in formats:
-        check_report(format, rendered(found, format, Style(verbosity=1)))
+        check_report(format, rendered(analysis, format, Style(verbosity=1)))
 
 
 def _rewritten(folder: str, tag: str | None, platform: str | None) -> None:
-    """Repaired in its own layout, it is there under its tag, and as good as it was."""
+    """Repaired in its own layout, the cache can be read by its new tag and has lost nothing."""
     with suppress(InputError, LimitError):
         documents = load(folder, tag=tag, platform=platform)
-        made = repair(documents, Options())
+        repaired = repair(documents, Options())
         writer = parse(folder).in_place(documents[0], "repaired").writer(documents, force=True)
-        writer.write(made.config, made.data, made.check)
+        writer.write(repaired.config, repaired.data, repaired.check)
         again = repair(load(f"oci:{folder}:repaired"), Options())
         assert (again.lost.records, again.lost.results) == (0, 0)
-        assert again.data == made.data
+        assert again.data == repaired.data
 
 
-def _mended(documents: list[CacheDocument], data: bytes) -> None:
+def _repaired(documents: list[CacheDocument], data: bytes) -> None:
     choice = zlib.crc32(data)
     if documents and choice & 0x300 == 0x300:
-        documents = [replace(one, blobs=frozenset(one.config.blobs[::2])) for one in documents]
+        documents = [replace(document, blobs=frozenset(document.config.blobs[::2])) for document in documents]
     if documents:
         with suppress(InputError, LimitError):
             check_repair(documents, one_of(OPTIONS, data))
 
 
 def check_repair(documents: Sequence[CacheDocument], options: Options) -> None:
-    """Repair: the proof holds, an importer of its own takes the cache, and repairing once more changes nothing.
+    """Repair: the proof holds, an independent importer accepts the cache, and a second repair changes nothing.
 
     Raises `InputError` and `LimitError` as `repair` does.
     """
-    made = repair(documents, options)
-    format = one_of(OF_REPAIRS, made.data)
-    check_report(format, rendered(made, format))
-    again = repair([replace(documents[0], config=decode(made.data), blobs=None)], Options())
+    repaired = repair(documents, options)
+    format = one_of(OF_REPAIRS, repaired.data)
+    check_report(format, rendered(repaired, format))
+    again = repair([replace(documents[0], config=decode(repaired.data), blobs=None)], Options())
     assert (again.lost.records, again.lost.results, again.after.loops) == (0, 0, 0)
-    assert again.data == made.data
+    assert again.data == repaired.data
     analyze([replace(documents[0], config=again.config, blobs=None)])
-    _import(documents, made)
+    _import(documents, repaired)
 
 
-def _import(documents: Sequence[CacheDocument], made: Repaired) -> None:
-    """Hold it against a model that shares no code with the package."""
-    configs = [one.config for one in documents]
-    if sum(len(one.digests) + len(one.blobs) for one in configs) > LARGEST_PLAIN:
+def _import(documents: Sequence[CacheDocument], repaired: Repaired) -> None:
+    """Compare it with a model that shares no code with the package."""
+    configs = [document.config for document in documents]
+    if sum(len(config.digests) + len(config.blobs) for config in configs) > LARGEST_PLAIN:
         return
-    out = _plain(made.config)
+    out = _plain(repaired.config)
     assert independent.refusals(out) == []
     assert not independent.has_loop(out)
     before = list(map(_plain, configs))
-    # The model follows layers wherever they lead, and knows nothing of manifests.
-    bearable = all(one.blobs is None for one in documents)
-    bearable &= not any({"layer", "result"}.intersection(independent.refusals(one)) for one in before)
-    if bearable and not made.removed.dropped_records:
+    # The model follows invalid layer links too, and does not know about manifests.
+    comparable = all(document.blobs is None for document in documents)
+    comparable &= not any({"layer", "result"}.intersection(independent.refusals(document)) for document in before)
+    if comparable and not repaired.removed.dropped_records:
         assert independent.contents(before) == independent.contents([out])
 
 
 def _plain(config: CacheConfig) -> dict[str, Any]:
     parsed = independent.parse(encode(config))
     return {
-        "layers": [{"blob": "", **one} for one in parsed.get("layers", [])],
-        "records": [{"digest": "", **one} for one in parsed.get("records", [])],
+        "layers": [{"blob": "", **layer} for layer in parsed.get("layers", [])],
+        "records": [{"digest": "", **record} for record in parsed.get("records", [])],
     }

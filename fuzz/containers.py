@@ -1,7 +1,7 @@
-"""OCI layouts out of JSON: a fuzzer never finds a digest, so that the blobs are written here, and named by numbers.
+"""OCI layouts described in JSON. A fuzzer never guesses a digest, so blobs are numbered and their digests filled in.
 
-A document is `{"blobs": [any JSON, ...], "index": any JSON, "tag": text, "platform": text}`. In each part `"@3"` stands
-for the digest of blob 3, `"#3"` for its size, and `"~3"` for its bytes in base64.
+A document is `{"blobs": [any JSON, ...], "index": any JSON, "tag": text, "platform": text}`. In each part `"@3"` is
+replaced by the digest of blob 3, `"#3"` by its size, and `"~3"` by its bytes in base64.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAMED = re.compile(rb'"([@#~])(\d{1,2})"')
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """The files of a layout by their names in it, and what is asked of it."""
+    """The files of a layout by their paths in it, and the tag and platform to read."""
 
     files: dict[str, bytes]
     tag: str | None
@@ -38,7 +38,7 @@ class Container:
             (folder / name).write_bytes(data)
 
     def tar(self) -> bytes:
-        """All of it as a tar."""
+        """The layout as a tar."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for name, data in self.files.items():
@@ -48,20 +48,20 @@ class Container:
         return buffer.getvalue()
 
     def packed(self) -> bytes:
-        """All of it as a compressed tar."""
+        """The layout as a compressed tar."""
         return gzip.compress(self.tar(), compresslevel=1, mtime=0)
 
 
 def read(data: bytes) -> Container | None:
-    """The layout that a document describes, `None` where the bytes are no such document."""
+    """The layout that a document describes, `None` if the bytes are not such a document."""
     try:
         parsed = json.loads(data)
         if not isinstance(parsed, dict) or not isinstance(parsed.get("blobs"), list) or "index" not in parsed:
             return None
         blobs: list[bytes] = []
-        # A tar is read for its JSON alone, a folder for whatever is named, so that only objects and arrays are written.
-        for one in parsed["blobs"][:MOST_BLOBS]:
-            blobs.append(_filled(one, blobs) if isinstance(one, dict | list) else b"{}")
+        # Only JSON is read from a tar, but any named file from a folder, so only objects and arrays are written.
+        for value in parsed["blobs"][:MOST_BLOBS]:
+            blobs.append(_filled(value, blobs) if isinstance(value, dict | list) else b"{}")
         index = _filled(parsed["index"], blobs)
     except (ValueError, RecursionError):
         return None
@@ -76,46 +76,46 @@ def _text(value: object) -> str | None:
 
 
 def _filled(value: Any, blobs: list[bytes]) -> bytes:
-    def shown(found: re.Match[bytes]) -> bytes:
-        number = int(found[2])
+    def filled(match: re.Match[bytes]) -> bytes:
+        number = int(match[2])
         if number >= len(blobs):
-            return found[0]
-        if found[1] == b"#":
+            return match[0]
+        if match[1] == b"#":
             return str(len(blobs[number])).encode()
-        text = digest_of(blobs[number]).encode() if found[1] == b"@" else base64.b64encode(blobs[number])
+        text = digest_of(blobs[number]).encode() if match[1] == b"@" else base64.b64encode(blobs[number])
         return b'"%s"' % text
 
-    return _NAMED.sub(shown, json.dumps(value, separators=(",", ":")).encode())
+    return _NAMED.sub(filled, json.dumps(value, separators=(",", ":")).encode())
 
 
 def described(folder: Path) -> bytes:
-    """The document that describes a layout: what the fuzzer starts with. Blobs that are no JSON are left out."""
+    """The document that describes a layout, for the fuzzer to start with. Blobs that are not JSON are left out."""
     texts = {}
     for file in sorted((folder / "blobs/sha256").iterdir()):
         data = file.read_bytes()
         if data.startswith(b"{"):
             texts[f"sha256:{file.name}"] = json.loads(data)
-    made: list[Any] = []
+    blobs: list[Any] = []
     numbers: dict[str, int] = {}
     while texts:
-        # What names none of those that are left comes first.
-        digest = next(one for one, value in texts.items() if not any(name in json.dumps(value) for name in texts))
+        # A blob comes after all blobs that it names.
+        digest = next(key for key, value in texts.items() if not any(name in json.dumps(value) for name in texts))
         value = _named(texts.pop(digest), numbers)
         if isinstance(value, dict) and value.get(INLINE_CACHE):
-            made.append(json.loads(base64.b64decode(value[INLINE_CACHE])))
-            value[INLINE_CACHE] = f"~{len(made) - 1}"
-        numbers[digest] = len(made)
-        made.append(value)
+            blobs.append(json.loads(base64.b64decode(value[INLINE_CACHE])))
+            value[INLINE_CACHE] = f"~{len(blobs) - 1}"
+        numbers[digest] = len(blobs)
+        blobs.append(value)
     index = _named(json.loads((folder / "index.json").read_bytes()), numbers)
-    return json.dumps({"blobs": made, "index": index}, separators=(",", ":")).encode()
+    return json.dumps({"blobs": blobs, "index": index}, separators=(",", ":")).encode()
 
 
 def _named(value: Any, numbers: dict[str, int]) -> Any:
     if isinstance(value, list):
-        return [_named(one, numbers) for one in value]
+        return [_named(item, numbers) for item in value]
     if not isinstance(value, dict):
         return value
-    made = {name: _named(one, numbers) for name, one in value.items()}
+    renamed = {name: _named(item, numbers) for name, item in value.items()}
     if value.get("digest") in numbers and "size" in value:
-        made |= {"digest": f"@{numbers[value['digest']]}", "size": f"#{numbers[value['digest']]}"}
-    return made
+        renamed |= {"digest": f"@{numbers[value['digest']]}", "size": f"#{numbers[value['digest']]}"}
+    return renamed

@@ -13,11 +13,11 @@ with atheris.instrument_imports(include=["cachedoctor"]):
     from fuzz.targets import TARGETS, Cross, Mutate
 
 FORM_KEPT = 0.9
-"""How often an input is changed within its form, and not in any byte of it."""
+"""The share of changes that keep an input parsable; the others change any byte."""
 
 
 def main() -> None:
-    """Fuzz until time is over or something fails."""
+    """Fuzz until time is up or something fails."""
     target = TARGETS[sys.argv[1]]
     more: dict[str, Any] = {}
     if target.mutate:
@@ -31,10 +31,10 @@ def main() -> None:
 def _mutator(mutate: Mutate) -> Callable[[bytes, int, int], bytes]:
     def mutated(data: bytes, most: int, seed: int) -> bytes:
         choose = random.Random(seed)
-        made = mutate(data, choose) if choose.random() < FORM_KEPT else None
-        if made is not None and len(made) <= most:
-            return made
-        # atheris puts the function that works in its place only when it starts.
+        result = mutate(data, choose) if choose.random() < FORM_KEPT else None
+        if result is not None and len(result) <= most:
+            return result
+        # atheris provides a working `Mutate` only once it has started, so it is looked up here.
         changed: bytes = atheris.Mutate(data, most)
         return changed
 
@@ -43,8 +43,8 @@ def _mutator(mutate: Mutate) -> Callable[[bytes, int, int], bytes]:
 
 def _crossing(cross: Cross) -> Callable[[bytes, bytes, int, int], bytes]:
     def crossed(data: bytes, other: bytes, most: int, seed: int) -> bytes:
-        made = cross(data, other, random.Random(seed))
-        return made if made is not None and len(made) <= most else data
+        result = cross(data, other, random.Random(seed))
+        return result if result is not None and len(result) <= most else data
 
     return crossed
 

@@ -1,4 +1,4 @@
-"""What holds for profiles, goroutine dumps and tables, whatever their bytes are."""
+"""Fuzz targets for profiles, goroutine dumps and tables: what must hold for any bytes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.report.rendered import OF_PROFILES, rendered
 
 
 def decode(data: bytes) -> None:
-    """A profile.proto is read the same in lists, in arrays and compressed, or refused; reports are sound."""
+    """A profile is read alike with lists, with arrays and compressed, or is refused; reports are valid."""
     evidence = _read(data)
     packed = _read(gzip.compress(data, compresslevel=1, mtime=0))
     if evidence is None or packed is None:
-        # What is compressed already is refused if it is compressed once more than is allowed.
+        # Compressed input may be refused here, because one more compression may exceed the limit.
         assert evidence is packed or data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"))
         return
     assert (evidence.kind, evidence.unit, evidence.total) == (packed.kind, packed.unit, packed.total)
@@ -33,7 +33,7 @@ def decode(data: bytes) -> None:
 
 
 def _facts(data: bytes, kind: str) -> object:
-    """What a diagnosis is made of, with samples of one kind."""
+    """The main parts of a diagnosis, with samples of one kind."""
     with kept_in(kind):
         evidence = _read(data)
     if evidence is None or evidence.profile is None:
@@ -43,7 +43,7 @@ def _facts(data: bytes, kind: str) -> object:
 
 
 def goroutines(data: bytes) -> None:
-    """A goroutine dump has each goroutine once, quoted as well, or is refused by `InputError`; reports are sound."""
+    """A dump has each goroutine once, even if quoted, or is refused with `InputError`; reports are valid."""
     evidence = _read(data)
     if evidence:
         if evidence.goroutines:
@@ -56,7 +56,7 @@ def goroutines(data: bytes) -> None:
 
 
 def table(data: bytes) -> None:
-    """A table has values of 64 bits, the same if it is quoted, or is refused by `InputError`; reports are sound."""
+    """A table has 64-bit values, the same if quoted, or is refused with `InputError`; reports are valid."""
     evidence = _read(data)
     if evidence and evidence.table:
         rows = evidence.table.top.rows
@@ -69,7 +69,7 @@ def table(data: bytes) -> None:
 
 
 def _quoted(data: bytes) -> list[Evidence | None]:
-    """The same text with the line ends of Windows, and as a mail program quotes it."""
+    """The same text with Windows line endings, and as a mail program quotes it."""
     if b"\r" in data or not data.isascii():
         return []
     return [_read(data.replace(b"\n", b"\r\n")), _read(b"> " + data.replace(b"\n", b"\n> "))]

@@ -1,4 +1,4 @@
-"""What a fuzzer starts with: small pieces of the fixtures, and what they lack."""
+"""Inputs that a fuzzer starts with: small pieces of the fixtures, and cases that the fixtures do not have."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.pprof.profiles import Builder
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 LARGEST = 8_000
-"""Bytes: a fuzzer copies what it starts with over and over, and reads it each time."""
+"""Most bytes of a seed: a fuzzer copies and reads its seeds over and over."""
 STACKS = 20
-"""Stacks of a profile."""
+"""Stacks kept of a profile."""
 CREATED = "2026-11-24T08:14:45.5Z"
 
 
 def configs() -> list[bytes]:
     """Cache configs."""
-    made = [{}, _everything(), _odd(), _diamonds(60), _deep_chain(120)]
-    return [*map(_json, made), *_files("manifests", "hostile/configs")]
+    documents = [{}, _everything(), _odd(), _diamonds(60), _deep_chain(120)]
+    return [*map(_json, documents), *_files("manifests", "hostile/configs")]
 
 
 def several_configs() -> list[bytes]:
-    """The same, and those of two tags in a list."""
+    """The same, and lists of several configs."""
     tags = [json.loads((FIXTURES / f"manifests/tag-{name}.json").read_bytes()) for name in "ab"]
     return [*configs(), _json(tags), _json([_everything(), _everything(), _diamonds(3)])]
 
@@ -37,13 +37,13 @@ def several_configs() -> list[bytes]:
 def layouts() -> list[bytes]:
     """Layouts as `fuzz.containers` describes them, and archives."""
     described = [containers.described(folder) for folder in sorted((FIXTURES / "layouts").iterdir())]
-    made = [*described, *map(_json, (_complete("config"), _complete("manifests"), _tagged()))]
-    tars = [one.tar() for one in map(containers.read, described[:3]) if one]
-    return [*made, *tars, gzip.compress(tars[0], mtime=0), *_files("hostile/containers")]
+    documents = [*described, *map(_json, (_complete("config"), _complete("manifests"), _tagged()))]
+    tars = [layout.tar() for layout in map(containers.read, described[:3]) if layout]
+    return [*documents, *tars, gzip.compress(tars[0], mtime=0), *_files("hostile/containers")]
 
 
 def shapes() -> list[bytes]:
-    """Bytes that configs are made of."""
+    """Bytes from which configs are built."""
     choose = random.Random(0)
     return [choose.randbytes(size) for size in (20, 100, 100, 400, 400, 400)]
 
@@ -61,7 +61,7 @@ def profiles() -> list[bytes]:
 
 
 def dumps() -> list[bytes]:
-    """Goroutine dumps, with what BuildKit does first."""
+    """Goroutine dumps, with BuildKit's goroutines first."""
     whole = [file.read_text() for file in sorted((FIXTURES / "profiles").glob("goroutine*.txt"))]
     return [*map(_shortened, whole), *(text[:600].encode() for text in whole), *_files("hostile/goroutines")]
 
@@ -82,7 +82,7 @@ def _json(value: Any) -> bytes:
 
 
 def _everything() -> dict[str, Any]:
-    """All that a config can have, much of it wrong."""
+    """Everything that a config can have, much of it wrong."""
     return {
         "layers": [{"blob": "a"}, {"blob": "b", "parent": -1, "annotations": {"size": 1}}, {"blob": "c", "parent": 1}],
         "records": [
@@ -96,7 +96,7 @@ def _everything() -> dict[str, Any]:
 
 
 def _odd() -> dict[str, Any]:
-    """What a terminal, a pipeline or a format would take for its own, wherever there is text."""
+    """In every text, characters that a terminal, a pipeline or a format could interpret."""
     text = "\x1b[31m\u202e\u2028::error::]]><|`[x](y)"
     layers = [{"blob": text, "parent": -1, text: text}, {"blob": text, "parent": 1}]
     inputs = [[{"link": 1, "selector": text, text: 1}, {"link": 0, "selector": text}], []]
@@ -105,7 +105,7 @@ def _odd() -> dict[str, Any]:
 
 
 def _diamonds(count: int) -> dict[str, Any]:
-    """More paths than anybody walks."""
+    """More paths than anyone could walk."""
     steps = [[[{"link": index}, {"selector": "s", "link": index}]] for index in range(count)]
     return {"records": [{"digest": "r"}, *({"digest": f"{n}", "inputs": inputs} for n, inputs in enumerate(steps))]}
 
@@ -116,11 +116,11 @@ def _deep_chain(count: int) -> dict[str, Any]:
 
 
 def _complete(kind: str) -> dict[str, Any]:
-    """A cache whose layers are there, so that it can be written again; as an image manifest or an index."""
+    """A cache with all its layers, so that it can be written again; as an image manifest or an index."""
     config = {"layers": [{"blob": "@0", "parent": -1}], "records": [{"digest": "r", "layers": [{"layer": 0}]}]}
     layers = [{"mediaType": "x", "digest": "@0", "size": "#0"}]
-    own = {"mediaType": CACHE_CONFIG, "digest": "@1", "size": "#1"}
-    manifest = {"config": own, "layers": layers} if kind == "config" else {"manifests": [*layers, own]}
+    descriptor = {"mediaType": CACHE_CONFIG, "digest": "@1", "size": "#1"}
+    manifest = {"config": descriptor, "layers": layers} if kind == "config" else {"manifests": [*layers, descriptor]}
     return {"blobs": [{}, config, manifest], "index": {"manifests": [{"digest": "@2", "size": "#2"}]}}
 
 
@@ -131,8 +131,8 @@ def _tagged() -> dict[str, Any]:
     manifest = {"config": {"digest": "@1", "size": "#1"}, "layers": [{"digest": "sha256:" + "0" * 64, "size": 1}]}
     platforms = [{"os": "linux", "architecture": name, "variant": "v8"} for name in ("arm64", "amd64")]
     named = [
-        {"digest": "@2", "size": "#2", "platform": one, "annotations": {"org.opencontainers.image.ref.name": name}}
-        for one, name in zip(platforms, ("x", "latest"), strict=True)
+        {"digest": "@2", "size": "#2", "platform": platform, "annotations": {"org.opencontainers.image.ref.name": name}}
+        for platform, name in zip(platforms, ("x", "latest"), strict=True)
     ]
     blobs = [records, image, manifest, {"manifests": named[:1]}]
     index = {"manifests": [*named, {"digest": "@3", "size": "#3", "annotations": {"io.containerd.image.name": "a:y"}}]}
@@ -140,7 +140,7 @@ def _tagged() -> dict[str, Any]:
 
 
 def _cut(file: Path) -> bytes:
-    """The first stacks of a profile, by their names alone."""
+    """The first stacks of a profile, with function names only."""
     profile = decode(gzip.decompress(file.read_bytes()))
     cut = Builder((profile.sample_type.type, profile.sample_type.unit))
     for nodes, value in islice(profile.samples, STACKS):

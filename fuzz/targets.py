@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes, and its docstring says what it promises of them."""
+"""The fuzz targets: each takes any bytes, and its docstring says what must hold for them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Cross = Callable[[bytes, bytes, random.Random], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that takes bytes, and may raise nothing at all."""
+    """A function that takes any bytes and must not raise anything."""
 
     run: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
-    """What the fuzzer starts with."""
+    """The inputs that the fuzzer starts with."""
     mutate: Mutate | None = None
-    """Changes that leave the form in place, `None` where any bytes are in form."""
+    """Changes an input so that it still parses; `None` if any bytes do."""
     cross: Cross | None = None
 
 
 TARGETS: Mapping[str, Target] = {
     "config": Target(caches.config, seeds.configs, json.mutate, json.cross),
     "container": Target(caches.container, seeds.layouts, json.mutate, json.cross),
-    "mended": Target(caches.mended, seeds.several_configs, json.mutate, json.cross),
+    "repaired": Target(caches.repaired, seeds.several_configs, json.mutate, json.cross),
     "shaped": Target(caches.shaped, seeds.shapes),
     "decode": Target(profiles.decode, seeds.profiles, wire.mutate),
     "goroutines": Target(profiles.goroutines, seeds.dumps, lines.mutate),

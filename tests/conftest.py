@@ -37,10 +37,10 @@ settings.load_profile(PROFILE)
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Limit the examples of a property to those of the profile."""
     test: Any = getattr(item, "obj", None)
-    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    current = getattr(test, "_hypothesis_internal_use_settings", None)
     most = MOST_EXAMPLES.get(item.config.getoption("--hypothesis-profile") or PROFILE)
-    if own is not None and most is not None:
-        test._hypothesis_internal_use_settings = settings(own, max_examples=min(own.max_examples, most))
+    if current is not None and most is not None:
+        test._hypothesis_internal_use_settings = settings(current, max_examples=min(current.max_examples, most))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:

@@ -1,4 +1,4 @@
-"""An independent importer: it shares no code with the package, and follows only what BuildKit requires."""
+"""An independent importer: it shares no code with the package, and implements only what BuildKit requires."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def contents(documents: list[Document]) -> tuple[Counter[str], Counter[tuple[str
 
 
 def parse(data: bytes) -> Document:
-    """The document as a plain JSON reader sees it."""
+    """The document, read by a plain JSON parser."""
     parsed = json.loads(data)
     assert isinstance(parsed, dict)
     return parsed

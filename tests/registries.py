@@ -153,8 +153,8 @@ class Client:
     def run(self, *arguments: str | Path, **env: str) -> subprocess.CompletedProcess[bytes]:
         """Run it."""
         proxies = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy")
-        own = {"DOCKER_CONFIG": str(self.docker_config), "REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
-        return run(*arguments, env={**dict.fromkeys(proxies, ""), **own, **self.env, **env}, process=self.process)
+        defaults = {"DOCKER_CONFIG": str(self.docker_config), "REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
+        return run(*arguments, env={**dict.fromkeys(proxies, ""), **defaults, **self.env, **env}, process=self.process)
 
     def json(self, *arguments: str | Path, **env: str) -> dict[str, Any]:
         """Its JSON, if all went well."""

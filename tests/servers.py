@@ -29,8 +29,8 @@ class Exchange:
 
     def answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         """Send a complete answer; to HEAD only its head."""
-        own = {"content-length": str(len(body)), **{key.lower(): value for key, value in (headers or {}).items()}}
-        self.begin(status, own)
+        complete = {"content-length": str(len(body)), **{key.lower(): value for key, value in (headers or {}).items()}}
+        self.begin(status, complete)
         if self.method != "HEAD":
             self.handler.wfile.write(body)
 

@@ -48,14 +48,14 @@ def valid(draw: st.DrawFn, *, most_records: int = 8) -> Document:
 def nearly_valid(draw: st.DrawFn) -> bytes:
     """A valid config with one fault from `changes`."""
     config = draw(valid())
-    parent, step = draw(st.sampled_from([*places(config)]))
+    parent, step = draw(st.sampled_from([*slots(config)]))
     change = draw(st.sampled_from(sorted(changes(parent, step))))
     changes(parent, step)[change]()
     return written(config)
 
 
 def changes(parent: Any, step: int | str) -> Mapping[str, Callable[[], object]]:
-    """The faults that can be made in one place of a document, by name; calling one changes the document."""
+    """The faults that can be put in one slot of a document, by name; calling one changes the document."""
     value = parent[step]
 
     def put(other: object) -> Callable[[], object]:
@@ -65,20 +65,20 @@ def changes(parent: Any, step: int | str) -> Mapping[str, Callable[[], object]]:
         "missing": lambda: parent.pop(step),
         "null": put(None),
         "of a wrong type": put({"x": 1} if isinstance(value, list) else [value]),
-        "no number at all": put(float("nan")),
+        "not a number": put(float("nan")),
         "larger than a float": put(_TOO_LARGE),
     }
     if isinstance(parent, list) and isinstance(step, int):
-        faults["there twice"] = lambda: parent.insert(step, copy.deepcopy(value))
+        faults["duplicated"] = lambda: parent.insert(step, copy.deepcopy(value))
     if isinstance(value, int):
-        faults |= {"one too far": put(value + 1), "one too near": put(value - 1), "negative": put(-2)}
+        faults |= {"one too large": put(value + 1), "one too small": put(value - 1), "negative": put(-2)}
         faults |= {"larger than 64 bits": put(1 << 63), "outside": put(99), "a fraction": put(value + 0.5)}
     if isinstance(value, str):
         faults |= {f"odd {number}": put(f"{value[:20]}{text}") for number, text in enumerate(ODD)}
         faults |= {
             "empty": put(""),
             "cut short": put(value[:-1]),
-            "an algorithm that nobody knows": put(f"md5:{value}"),
+            "an unknown algorithm": put(f"md5:{value}"),
         }
     if isinstance(value, list):
         faults["without its elements"] = put([])
@@ -86,16 +86,16 @@ def changes(parent: Any, step: int | str) -> Mapping[str, Callable[[], object]]:
 
 
 def written(document: object) -> bytes:
-    """The document as JSON, with numbers that JSON can write and Python cannot."""
+    """The document as JSON, including a number that JSON allows and Python cannot write."""
     return json.dumps(document).replace(json.dumps(_TOO_LARGE), "1e400").encode()
 
 
-def places(value: Any) -> Iterator[tuple[Any, int | str]]:
-    """Every place in a document: the object or array, and the key or index in it."""
+def slots(value: Any) -> Iterator[tuple[Any, int | str]]:
+    """Every slot in a document: an object or array, and a key or index in it."""
     steps = [*value] if isinstance(value, dict) else [*range(len(value))] if isinstance(value, list) else []
     for step in steps:
         yield value, step
-        yield from places(value[step])
+        yield from slots(value[step])
 
 
 def _nested(depth: int) -> bytes:

@@ -35,16 +35,16 @@ def digest(name: str) -> str:
 
 def record(name: str, *inputs: Sequence[Link | int], layer: int | None = None) -> dict[str, Any]:
     """A record as the document has it; an alternative is a link, or a link with its selector."""
-    made: dict[str, Any] = {"digest": digest(name)}
+    result: dict[str, Any] = {"digest": digest(name)}
     if layer is not None:
-        made["layers"] = [{"layer": layer, "createdAt": "2026-11-24T08:14:45.5Z"}]
+        result["layers"] = [{"layer": layer, "createdAt": "2026-11-24T08:14:45.5Z"}]
     if inputs:
-        made["inputs"] = [[_link(one) for one in alternatives] for alternatives in inputs]
-    return made
+        result["inputs"] = [[_link(link) for link in alternatives] for alternatives in inputs]
+    return result
 
 
-def _link(one: Link | int) -> dict[str, Any]:
-    return {"link": one} if isinstance(one, int) else {"selector": one[1], "link": one[0]}
+def _link(link: Link | int) -> dict[str, Any]:
+    return {"link": link} if isinstance(link, int) else {"selector": link[1], "link": link[0]}
 
 
 def layers(*parents: int) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def run(
     `tests/cli/test_process.py` holds that both ways give the same.
     """
     words = list(map(str, arguments))
-    own = {**{key: value for key, value in os.environ.items() if key not in _OF_THE_MACHINE}, **(env or {})}
+    environment = {**{key: value for key, value in os.environ.items() if key not in _OF_THE_MACHINE}, **(env or {})}
     if process:
         return subprocess.run(
             [sys.executable, "-m", "cachedoctor", *words],
@@ -115,11 +115,11 @@ def run(
             timeout=LONGEST_SECONDS,
             check=False,
             cwd=cwd,
-            env=own,
+            env=environment,
         )
     assert not any(name.startswith("PYTHON") for name in env or ()), "only an interpreter that starts reads these"
     streams = [io.TextIOWrapper(io.BytesIO(data), encoding="utf-8") for data in (stdin or b"", b"", b"")]
-    with _time_limit(), _shell(["cachedoctor", *words], streams, own, cwd):
+    with _time_limit(), _shell(["cachedoctor", *words], streams, environment, cwd):
         code = _exit_code(streams[2])
     _, stdout, stderr = (_content(stream) for stream in streams)
     return subprocess.CompletedProcess(words, code, stdout, stderr)

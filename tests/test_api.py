@@ -39,8 +39,11 @@ def test_the_four_steps(tmp_path: Path) -> None:
 
 def test_several_sources_are_judged_together() -> None:
     alone = [cachedoctor.load(FIXTURES / f"manifests/tag-{tag}.json") for tag in "ab"]
-    rules = [{finding.rule for finding in cachedoctor.analyze(one).findings} for one in (*alone, alone[0] + alone[1])]
-    assert [("CD204" in found) for found in rules] == [False, False, True]
+    rules = [
+        {finding.rule for finding in cachedoctor.analyze(documents).findings}
+        for documents in (*alone, alone[0] + alone[1])
+    ]
+    assert [("CD204" in ids) for ids in rules] == [False, False, True]
 
 
 def test_limits_and_releases() -> None:
@@ -53,7 +56,7 @@ def test_limits_and_releases() -> None:
         cachedoctor.analyze(documents, buildkit="latest")
 
 
-def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
+def test_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(cachedoctor.InputError, match=r"^nothing-there: cannot read it: .*$"):
         cachedoctor.load("nothing-there")
     documents = cachedoctor.load(DIAMONDS)
@@ -72,12 +75,12 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
 def test_a_layout_gets_all_its_layers(tmp_path: Path) -> None:
     source = FIXTURES / "layouts/v0.21.1-image-manifest"
     repaired = cachedoctor.repair(cachedoctor.load(source))
-    assert cachedoctor.write(repaired, f"oci:{tmp_path}/out", tag="mended") == f"oci:{tmp_path}/out:mended"
-    again = cachedoctor.load(tmp_path / "out", tag="mended")
+    assert cachedoctor.write(repaired, f"oci:{tmp_path}/out", tag="repaired") == f"oci:{tmp_path}/out:repaired"
+    again = cachedoctor.load(tmp_path / "out", tag="repaired")
     assert cachedoctor.analyze(again).verdict == "ok"
 
 
-def test_no_subpackage_takes_the_name_of_a_function() -> None:
+def test_no_subpackage_has_the_name_of_a_function() -> None:
     code = "import cachedoctor.api, cachedoctor.cli.main, cachedoctor; print(callable(cachedoctor.repair))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "True\n"
@@ -86,14 +89,14 @@ def test_no_subpackage_takes_the_name_of_a_function() -> None:
     assert names.isdisjoint(cachedoctor.__all__)
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_an_unknown_name_raises_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'analyse'"):
         getattr(cachedoctor, "analyse")  # noqa: B009
     assert set(cachedoctor.__all__) <= set(dir(cachedoctor))
 
 
 @pytest.mark.parametrize("arguments", [["-c", "import cachedoctor"], ["-m", "cachedoctor", "--help"]])
-def test_starting_loads_nothing_that_takes_time(arguments: list[str]) -> None:
+def test_startup_imports_no_slow_modules(arguments: list[str]) -> None:
     result = subprocess.run(
         [sys.executable, "-X", "importtime", *arguments], capture_output=True, text=True, check=True
     )
@@ -102,12 +105,12 @@ def test_starting_loads_nothing_that_takes_time(arguments: list[str]) -> None:
 
 
 def test_nothing_is_printed_on_import() -> None:
-    found = subprocess.run([sys.executable, "-c", "import cachedoctor"], capture_output=True, text=True, check=True)
-    assert (found.stdout, found.stderr) == ("", "")
+    done = subprocess.run([sys.executable, "-c", "import cachedoctor"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_the_page_names_what_there_is() -> None:
-    """Each public function has its row with all its parameters; each other name is told about."""
+def test_the_page_lists_everything_public() -> None:
+    """Each public function has a row with all its parameters; all other names are mentioned."""
     rows = dict(re.findall(r"^\| `(\w+)\((.*?)\)`", PAGE, re.MULTILINE))
     for name in ("load", "analyze", "repair", "write"):
         code = getattr(cachedoctor, name).__code__
@@ -121,19 +124,19 @@ def test_the_code_of_the_page(tmp_path: Path) -> None:
     script = tmp_path / "page.py"
     script.write_text(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0])
     shutil.copytree(FIXTURES / "manifests", tmp_path / "fixtures/manifests")
-    found = run(script, cwd=tmp_path)
-    assert found.stderr == ""
-    assert found.stdout.splitlines()[0].startswith("error CD201 ")
+    done = run(script, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0].startswith("error CD201 ")
     assert orjson.loads((tmp_path / "smaller.json").read_bytes())["records"]
 
 
 def test_the_example(tmp_path: Path) -> None:
     for name in ("diamond-28", "service"):
         shutil.copy(FIXTURES / f"manifests/{name}.json", tmp_path)
-    found = run(ROOT / "docs/example.py", "diamond-28.json", "service.json", "none.json", cwd=tmp_path)
-    assert found.returncode == 1
-    assert found.stderr == "  none.json: cannot read it: No such file or directory\n"
-    first, second, third = found.stdout.splitlines()
+    done = run(ROOT / "docs/example.py", "diamond-28.json", "service.json", "none.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "  none.json: cannot read it: No such file or directory\n"
+    first, second, third = done.stdout.splitlines()
     assert first == "diamond-28.json: error, 1,610,612,706 loop-check calls, CD201"
     assert re.fullmatch(r"  diamond-28\.repaired\.json: [\d,]+ calls, nothing lost", second)
     assert third == "service.json: ok, 31 loop-check calls, no findings"
@@ -141,7 +144,7 @@ def test_the_example(tmp_path: Path) -> None:
     assert (again.returncode, again.stderr) == (0, "")
 
 
-def test_the_document_is_that_of_the_command() -> None:
+def test_to_dict_returns_what_the_command_prints() -> None:
     documents = cachedoctor.load(DIAMONDS)
     shown = subprocess.run(
         [sys.executable, "-m", "cachedoctor", "analyze", DIAMONDS, "--format", "json"], capture_output=True, check=True
@@ -156,7 +159,7 @@ def test_the_document_is_that_of_the_command() -> None:
 
 
 def test_an_empty_list_is_refused() -> None:
-    """A pattern that matches no file must not look as if all were well."""
+    """A pattern that matches no file must not look like success."""
     for function in (cachedoctor.analyze, cachedoctor.repair):
         with pytest.raises(ValueError, match="at least one document"):
             function([])
@@ -182,14 +185,14 @@ def test_severities_are_compared_as_words() -> None:
     assert [finding.severity for finding in findings if finding.severity >= "warning"] == ["error"]
 
 
-def test_what_comes_back_can_be_sent_to_another_process() -> None:
+def test_results_can_be_sent_to_another_process() -> None:
     documents = cachedoctor.load(DIAMONDS)
-    for made in (cachedoctor.analyze(documents), cachedoctor.repair(documents)):
-        again = pickle.loads(pickle.dumps(made))
-        assert orjson.dumps(cachedoctor.to_dict(again)) == orjson.dumps(cachedoctor.to_dict(made))
+    for result in (cachedoctor.analyze(documents), cachedoctor.repair(documents)):
+        again = pickle.loads(pickle.dumps(result))
+        assert orjson.dumps(cachedoctor.to_dict(again)) == orjson.dumps(cachedoctor.to_dict(result))
 
 
-def test_counts_that_do_not_fit_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_that_do_not_fit_give_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = cachedoctor.load(DIAMONDS)
     monkeypatch.setattr("cachedoctor.graph.paths.MOST_BITS_HELD", 10)
     for function in (cachedoctor.analyze, cachedoctor.repair):

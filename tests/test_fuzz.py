@@ -33,7 +33,7 @@ def test_targets_accept_their_seeds(name: str) -> None:
 
 @pytest.mark.parametrize("file", CRASHES, ids=lambda file: file.name)
 def test_inputs_found_by_fuzzing(file: Path) -> None:
-    """Every target accepts every one of them."""
+    """Every target accepts every input that once failed."""
     for target in TARGETS.values():
         target.run(file.read_bytes())
 

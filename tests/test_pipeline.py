@@ -1,4 +1,4 @@
-"""From bytes to reports and repair: any config gives a report or one line."""
+"""From bytes to reports and repair: any config gives a report or a one-line error."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from cachedoctor.sources import CacheDocument, load
 from fuzz.caches import check_repair, check_reports
 from tests.graph.reference import Document
 from tests.report.rendered import OF_ANALYSES
-from tests.strategies import CREATED, HOSTILE, ODD, changes, hostile, nearly_valid, places, valid, written
+from tests.strategies import CREATED, HOSTILE, ODD, changes, hostile, nearly_valid, slots, valid, written
 from tests.support import digest, layers, record, run
 
 OPTIONS = st.sampled_from([Options(), Options(minimal=True), Options(max_bytes=700, drop_oldest=True)])
 
 
 def read(data: bytes) -> list[CacheDocument]:
-    """The documents in it; none if it is refused, which takes one line."""
+    """The documents in it; none if it is refused with one line."""
     try:
         return load("-", stdin=BytesIO(data))
     except InputError as error:
@@ -56,7 +56,7 @@ def test_valid_documents_are_read_and_repaired(documents: list[Document], option
     assert options.max_bytes
 
 
-def test_every_fault_at_every_place() -> None:
+def test_every_fault_in_every_slot() -> None:
     """A fault that is not valid in the format is refused, and any other is read and reported."""
     whole = {
         "layers": [*layers(-1, 0), {"blob": digest("x"), "parent": -1, "annotations": {"mediaType": "m"}}],
@@ -67,25 +67,25 @@ def test_every_fault_at_every_place() -> None:
         ],
     }
     seen: dict[str, set[str]] = {"read": set(), "refused": set()}
-    for number, (parent, step) in enumerate(places(whole)):
+    for number, (parent, step) in enumerate(slots(whole)):
         for fault in changes(parent, step):
             changed = copy.deepcopy(whole)
-            place = next(itertools.islice(places(changed), number, None))
-            changes(*place)[fault]()
+            slot = next(itertools.islice(slots(changed), number, None))
+            changes(*slot)[fault]()
             caches = read(written(changed))
             seen["read" if caches else "refused"].add(fault)
             if caches and zlib.crc32(fault.encode()) % 4 == number % 4:
                 report_and_repair(caches, Options(), ["json"])
-    never = {"no number at all", "larger than a float", "larger than 64 bits", "a fraction"}
+    never = {"not a number", "larger than a float", "larger than 64 bits", "a fraction"}
     assert seen["refused"] - seen["read"] == never
-    always = {"missing", "null", "there twice", "one too far", "one too near", "negative", "outside"}
+    always = {"missing", "null", "duplicated", "one too large", "one too small", "negative", "outside"}
     assert always <= seen["read"] - seen["refused"]
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(nearly_valid(), OPTIONS, st.sampled_from(OF_ANALYSES))
-def test_one_thing_wrong(data: bytes, options: Options, format: str) -> None:
+def test_documents_with_one_fault(data: bytes, options: Options, format: str) -> None:
     if caches := read(data):
         report_and_repair(caches, options, [format])
 

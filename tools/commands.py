@@ -46,7 +46,7 @@ def formats() -> str:
             if option.name == "format":
                 for choice in _metavar(option).strip("[]").split("|"):
                     listed.setdefault(choice, []).append(f"`{name}`")
-    rows = [(f"`{name}`", _purpose(name), ", ".join(found)) for name, found in listed.items()]
+    rows = [(f"`{name}`", _purpose(name), ", ".join(supported)) for name, supported in listed.items()]
     return table(("`--format`", "what it is", "commands"), rows)
 
 
@@ -62,8 +62,8 @@ def sources() -> str:
 
 def settings() -> str:
     """A table of the options of `check` that a file can set."""
-    found = {(option.name or "").replace("_", "-"): option for option in _options(dict(commands())["check"])}
-    rows = [(f"`{key}`", KEYS[key][0], found[key].help or "", _default(found[key])) for key in KEYS]
+    options = {(option.name or "").replace("_", "-"): option for option in _options(dict(commands())["check"])}
+    rows = [(f"`{key}`", KEYS[key][0], options[key].help or "", _default(options[key])) for key in KEYS]
     return table(("key", "value", "what it does", "default"), rows)
 
 

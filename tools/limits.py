@@ -58,7 +58,7 @@ def _size(number: int) -> str:
 
 def constants() -> set[str]:
     """All constants at the top of a module that are named like a limit."""
-    found = set()
+    listed = set()
     for path in PACKAGE.rglob("*.py"):
         module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         if module.split(".")[0] in SEARCHES:
@@ -66,5 +66,5 @@ def constants() -> set[str]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             targets = node.targets if isinstance(node, ast.Assign) else []
             names = {target.id for target in targets if isinstance(target, ast.Name)}
-            found |= {f"{module}.{name}" for name in names if NAME.fullmatch(name)}
-    return found
+            listed |= {f"{module}.{name}" for name in names if NAME.fullmatch(name)}
+    return listed

@@ -57,8 +57,8 @@ def _values(root: Schema, parent: Schema, path: str = "") -> Iterator[tuple[str,
 
 def _resolved(root: Schema, value: Schema) -> Schema:
     """What a reference within a schema refers to."""
-    found: Schema = root["$defs"][value["$ref"].removeprefix("#/$defs/")] if "$ref" in value else value
-    return found
+    target: Schema = root["$defs"][value["$ref"].removeprefix("#/$defs/")] if "$ref" in value else value
+    return target
 
 
 def _is_compact(value: Schema) -> bool:

@@ -37,7 +37,7 @@ class Analysis:
     buildkit: Release | None
     """The release that was judged for, `None` for all."""
     labels: Mapping[str, str]
-    """What is known of a record by its digest, such as `RUN make`."""
+    """A description of a record, such as `RUN make`, by its digest."""
     check: Check | None = None
     """`None` if this is not a check."""
 

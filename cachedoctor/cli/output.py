@@ -94,7 +94,7 @@ class Output:
             keep_apart(reads, [Place(self.path, "report")])
 
     def write(self, text: str, *, commands: bool = False) -> None:
-        """Write the whole report; what the encoding of the terminal lacks is escaped.
+        """Write the whole report; characters that the terminal's encoding does not have are escaped.
 
         `commands` says that it holds commands for the runner of GitHub Actions, and nothing that only looks like one.
         """

@@ -63,7 +63,7 @@ class Settings:
     """What a file sets, by the names of the options without their leading dashes."""
 
     path: str
-    """The file, empty where there is none."""
+    """The path of the file, empty if there is none."""
     values: Mapping[str, bool | int | float | str]
 
 

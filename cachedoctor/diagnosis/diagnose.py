@@ -77,17 +77,17 @@ def diagnose(
     by_phase, estimated = _shares(first, exports)
     cores = _cores(first)
     waits = dumps.waits(dump)
-    found = findings(first, by_phase, cores, exports, waits)
+    results = findings(first, by_phase, cores, exports, waits)
     functions = [name for item in ordered for name in item.functions]
     left = None
     if caches:
-        main = found[0].cause
+        main = results[0].cause
         left = remaining(
             main,
             caches,
             old_maps=phases.has_old_maps(functions),
             elapsed=elapsed if elapsed is not None else _elapsed(exports, main),
-            cores=_cores_of_each(found[0], cores, exports),
+            cores=_cores_of_each(results[0], cores, exports),
         )
     return Diagnosis(
         evidence=ordered,
@@ -96,7 +96,7 @@ def diagnose(
         estimated=estimated,
         exports=exports,
         waits=waits,
-        findings=found,
+        findings=results,
         cores=cores,
         go_version=phases.go_version(functions),
         buildkit=phases.buildkit_regime(functions),

@@ -28,7 +28,7 @@ MOST_TEXT_BYTES = 64 << 20
 MOST_LINES = 3_000_000
 """Lines of one text: even a goroutine dump of `MOST_TEXT_BYTES` has fewer, since its lines have some fifty bytes."""
 HEAD = 1 << 16
-"""Bytes at the start by which text and protobuf are told apart."""
+"""Bytes at the start that show whether it is text or protobuf."""
 _OLD_TEXT = (b"heap profile:", b"--- mutex:", b"--- contention:", b"threadcreate profile:")
 _ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
 # A quotation mark, the name of a container, a time: what mail, docker compose and kubectl write before each line.

@@ -75,13 +75,13 @@ def findings(
     idle = cores is not None and cores < IDLE_CORES
     of_time = _of_time(shares, cores) if first.kind in TIMED and not idle else []
     by_cause = {finding.cause: finding for finding in of_time}
-    found = [by_cause.pop(finding.cause, finding) for finding in _of_exports(exports)]
-    found += [finding for finding in of_time if finding.cause in by_cause]
-    found = found or _of_waits(waits)
-    known = [finding for finding in found if finding.cause is not Cause.OTHER]
+    results = [by_cause.pop(finding.cause, finding) for finding in _of_exports(exports)]
+    results += [finding for finding in of_time if finding.cause in by_cause]
+    results = results or _of_waits(waits)
+    known = [finding for finding in results if finding.cause is not Cause.OTHER]
     if exports:
         known.sort(key=lambda finding: not KNOWLEDGE[finding.cause].holds_others)
-    return known or found or [_no_cause(first, shares, idle)]
+    return known or results or [_no_cause(first, shares, idle)]
 
 
 def _no_cause(first: Evidence, shares: Mapping[Phase, float], idle: bool) -> Finding:
@@ -126,12 +126,12 @@ def _of_time(shares: Mapping[Phase, float], cores: float | None) -> list[Finding
         enough = share >= MAIN_SHARE or (cores is not None and share * cores >= BUSY_CORES)
         return cause is not Cause.LOOP_CHECK, not (KNOWLEDGE[cause].graph_work and enough), -share
 
-    found = []
+    results = []
     for cause in sorted(filter(counts, causes), key=rank):
         phase, share = causes[cause]
         used = f", {share * cores:.2f} of {cores:.2f} cores," if cores is not None else ""
-        found.append(_finding(cause, share, f"{percent(share)} of the CPU time{used} goes to: {WORDS[phase]}."))
-    return found
+        results.append(_finding(cause, share, f"{percent(share)} of the CPU time{used} goes to: {WORDS[phase]}."))
+    return results
 
 
 def _of_exports(exports: Sequence[Export]) -> list[Finding]:

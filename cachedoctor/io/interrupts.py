@@ -29,7 +29,7 @@ def install() -> None:
 
 
 class on_interrupt:  # noqa: N801
-    """A context, used like a function: `cleanup` is called if the process is interrupted in it. It has to be quick."""
+    """A context, used like a function: `cleanup` is called if the process is interrupted in it. It must be quick."""
 
     def __init__(self, cleanup: Callable[[], object]) -> None:
         self._cleanup = cleanup

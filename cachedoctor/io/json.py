@@ -30,7 +30,7 @@ def parse(data: bytes) -> Any:
 def _location(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
     """The byte at which the data is not JSON, and why.
 
-    orjson counts characters, and gives no position where the data is not UTF-8.
+    orjson counts characters, and gives no position if the data is not UTF-8.
     """
     try:
         text = data.decode()

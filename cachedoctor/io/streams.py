@@ -8,7 +8,7 @@ from typing import Protocol
 from cachedoctor.errors import InputError
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-"""The byte order marks that Windows shells write, each with the encoding that it stands for."""
+"""The byte order marks that Windows shells write, each with the encoding that it announces."""
 HEAD = 512
 """Bytes that are enough to detect what a stream contains: a whole tar header."""
 FREE_BYTES = 16 << 20
@@ -25,8 +25,8 @@ MOST_PACKED = 2
 _GZIP = b"\x1f\x8b"
 _USTAR = b"ustar"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-# Bytes that are decompressed in one go, so that the result has at most 64 MiB: four bytes of zstd can stand for
-# 128 KiB, and one byte of gzip for 1032.
+# Bytes that are decompressed in one go, so that the result has at most 64 MiB: four bytes of zstd can expand
+# to 128 KiB, and one byte of gzip to 1032.
 _CHUNKS = {"gzip": 1 << 16, "zstd": 2048}
 
 
@@ -165,7 +165,7 @@ def unpack(stream: Readable) -> tuple[bytes, Readable, bool]:
 
 
 def encoding_of(head: bytes) -> str | None:
-    """The encoding that a byte order mark stands for, `None` if there is none."""
+    """The encoding that a byte order mark announces, `None` if there is none."""
     return next((name for mark, name in _MARKS if head.startswith(mark)), None)
 
 

@@ -170,7 +170,7 @@ class _Decoder:
         """The samples, with the value of the chosen type. Raises `InputError`."""
         raw = self.encoded.sample
         samples: Samples
-        # Each location of a stack takes at least a byte, and stands for as many frames as it has lines.
+        # Each location of a stack takes at least a byte, and adds as many frames as it has lines.
         if len(raw) < ARRAYS_FROM and sum(map(len, raw)) * max(map(len, lines), default=1) < ARRAYS_FROM:
             samples, labels = _listed(raw, len(self.types), chosen, ids, lines)
         else:

@@ -74,7 +74,7 @@ def grouped(lines: Sequence[str]) -> list[Goroutine]:
 
 
 def missing(lines: Sequence[str], goroutines: Sequence[Goroutine]) -> int:
-    """How many goroutines a dump of `debug=1` lacks of the number that its first line gives."""
+    """How many goroutines are missing from a dump of `debug=1`, going by the total on its first line."""
     line = next((line.lstrip() for line in lines if line.lstrip().startswith(TOTAL)), "")
     total = line.removeprefix(TOTAL).strip()
     expected = int(total) if total.isascii() and total.isdecimal() and len(total) < 10 else 0

@@ -41,7 +41,7 @@ def _without(name: str, start: str, end: str) -> str:
 
 
 def of_binary(path: str) -> str:
-    """What stands for functions without a name: the binary they are in."""
+    """The name shown for functions without one: the binary they are in."""
     return f"[{PurePosixPath(path).name}]" if path else "<unknown>"
 
 

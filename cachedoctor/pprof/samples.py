@@ -27,7 +27,7 @@ class Samples(Protocol):
 
     @property
     def lines(self) -> Lines:
-        """What each location stands for."""
+        """The nodes of each location: several if calls were inlined."""
 
     def __iter__(self) -> Iterator[tuple[Sequence[int], int]]:
         """The nodes of each sample, leaf first, inlined calls spelled out; and its value."""

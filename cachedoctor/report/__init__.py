@@ -25,7 +25,7 @@ class Part(StrEnum):
 
 
 def render(page: Page, format: str, style: Style) -> str:
-    """The page in a format. Raises `InputError` if what was read lacks what the format shows."""
+    """The page in a format. Raises `InputError` if what was read does not have what the format shows."""
     from cachedoctor.report import formats
 
     return formats.named(format).render(page, style)

@@ -114,8 +114,8 @@ def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
     survey = analysis.survey
     total = survey.loop_check.middle.calls
     rows = []
-    for spot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
-        document, record = survey.place(survey.loop_check.records[spot.item])
+    for hotspot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
+        document, record = survey.place(survey.loop_check.records[hotspot.item])
         digest = survey.configs[document].digests[record]
         rows.append(
             {
@@ -123,10 +123,10 @@ def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
                 "record": record,
                 "digest": clean(digest),
                 "label": clean(analysis.labels.get(digest, "")),
-                "fan_out": spot.fan_out,
-                "calls": number(spot.calls),
-                "share": spot.calls / total,
-                "paths": number(spot.paths),
+                "fan_out": hotspot.fan_out,
+                "calls": number(hotspot.calls),
+                "share": hotspot.calls / total,
+                "paths": number(hotspot.paths),
                 "inputs": [{"alternatives": branch.alternatives, "share": branch.share} for branch in inputs],
             }
         )

@@ -71,14 +71,14 @@ def hotspots(analysis: Analysis, level: int) -> Table:
         return _EMPTY
     total = survey.loop_check.middle.calls
     rows = []
-    for spot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
-        document, record = survey.place(survey.loop_check.records[spot.item])
+    for hotspot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
+        document, record = survey.place(survey.loop_check.records[hotspot.item])
         digest = survey.configs[document].digests[record]
         name = f"{document + 1}:{record}" if len(survey.configs) > 1 else str(record)
         shares = " + ".join(f"{branch.share:.0%} ({branch.alternatives})" for branch in inputs) or "root"
         label = analysis.labels.get(digest) or short(digest)
-        share = percent(spot.calls / total)
-        rows.append((name, Foreign(label), share, count(spot.calls), str(spot.fan_out), shares))
+        share = percent(hotspot.calls / total)
+        rows.append((name, Foreign(label), share, count(hotspot.calls), str(hotspot.fan_out), shares))
     heads = ("record", "digest or step", "share", "calls", "fan-out", "paths by input (alternatives)")
     return Table("Hotspots of the loop check", heads, rows, frozenset({0, 2, 3, 4}), level=level)
 

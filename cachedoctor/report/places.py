@@ -17,7 +17,7 @@ from cachedoctor.text import printable, unpinned
 
 
 def path_of(source: str) -> str | None:
-    """The path of a source relative to the current folder, `None` where it is no file or folder below that."""
+    """The path of a source relative to the current folder, `None` if it is not a file or folder in it."""
     location = _location(source)
     if location is None or not location.is_path:
         return None
@@ -31,7 +31,7 @@ def path_of(source: str) -> str | None:
 def path_or_name(source: str) -> str:
     """The path of a source, or one made up from its name if it is not a file below the current folder.
 
-    `host/app-cache:main` is such a name; the current folder itself is none.
+    `host/app-cache:main` is such a name; the current folder itself has no such path.
     """
     path = path_of(source)
     if path and path != os.curdir:

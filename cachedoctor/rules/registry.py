@@ -30,28 +30,28 @@ def all_rules() -> tuple[Rule, ...]:
 def findings(context: Context, only: Container[str] | None = None) -> list[Finding]:
     """What all rules find, or `only` those with these ids: worst first, then by id."""
     selected = [rule for rule in all_rules() if only is None or rule.id in only]
-    found = [finding for rule in selected for finding in _of_rule(rule, context)]
-    return sorted(found, key=lambda finding: (-finding.severity.rank, finding.rule))
+    results = [finding for rule in selected for finding in _of_rule(rule, context)]
+    return sorted(results, key=lambda finding: (-finding.severity.rank, finding.rule))
 
 
 def _of_rule(rule: Rule, context: Context) -> Iterator[Finding]:
     refused_by = rule.refused_by if rule.refused_by and rule.refused_by.concerns(context.buildkit) else None
-    for found in rule.check(context):
+    for match in rule.check(context):
         yield Finding(
             rule=rule.id,
             name=rule.name,
-            severity=found.severity or rule.severity,
-            message=found.message,
+            severity=match.severity or rule.severity,
+            message=match.message,
             affects=rule.affects,
             help=rule.help,
-            records=tuple(found.records[:MOST_RECORDS]),
-            count=len(found.records),
-            source=found.source,
-            measure=found.measure or Measure("records", len(found.records)),
-            refused_by=refused_by if found.refuses else None,
+            records=tuple(match.records[:MOST_RECORDS]),
+            count=len(match.records),
+            source=match.source,
+            measure=match.measure or Measure("records", len(match.records)),
+            refused_by=refused_by if match.refuses else None,
             noun=rule.noun,
             table=rule.table,
-            members=found.members,
+            members=match.members,
         )
 
 

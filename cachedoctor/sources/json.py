@@ -19,7 +19,7 @@ MOST_VALUES = 16_000_000
 _BUFFER = 12
 """Bytes of address space that orjson reserves for each byte of a document; few of them are used."""
 
-# Bytes of memory that each of these characters stands for once the document is parsed, read and analyzed: objects,
+# Bytes of memory that each of these characters costs once the document is parsed, read and analyzed: objects,
 # arrays, half a string, other items of a list. Measured with CPython 3.11.
 _WEIGHTS = ((b"{", 240), (b"[", 72), (b'"', 36), (b",", 48))
 _OTHERS = bytes(set(range(256)) - set(b'{[",'))

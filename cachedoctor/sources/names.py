@@ -18,7 +18,7 @@ LONGEST_LABEL = 120
 
 
 def load_names(path: str) -> dict[str, str]:
-    """The label of each digest that stands for a step, from a file with what buildkitd serves at `/debug/cache/all`.
+    """The label of each digest that identifies a step, from a file with what buildkitd serves at `/debug/cache/all`.
 
     BuildKit v0.24 and later serve it, if started with `--save-cache-debug`, to requests with
     `Accept: application/json`. A record's digest is the hash of the text `<op digest>@<output index>`; the entry of

@@ -1,1 +1,1 @@
-"""Changes that leave inputs in their form, so that a fuzzer gets past the parser: of JSON, of text, of protobuf."""
+"""Changes that keep JSON, text and protobuf well-formed, so that most inputs get past the parser."""

@@ -1,4 +1,4 @@
-"""JSON documents changed in one place: what a damaged or hostile exporter would write."""
+"""JSON documents with a few changes: what a damaged or hostile exporter could write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 Step = int | str
-Place = tuple[Any, Step]
+Slot = tuple[Any, Step]
 """A list or an object, and the index or name in it."""
 
 EDGES = (0, 1 << 31, (1 << 63) - 1, 1 << 63, -(1 << 63) - 1, 1 << 64, 10**30)
@@ -22,23 +22,23 @@ ODD: tuple[Any, ...] = (
 
 
 def mutate(data: bytes, choose: random.Random) -> bytes | None:
-    """The document changed in one to four places, `None` where the bytes are no JSON."""
-    # What is nested deeper than the interpreter bears is left to changes of bytes.
+    """The document with one to four changes, `None` if the bytes are not JSON."""
+    # Nesting that is too deep for the interpreter is left to random byte changes.
     with suppress(ValueError, RecursionError):
         root = [json.loads(data)]
         for _ in range(choose.randrange(1, 5)):
-            places = _places(root)
-            choose.choice(_CHANGES)(choose.choice(places), places, choose)
+            slots = _slots(root)
+            choose.choice(_CHANGES)(choose.choice(slots), slots, choose)
         return _written(root)
     return None
 
 
 def cross(data: bytes, other: bytes, choose: random.Random) -> bytes | None:
-    """The document with a part of another one in place of one of its own."""
+    """The document with one of its parts replaced by a part of another document."""
     with suppress(ValueError, RecursionError):
         root = [json.loads(data)]
-        into, step = choose.choice(_places(root))
-        source, name = choose.choice(_places([json.loads(other)]))
+        into, step = choose.choice(_slots(root))
+        source, name = choose.choice(_slots([json.loads(other)]))
         into[step] = source[name]
         return _written(root)
     return None
@@ -48,76 +48,78 @@ def _written(root: list[Any]) -> bytes:
     return json.dumps(root[0], separators=(",", ":")).encode()
 
 
-def _places(root: list[Any]) -> list[Place]:
-    """All places in a document, which stands in a list so that it has a place as well."""
-    found: list[Place] = []
+def _slots(root: list[Any]) -> list[Slot]:
+    """All slots in a document. It is the only element of `root`, so that the document itself is in a slot too."""
+    slots: list[Slot] = []
     pending: list[Any] = [root]
     while pending:
-        one = pending.pop()
-        steps: list[Step] = [*one] if isinstance(one, dict) else [*range(len(one))]
-        found += [(one, step) for step in steps]
-        pending += [one[step] for step in steps if isinstance(one[step], dict | list)]
-    return found
+        node = pending.pop()
+        steps: list[Step] = [*node] if isinstance(node, dict) else [*range(len(node))]
+        slots += [(node, step) for step in steps]
+        pending += [node[step] for step in steps if isinstance(node[step], dict | list)]
+    return slots
 
 
-def _replace(place: Place, places: list[Place], choose: random.Random) -> None:
-    place[0][place[1]] = deepcopy(choose.choice(ODD))
+def _replace(slot: Slot, slots: list[Slot], choose: random.Random) -> None:
+    slot[0][slot[1]] = deepcopy(choose.choice(ODD))
 
 
-def _count(place: Place, places: list[Place], choose: random.Random) -> None:
-    """Another number, near by or at an edge; something else where there is none."""
-    numbers = [one for one in (place, *places) if type(one[0][one[1]]) is int]
+def _count(slot: Slot, slots: list[Slot], choose: random.Random) -> None:
+    """Change a number, to a neighbor or an extreme; replace something else if there is no number."""
+    numbers = [(parent, step) for parent, step in (slot, *slots) if type(parent[step]) is int]
     if not numbers:
-        return _replace(place, places, choose)
+        return _replace(slot, slots, choose)
     parent, step = choose.choice(numbers)
     parent[step] = choose.choice((parent[step] - 1, parent[step] + 1, -1, choose.randrange(20), choose.choice(EDGES)))
     return None
 
 
-def _remove(place: Place, places: list[Place], choose: random.Random) -> None:
+def _remove(slot: Slot, slots: list[Slot], choose: random.Random) -> None:
     # The document itself stays.
-    if place is not places[0] and (place[1] in place[0] if isinstance(place[0], dict) else True):
-        del place[0][place[1]]
+    if slot is not slots[0] and (slot[1] in slot[0] if isinstance(slot[0], dict) else True):
+        del slot[0][slot[1]]
 
 
-def _repeat(place: Place, places: list[Place], choose: random.Random) -> None:
-    """An element of a list once more, or many times."""
-    parent, step = place
-    if isinstance(parent, list) and isinstance(step, int) and place is not places[0]:
+def _repeat(slot: Slot, slots: list[Slot], choose: random.Random) -> None:
+    """Repeat an element of a list, once or many times."""
+    parent, step = slot
+    if isinstance(parent, list) and isinstance(step, int) and slot is not slots[0]:
         times = choose.choice((1, 1, 1, 2, 8, 40))
         at = choose.choice((step, len(parent)))
         parent[at:at] = [deepcopy(parent[step]) for _ in range(times)]
 
 
-def _copy(place: Place, places: list[Place], choose: random.Random) -> None:
-    """What stands elsewhere, or what stands there under the same name."""
-    alike = [one for one in places if one[1] == place[1] or (isinstance(one[1], int) and isinstance(place[1], int))]
-    source, step = choose.choice(alike if choose.random() < 0.7 else places)
-    place[0][place[1]] = deepcopy(source[step])
+def _copy(slot: Slot, slots: list[Slot], choose: random.Random) -> None:
+    """Copy a value from anywhere else, or from a slot with the same name."""
+    alike = [
+        other for other in slots if other[1] == slot[1] or (isinstance(other[1], int) and isinstance(slot[1], int))
+    ]
+    source, step = choose.choice(alike if choose.random() < 0.7 else slots)
+    slot[0][slot[1]] = deepcopy(source[step])
 
 
-def _rename(place: Place, places: list[Place], choose: random.Random) -> None:
-    names = [step for _, step in places if isinstance(step, str)]
-    if isinstance(place[0], dict) and names:
-        place[0][choose.choice(names)] = place[0].pop(place[1])
+def _rename(slot: Slot, slots: list[Slot], choose: random.Random) -> None:
+    names = [step for _, step in slots if isinstance(step, str)]
+    if isinstance(slot[0], dict) and names:
+        slot[0][choose.choice(names)] = slot[0].pop(slot[1])
 
 
-def _nest(place: Place, places: list[Place], choose: random.Random) -> None:
-    value = place[0][place[1]]
+def _nest(slot: Slot, slots: list[Slot], choose: random.Random) -> None:
+    value = slot[0][slot[1]]
     for _ in range(choose.choice((1, 2, 5, 300))):
         value = [value] if choose.random() < 0.5 else {"annotations": value}
-    place[0][place[1]] = value
+    slot[0][slot[1]] = value
 
 
-def _swap(place: Place, places: list[Place], choose: random.Random) -> None:
-    """Two elements of one list: records before their sources, the empty input first."""
-    parent, step = place
+def _swap(slot: Slot, slots: list[Slot], choose: random.Random) -> None:
+    """Swap two elements of a list: records end up before their parents, for example."""
+    parent, step = slot
     if isinstance(parent, list) and isinstance(step, int):
         other = choose.randrange(len(parent))
         parent[step], parent[other] = parent[other], parent[step]
 
 
-_Change = Callable[[Place, list[Place], random.Random], None]
+_Change = Callable[[Slot, list[Slot], random.Random], None]
 _CHANGES: tuple[_Change, ...] = (
     _replace,
     _count,

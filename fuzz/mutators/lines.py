@@ -1,4 +1,4 @@
-"""Text changed by lines and numbers: what a terminal, a mail program or a cut dump makes of it."""
+"""Text with changed lines and numbers, as after a terminal, a mail program or a cut."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINES = tuple(word.encode() for word in (*WORDS, "flat flat% sum% cum cum%", "0 
 
 
 def mutate(data: bytes, choose: random.Random) -> bytes | None:
-    """The text changed in one to three ways, `None` where it is empty."""
+    """The text with one to three changes, `None` if it is empty."""
     if not data:
         return None
     for _ in range(choose.randrange(1, 4)):
@@ -64,8 +64,8 @@ def _changed(data: bytes, choose: random.Random) -> bytes:
 
 
 def _with_number(line: bytes, choose: random.Random) -> bytes:
-    found = list(_NUMBER.finditer(line))
-    if not found:
+    numbers = list(_NUMBER.finditer(line))
+    if not numbers:
         return line + b" " + choose.choice(NUMBERS)
-    one = choose.choice(found)
-    return line[: one.start()] + choose.choice(NUMBERS) + line[one.end() :]
+    number = choose.choice(numbers)
+    return line[: number.start()] + choose.choice(NUMBERS) + line[number.end() :]

@@ -1,4 +1,4 @@
-"""Protobuf messages changed field by field, with the lengths around them kept right."""
+"""Protobuf messages with changed fields; the lengths around them stay correct."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FIXED = {_FIXED64: 8, _FIXED32: 4}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field as it stands in a message."""
+    """One field as it is encoded in a message."""
 
     number: int
     kind: int
@@ -20,7 +20,7 @@ class Field:
 
 
 def mutate(data: bytes, choose: random.Random) -> bytes | None:
-    """The message changed in one to four fields, `None` where it cannot be read."""
+    """The message with one to four changes, `None` if it cannot be read."""
     for _ in range(choose.randrange(1, 5)):
         fields = read(data)
         if not fields:
@@ -31,8 +31,8 @@ def mutate(data: bytes, choose: random.Random) -> bytes | None:
 
 
 def read(data: bytes) -> list[Field] | None:
-    """The fields of a message, `None` where this is none."""
-    found: list[Field] = []
+    """The fields of a message, `None` if the bytes are not a message."""
+    fields: list[Field] = []
     at = 0
     try:
         while at < len(data):
@@ -44,55 +44,55 @@ def read(data: bytes) -> list[Field] | None:
             else:
                 size, at = _varint(data, at) if kind == _LENGTH else (_FIXED[kind], at)
                 value, at = data[at : at + size], at + size
-            found.append(Field(tag >> 3, kind, value))
+            fields.append(Field(tag >> 3, kind, value))
     except (IndexError, KeyError):
         return None
-    return found if at == len(data) else None
+    return fields if at == len(data) else None
 
 
 def write(fields: list[Field]) -> bytes:
     """The bytes of a message."""
-    made = bytearray()
-    for one in fields:
-        made += _written((one.number << 3) | one.kind)
-        if isinstance(one.value, int):
-            made += _written(one.value)
+    data = bytearray()
+    for field in fields:
+        data += _written((field.number << 3) | field.kind)
+        if isinstance(field.value, int):
+            data += _written(field.value)
         else:
-            made += (_written(len(one.value)) if one.kind == _LENGTH else b"") + one.value
-    return bytes(made)
+            data += (_written(len(field.value)) if field.kind == _LENGTH else b"") + field.value
+    return bytes(data)
 
 
 def _change(fields: list[Field], choose: random.Random, deepest: int) -> None:
-    # Each number as often as the others: samples and strings are many, the sample types few.
-    wanted = choose.choice(sorted({one.number for one in fields}))
-    at = choose.choice([index for index, one in enumerate(fields) if one.number == wanted])
-    one = fields[at]
+    # Each field number is equally likely: there are many samples and strings, but few sample types.
+    wanted = choose.choice(sorted({field.number for field in fields}))
+    at = choose.choice([index for index, field in enumerate(fields) if field.number == wanted])
+    field = fields[at]
     kind = choose.randrange(8)
     if kind == 0:
         del fields[at]
     elif kind == 1:
-        fields[at:at] = [one] * choose.choice((1, 1, 3, 30))
+        fields[at:at] = [field] * choose.choice((1, 1, 3, 30))
     elif kind == 2:
-        fields[at] = Field(choose.randrange(1, 16), one.kind, one.value)
+        fields[at] = Field(choose.randrange(1, 16), field.kind, field.value)
     elif kind == 3:
         other = choose.randrange(len(fields))
-        fields[at], fields[other] = fields[other], one
+        fields[at], fields[other] = fields[other], field
     else:
-        fields[at] = Field(one.number, one.kind, _value(one, choose, deepest))
+        fields[at] = Field(field.number, field.kind, _value(field, choose, deepest))
 
 
-def _value(one: Field, choose: random.Random, deepest: int) -> int | bytes:
-    if isinstance(one.value, int):
-        near = (one.value + choose.choice((-1, 1))) % (1 << 64)
+def _value(field: Field, choose: random.Random, deepest: int) -> int | bytes:
+    if isinstance(field.value, int):
+        near = (field.value + choose.choice((-1, 1))) % (1 << 64)
         return choose.choice((near, choose.randrange(16), choose.choice(NUMBERS)))
-    below = read(one.value) if one.kind == _LENGTH and deepest and choose.random() < 0.9 else None
+    below = read(field.value) if field.kind == _LENGTH and deepest and choose.random() < 0.9 else None
     if below:
         _change(below, choose, deepest - 1)
         return write(below)
-    if one.kind != _LENGTH:
-        return choose.randbytes(len(one.value))
+    if field.kind != _LENGTH:
+        return choose.randbytes(len(field.value))
     return choose.choice(
-        (b"", b"[a-z", b"(.*)+$", b"\xff\x1b", b"cpu", b"nanoseconds", b"\x00" * 9, one.value[1:], _packed(choose))
+        (b"", b"[a-z", b"(.*)+$", b"\xff\x1b", b"cpu", b"nanoseconds", b"\x00" * 9, field.value[1:], _packed(choose))
     )
 
 
@@ -115,8 +115,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _written(value: int) -> bytes:
-    made = bytearray()
+    data = bytearray()
     while value >= 0x80:
-        made.append(value & 0x7F | 0x80)
+        data.append(value & 0x7F | 0x80)
         value >>= 7
-    return bytes((*made, value))
+    return bytes((*data, value))

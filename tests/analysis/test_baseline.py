@@ -1,4 +1,4 @@
-"""A baseline can come from anybody's branch, so what it can cost is bounded."""
+"""A baseline can come from anyone's branch, so reading one takes bounded time and memory."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def diamonds(count: int, prefix: str = "", source: str = "a") -> CacheDocument:
     return document(records, source=source)
 
 
-def test_one_source_is_judged_as_analyze_does() -> None:
+def test_one_source_is_judged_as_by_analyze() -> None:
     analysis = check(TAGS[:1], Policy())
     assert [finding.source for finding in analysis.findings] == [""] * len(analysis.findings)
     assert analysis.owner(check([diamonds(30)], Policy()).findings[0]) == TAGS[0].source
@@ -41,7 +41,7 @@ def test_one_source_is_judged_as_analyze_does() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("named", [1, 1_000])
-def test_a_loop_of_all_together_is_a_finding_but_not_one_of_a_source_again(
+def test_a_loop_across_sources_is_a_finding_but_a_loop_of_one_source_is_not_repeated(
     named: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This does not depend on how many records a finding names."""
@@ -107,7 +107,7 @@ def test_estimates_may_grow_a_little(tmp_path: Path) -> None:
         assert check(TAGS, replace(policy, baseline=known)).failed() == failed
 
 
-def test_a_worse_severity_is_not_known(tmp_path: Path) -> None:
+def test_a_finding_with_a_worse_severity_is_not_known(tmp_path: Path) -> None:
     kept = saved(check([diamonds(22)], Policy()), tmp_path / "base.json")
     assert kept.entries["a", "CD201", "calls"][0].severity is Severity.WARNING
     strict = Policy(limits=Limits(max_calls=1), baseline=kept)
@@ -139,7 +139,7 @@ def test_a_pinned_source_is_known_by_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_past_every_float_are_kept(tmp_path: Path) -> None:
+def test_numbers_too_large_for_a_float_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "base.json"
     kept = saved(check([diamonds(20_000)], Policy()), path)
     assert kept.entries["a", "CD201", "calls"][0].measure.value == 3 * 2**20_000 - 2

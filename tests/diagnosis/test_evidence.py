@@ -109,9 +109,9 @@ def text(request: pytest.FixtureRequest) -> tuple[str, Evidence]:
 @pytest.mark.parametrize("way", WAYS)
 def test_text_as_people_have_it(text: tuple[str, Evidence], way: str) -> None:
     plain, expected = text
-    found = read(WAYS[way](plain), "pasted")
-    assert found.goroutines == expected.goroutines
-    assert found.functions == expected.functions
+    evidence = read(WAYS[way](plain), "pasted")
+    assert evidence.goroutines == expected.goroutines
+    assert evidence.functions == expected.functions
 
 
 @pytest.mark.parametrize(("limit", "name"), [("MOST_TEXT_BYTES", "bytes"), ("MOST_LINES", "lines")])

@@ -22,13 +22,13 @@ def test_exports_are_counted_and_timed_by_the_goroutine_that_waits_for_them() ->
         goroutine(f"{CHECK_LOOPS}.func1", FINALIZE, RUN, state="running", id=3, creator=1),
         goroutine(f"{V1}.marshalRemote", FINALIZE, RUN, state="runnable", id=4, creator=99, minutes=2),
     ]
-    found = exports(dump)
-    assert [(export.count, export.phase, export.minutes) for export in found] == [
+    counted = exports(dump)
+    assert [(export.count, export.phase, export.minutes) for export in counted] == [
         (1, Phase.LOOP_CHECK, 40),
         (1, Phase.LOOP_CHECK, 40),
         (1, Phase.MARSHALLING, 2),
     ]
-    assert phases(found) == {Phase.LOOP_CHECK: 2 / 3, Phase.MARSHALLING: 1 / 3}
+    assert phases(counted) == {Phase.LOOP_CHECK: 2 / 3, Phase.MARSHALLING: 1 / 3}
     assert waits(dump) == []
 
 
@@ -73,8 +73,8 @@ def test_helpers_belong_to_one_export_only() -> None:
     push = goroutine("net/http.(*persistConn).roundTrip", f"{FINALIZE}.func1", state="select", id=3, creator=2)
     pushing = goroutine("errgroup.Wait", FINALIZE, RUN, state="sync.WaitGroup.Wait", id=2)
     asleep = goroutine("time.Sleep", FINALIZE, RUN, state="sleep", id=4)
-    found = exports([push, pushing, asleep])
-    assert [(export.count, export.phase) for export in found] == [(1, Phase.NETWORK), (1, Phase.OTHER)]
+    counted = exports([push, pushing, asleep])
+    assert [(export.count, export.phase) for export in counted] == [(1, Phase.NETWORK), (1, Phase.OTHER)]
 
 
 def test_importers_are_not_exports() -> None:
@@ -95,9 +95,9 @@ def test_export_that_was_running_has_no_stack() -> None:
         goroutine(hidden=True, state="running", id=2, creator=1),
         goroutine(hidden=True, state="running", id=3, creator=9),
     ]
-    (found,) = exports(dump)
-    assert (found.count, found.phase, found.minutes) == (1, Phase.OTHER, 55)
-    assert "not in this dump" in found.function
+    (export,) = exports(dump)
+    assert (export.count, export.phase, export.minutes) == (1, Phase.OTHER, 55)
+    assert "not in this dump" in export.function
 
 
 def test_exports_in_a_table_of_goroutines() -> None:

@@ -47,8 +47,8 @@ PUSH = ("net/http.(*persistConn).roundTrip", "github.com/moby/buildkit/util/push
     ],
 )
 def test_causes_of_a_cpu_profile(seconds: float | None, samples: dict[str, int], causes: list[str]) -> None:
-    found = diagnose([cpu(seconds, **samples)])
-    assert [finding.cause for finding in found.findings] == causes
+    diagnosis = diagnose([cpu(seconds, **samples)])
+    assert [finding.cause for finding in diagnosis.findings] == causes
 
 
 def explanation(*evidence: Evidence) -> str:

@@ -1,4 +1,4 @@
-"""The README and the pages of `docs/`, and what is in them."""
+"""The README and the pages of `docs/`, and their contents."""
 
 from __future__ import annotations
 

@@ -47,9 +47,9 @@ PLACEHOLDERS = {
     "http://HOST:PORT": "http://DAEMON",
     "SOURCE...": "tag-a.json tag-b.json",
 }
-"""What the reader types for a placeholder. REGISTRY and DAEMON stand for the addresses of test servers."""
+"""What the reader types for a placeholder. REGISTRY and DAEMON are replaced by the addresses of test servers."""
 PIPED = {"crane": "cache.json", "docker": "goroutines.txt"}
-"""The file that another command pipes into ours."""
+"""The file that another command pipes into cachedoctor."""
 EXITS = {
     "cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning": 1,
 }
@@ -233,14 +233,14 @@ def _code_is_shown_next(script: Script, command: Command) -> bool:
 
 
 def _assert_shows(screen: str, printed: str) -> None:
-    """A screen shows everything that was printed, from start to end; a line `…` stands for lines left out."""
+    """A screen shows everything that was printed, from start to end; a line `…` marks lines left out."""
     pieces = ["".join(lines) for left_out, lines in groupby(screen.splitlines(True), "…\n".__eq__) if not left_out]
     rest = f"\n{printed}"
     if not screen.startswith("…\n"):
         assert printed.startswith(pieces[0])
     for piece in pieces:
-        _, found, after = rest.partition(f"\n{piece}")
-        assert found, f"not printed, or not in this order:\n{piece}"
+        _, matched, after = rest.partition(f"\n{piece}")
+        assert matched, f"not printed, or not in this order:\n{piece}"
         rest = f"\n{after}"
     if not screen.endswith("…\n"):
         assert printed.endswith(pieces[-1])

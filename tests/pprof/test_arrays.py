@@ -80,11 +80,11 @@ def is_good(encoded: bytes, types: int) -> bool:
 def check_damaged(raw: list[bytes], types: int) -> None:
     """Damaged samples are refused, and others are read."""
     try:
-        found = rows(raw, types)
+        read = rows(raw, types)
     except InputError:
         assert not all(is_good(encoded, types) for encoded in raw)
     else:
-        assert found == decoded(raw)
+        assert read == decoded(raw)
 
 
 @given(st.lists(st.one_of(samples(2), st.binary(max_size=24)), max_size=6))
@@ -123,8 +123,8 @@ def test_large_samples_are_decoded_in_parts_and_huge_ones_are_refused(monkeypatc
     big = Sample(location_id=[5] * 900_000, value=[1]).SerializeToString()
     small = Sample(location_id=[7], value=[2]).SerializeToString()
     monkeypatch.setattr(arrays, "CHUNK_BYTES", 1 << 20)
-    found, _ = rows([small, big, small, big])
-    assert [(len(stack), value) for stack, value in found] == [(1, 2), (900_000, 1), (1, 2), (900_000, 1)]
+    large, _ = rows([small, big, small, big])
+    assert [(len(stack), value) for stack, value in large] == [(1, 2), (900_000, 1), (1, 2), (900_000, 1)]
     with pytest.raises(InputError, match="more than 1,048,576 bytes"):
         rows([big + big])
 

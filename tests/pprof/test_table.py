@@ -28,16 +28,16 @@ def test_table_is_read_as_it_is_printed(golden: Golden, frame: str) -> None:
         text = before + "\n".join(golden.lines()) + after
     else:
         text = "\n".join(f"{before}{line}{after}" for line in golden.lines())
-    found = read_text(text)
+    table = read_text(text)
     profile = decode(golden.data)
     expected = top(profile, golden.sort)
-    assert [(row.function, row.inline) for row in found.top.rows] == [
+    assert [(row.function, row.inline) for row in table.top.rows] == [
         (row.function, row.inline) for row in expected.rows
     ]
-    assert found.top.dropped_nodes == expected.dropped_nodes
+    assert table.top.dropped_nodes == expected.dropped_nodes
     unit = max(1, expected.total // 100)
-    assert all(abs(row.cum - real.cum) <= unit for row, real in zip(found.top.rows, expected.rows, strict=True))
-    assert found.sample_type == profile.sample_type.type
+    assert all(abs(row.cum - real.cum) <= unit for row, real in zip(table.top.rows, expected.rows, strict=True))
+    assert table.sample_type == profile.sample_type.type
 
 
 @pytest.mark.parametrize("golden", randoms(), ids=lambda golden: golden.head)
@@ -49,15 +49,15 @@ def test_tables_of_random_profiles_are_read(golden: Golden) -> None:
 
 
 def test_broken_names_are_joined_and_other_lines_are_counted() -> None:
-    found = read_text(
+    table = read_text(
         f"{HEAD}0 0% 0% 9s 90% github.com/moby/buildkit/cache/remotecache\n/v1.(*CacheChains).Marshal\n"
         "1s 10% 10% 8s 80% runtime.f\n(inline)\nwhat is this\n(pprof)\n"
     )
-    assert [(row.function, row.inline) for row in found.top.rows] == [
+    assert [(row.function, row.inline) for row in table.top.rows] == [
         ("github.com/moby/buildkit/cache/remotecache/v1.(*CacheChains).Marshal", ""),
         ("runtime.f", "inline"),
     ]
-    assert found.skipped == 2
+    assert table.skipped == 2
 
 
 def test_markdown_table() -> None:
@@ -69,18 +69,18 @@ def test_markdown_table() -> None:
 def test_columns_in_another_order() -> None:
     text = "cum  cum%  flat  flat%  sum%\n  1.50mins 75.00%  500ms  0.42% 0.42%  a.b (inline)\n"
     text += " 2mins 100% 0 0% 0.42% main.main\n"
-    found = read_text(text)
-    assert [(row.function, row.flat, row.cum, row.inline) for row in found.top.rows] == [
+    table = read_text(text)
+    assert [(row.function, row.flat, row.cum, row.inline) for row in table.top.rows] == [
         ("a.b", 500_000_000, 90_000_000_000, "inline"),
         ("main.main", 0, 120_000_000_000, ""),
     ]
-    assert (found.top.total, found.top.unit, found.sample_type) == (120_000_000_000, "nanoseconds", "cpu")
+    assert (table.top.total, table.top.unit, table.sample_type) == (120_000_000_000, "nanoseconds", "cpu")
 
 
 def test_table_of_a_bug_report() -> None:
-    found = read_text((FIXTURES / "profiles" / "issue-6008-top50.txt").read_text())
-    assert len(found.top.rows) == 32
-    assert (found.top.total, found.top.dropped_nodes, found.top.dropped_cum) == (120_770_000_000, 139, 600_000_000)
+    table = read_text((FIXTURES / "profiles" / "issue-6008-top50.txt").read_text())
+    assert len(table.top.rows) == 32
+    assert (table.top.total, table.top.dropped_nodes, table.top.dropped_cum) == (120_770_000_000, 139, 600_000_000)
 
 
 @pytest.mark.parametrize(
@@ -94,15 +94,15 @@ def test_table_without_rows_is_refused(rows: str) -> None:
 
 def test_table_without_samples() -> None:
     text = f"Type: cpu\nDuration: 2s, Total samples = 0 \nShowing nodes accounting for 0, 0% of 0 total\n{HEAD}"
-    found = read_text(text)
-    assert (found.top.rows, found.top.unit, found.duration_seconds) == ([], "nanoseconds", 2.0)
+    table = read_text(text)
+    assert (table.top.rows, table.top.unit, table.duration_seconds) == ([], "nanoseconds", 2.0)
 
 
 def test_share_that_is_not_a_number_does_not_count() -> None:
     """The total is estimated from the largest cum value with a share: 4s are 40%."""
-    found = read_text(f"{HEAD}1s 1% 1% 9s NaN% a.b\n1s 1% 1% 4s 40% c.d\n")
-    assert ([row.cum for row in found.top.rows], found.skipped) == ([9 * 10**9, 4 * 10**9], 0)
-    assert found.top.total == 10 * 10**9
+    table = read_text(f"{HEAD}1s 1% 1% 9s NaN% a.b\n1s 1% 1% 4s 40% c.d\n")
+    assert ([row.cum for row in table.top.rows], table.skipped) == ([9 * 10**9, 4 * 10**9], 0)
+    assert table.top.total == 10 * 10**9
 
 
 def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

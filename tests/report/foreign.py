@@ -1,4 +1,4 @@
-"""What nobody may be steered by: texts for every place that foreign text gets into, and what is true of each report."""
+"""Hostile texts to put wherever text from outside is shown, and checks that reports neutralize them."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ NASTY = {
     "mention": "@team #1 GH-1 moby/buildkit#1 \\| \\` \\<b> $x$ ~~s~~ &nbsp;",
     "long": "g" * 3000 + "|" * 10,
 }
-"""Texts by what they try; all end up in every place."""
+"""Texts by what they try; each is put in every field."""
 
 _MARKUP = frozenset({"html_inline", "html_block", "image", "link_open", "fence", "code_block", "hr", "blockquote_open"})
 
 
 def steering(text: str, *, allowed: str = "\n") -> set[str]:
-    """The characters of a report that steer a terminal, hide, or reorder what stands beside them."""
+    """The characters of a report that control a terminal, are invisible, or reorder the text around them."""
     return {
-        one
-        for one in set(text) - set(allowed)
-        if unicodedata.category(one)[0] == "C" or unicodedata.category(one) in ("Zl", "Zp")
+        letter
+        for letter in set(text) - set(allowed)
+        if unicodedata.category(letter)[0] == "C" or unicodedata.category(letter) in ("Zl", "Zp")
     }
 
 
 def markup(text: str) -> list[str]:
-    """What in a markdown report is neither a paragraph, a heading, a list, a table, code nor emphasis."""
+    """The parts of a markdown report that are not paragraphs, headings, lists, tables, code or emphasis."""
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     tokens = parser.parse(text)
-    every = [*tokens, *(below for one in tokens for below in one.children or ())]
-    return [f"{one.type}: {one.content}" for one in every if one.type in _MARKUP or one.type == "s_open"]
+    every = [*tokens, *(child for token in tokens for child in token.children or ())]
+    return [f"{token.type}: {token.content}" for token in every if token.type in _MARKUP or token.type == "s_open"]
 
 
 def cells(text: str) -> list[set[int]]:
-    """For each table of a markdown report the numbers of cells that its rows have."""
+    """For each table of a markdown report, the set of its rows' numbers of cells."""
     parser = MarkdownIt("commonmark").enable("table")
-    found: list[set[int]] = []
+    widths: list[set[int]] = []
     count = 0
     for token in parser.parse(text):
         if token.type == "table_open":
-            found.append(set())
+            widths.append(set())
         elif token.type == "tr_open":
             count = 0
         elif token.type in ("td_open", "th_open"):
             count += 1
         elif token.type == "tr_close":
-            found[-1].add(count)
-    return found
+            widths[-1].add(count)
+    return widths
 
 
 def commands(text: str) -> list[str]:
-    """The lines that the runner of GitHub Actions takes for commands."""
+    """The lines that the GitHub Actions runner would execute as commands."""
     return [line for line in re.split(r"[\r\n]", text) if line.lstrip().startswith("::") or "##[" in line]

@@ -1,4 +1,4 @@
-"""What a command would show of a result, in any format."""
+"""Renders a result as a command would, in any format."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def page_of(result: Analysis | Repaired | Diagnosis, path: str | None = None) ->
 def rendered(
     result: Analysis | Repaired | Diagnosis, format: str, style: Style = PLAIN, *, path: str | None = None
 ) -> str:
-    """The report."""
+    """The report on a result."""
     return render(page_of(result, path), format, style)
 
 
 @cache
 def junit_schema() -> XMLSchema:
-    """The schema of JUnit reports. Only tests that need it wait for the import."""
+    """The schema of JUnit reports. Imported here so that only tests that need it wait for it."""
     from xmlschema import XMLSchema
 
     return XMLSchema(str(Path(__file__).parent / "schemas/junit-10.xsd"))

@@ -1,4 +1,4 @@
-"""What a flame graph promises: well-formed for any text, exact, bounded, the same for the same samples."""
+"""Flame graphs are well-formed for any text, exact, bounded, and the same for the same samples."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def draw(samples: Samples, total: int | None = None, title: str = "CPU") -> str:
 
 def boxes(text: str) -> list[tuple[str, int, Decimal, Decimal]]:
     """The name, the depth, the left edge and the width of each frame, in the order of the document."""
-    found = []
+    frames = []
     for group in ElementTree.fromstring(text).iter(NS + "g"):
         if (group.get("class") or "").startswith("frame "):
             name = (group.findtext(NS + "title") or "").partition("\n")[0]
             rect = group.find(NS + "rect")
             assert rect is not None
             x, width = Decimal(rect.attrib["x"]), Decimal(rect.attrib["width"])
-            found.append((name, int(group.attrib["data-depth"]), x, width))
-    return found
+            frames.append((name, int(group.attrib["data-depth"]), x, width))
+    return frames
 
 
 def tooltips(text: str) -> list[str]:
@@ -65,11 +65,11 @@ def notes(text: str) -> list[str]:
 def test_any_text_is_data(samples: Samples, title: str, value: str) -> None:
     text = svg(samples, title=title, value=lambda _: value, total=0)
     root = ElementTree.fromstring(text.encode())
-    calm = ElementTree.fromstring(svg([], title="", value=str, total=0))
+    plain = ElementTree.fromstring(svg([], title="", value=str, total=0))
     assert {node.tag for node in root.iter()} <= ELEMENTS
     assert {key for node in root.iter() for key in node.attrib} <= ATTRIBUTES
-    assert root.findtext(NS + "script") == calm.findtext(NS + "script")
-    assert root.findtext(NS + "style") == calm.findtext(NS + "style")
+    assert root.findtext(NS + "script") == plain.findtext(NS + "script")
+    assert root.findtext(NS + "style") == plain.findtext(NS + "style")
     assert sum(node.tag == NS + "script" for node in root.iter()) == 1
 
 
@@ -91,7 +91,7 @@ def test_children_fit_in_their_parent(samples: Samples) -> None:
 
 
 @given(SAMPLES, st.randoms(use_true_random=False))
-def test_order_does_not_count(samples: Samples, order: random.Random) -> None:
+def test_order_of_samples_does_not_matter(samples: Samples, order: random.Random) -> None:
     shuffled = samples.copy()
     order.shuffle(shuffled)
     assert draw(samples) == draw(samples) == draw(shuffled)
@@ -172,8 +172,8 @@ def test_narrow_frames_are_left_out() -> None:
 def test_number_of_frames_is_bounded() -> None:
     samples: Samples = [([f"g{column}.f{level}" for level in range(300)], 1) for column in range(900)]
     text = draw(samples)
-    found = boxes(text)
-    assert len(found) == flamegraph.MOST
+    frames = boxes(text)
+    assert len(frames) == flamegraph.MOST
     assert notes(text) == [
         "Drawn are the lowest 256 levels; the deepest stack has 300.",
         "Drawn are the widest 20,000 frames.",
@@ -195,7 +195,7 @@ def test_long_name_is_bounded() -> None:
 
 def test_self_contained() -> None:
     text = draw([(["f"], 1)])
-    assert text.count("http") == 2  # the two names of namespaces
+    assert text.count("http") == 2  # the names of two namespaces
     assert "url(" not in text
     assert "@import" not in text
     assert "innerHTML" not in text

@@ -1,4 +1,4 @@
-"""Foreign text in every place of every format: data, and never a control, a command or markup."""
+"""Text from outside is data in every field of every format: never a control character, a command or markup."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ SARIF = json.loads((SCHEMAS / "sarif-2.1.0.json").read_text())
 
 
 def styles(format: str) -> list[Style]:
-    """Those that make a difference."""
+    """The styles that make a difference for a format."""
     return [Style(width=width, verbosity=1) for width in ((40, 300) if format in ("text", "github") else (80,))]
 
 
 def documents(nasty: str) -> list[CacheDocument]:
-    """Two caches with the text in each string that a cache has, and with findings of many rules."""
+    """Two caches with the text in each of their strings, and with findings of many rules."""
     linked = [{"digest": f"{nasty} {number}", "inputs": [[{"link": 4, "selector": nasty}]]} for number in range(3)]
     records: list[dict[str, Any]] = [
         *linked,
@@ -55,21 +55,25 @@ def documents(nasty: str) -> list[CacheDocument]:
         {"digest": nasty, nasty: 1},
         {"digest": "c", "inputs": [[{"link": 99}, {"link": 4}], [{"link": 5}, {"link": 6}]]},
     ]
-    made = document(records, [{"blob": nasty, "parent": -1, "annotations": {nasty: nasty}}], source=nasty, size=2 << 20)
+    first = document(
+        records, [{"blob": nasty, "parent": -1, "annotations": {nasty: nasty}}], source=nasty, size=2 << 20
+    )
     named: dict[str, Any] = {
         "platform": nasty,
         "kind": "inline",
         "named_digest": nasty,
         "manifest_digest": nasty,
     }
-    two = replace(made, source=f"docker://x/{nasty}", digest=nasty, blobs=frozenset({"x"}), manifest_size=1, **named)
-    return [made, two]
+    second = replace(
+        first, source=f"docker://x/{nasty}", digest=nasty, blobs=frozenset({"x"}), manifest_size=1, **named
+    )
+    return [first, second]
 
 
 def checked(nasty: str) -> Analysis:
     labels = {nasty: nasty, f"{nasty} a": nasty}
-    found = check(documents(nasty), Policy(fail_on=Severity.NOTE), labels=labels, missing=[nasty])
-    return accepted(found, nasty)
+    analysis = check(documents(nasty), Policy(fail_on=Severity.NOTE), labels=labels, missing=[nasty])
+    return accepted(analysis, nasty)
 
 
 def analyzed(nasty: str) -> Analysis:
@@ -81,17 +85,17 @@ def strings(value: Any) -> set[str]:
     if isinstance(value, str):
         return {value}
     if isinstance(value, dict):
-        return set(value) | {one for below in value.values() for one in strings(below)}
-    return {one for below in value for one in strings(below)} if isinstance(value, list) else set()
+        return set(value) | {text for below in value.values() for text in strings(below)}
+    return {text for below in value for text in strings(below)} if isinstance(value, list) else set()
 
 
 def is_json(text: str, nasty: str) -> None:
     assert "##[" not in text
-    assert any(nasty in one for one in strings(json.loads(text)))
+    assert any(nasty in string for string in strings(json.loads(text)))
 
 
 def is_markdown(text: str, nasty: str) -> None:
-    """The one block of code that there may be is the table of pprof."""
+    """Only the table of pprof may be a block of code."""
     kinds = markup(text)
     assert len(kinds) <= 1
     assert all(kind.startswith("fence: ") and "flat%" in kind for kind in kinds)
@@ -99,11 +103,11 @@ def is_markdown(text: str, nasty: str) -> None:
 
 
 def is_github(text: str, nasty: str) -> None:
-    found = commands(text)
-    assert found == text.splitlines()[: len(found)]
-    assert found
-    assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.+", line) for line in found)
-    assert not any(re.search(r"%(?!25|3A|2C)", line) for line in found)
+    lines = commands(text)
+    assert lines == text.splitlines()[: len(lines)]
+    assert lines
+    assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.+", line) for line in lines)
+    assert not any(re.search(r"%(?!25|3A|2C)", line) for line in lines)
 
 
 def is_sarif(text: str, nasty: str) -> None:
@@ -122,7 +126,7 @@ def is_gitlab(text: str, nasty: str) -> None:
 
 
 def is_text(text: str, nasty: str) -> None:
-    """Nothing is taken for markup of rich: what is in brackets and colons is still there."""
+    """Nothing is interpreted as rich markup: text in brackets or between colons is still there."""
     assert re.sub(r"\s", "", NASTY["rich"]) in re.sub(r"\s", "", text) or nasty != NASTY["rich"]
 
 
@@ -131,7 +135,7 @@ def is_folded(text: str, nasty: str) -> None:
 
 
 def is_svg(text: str, nasty: str) -> None:
-    tags = {one.tag.rpartition("}")[2] for one in ElementTree.fromstring(text.encode()).iter()}
+    tags = {node.tag.rpartition("}")[2] for node in ElementTree.fromstring(text.encode()).iter()}
     assert tags <= {"svg", "title", "style", "rect", "g", "text", "script"}
     assert text.count("<script") == 1
 
@@ -150,7 +154,7 @@ FORM: dict[str, Callable[[str, str], None]] = {
 
 
 def judged(text: str, format: str, nasty: str) -> None:
-    # A word joiner keeps GitHub from finding links and mentions.
+    # A word joiner keeps GitHub from detecting links and mentions.
     assert steering(text, allowed="\n\u2060" if format == "markdown" else "\n") == set()
     assert text.endswith("\n")
     FORM[format](text, nasty)
@@ -168,11 +172,11 @@ def test_reports_of_caches(format: str, nasty: str) -> None:
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
 @pytest.mark.parametrize("format", OF_REPAIRS)
 def test_reports_of_repairs(format: str, nasty: str) -> None:
-    made = repair(documents(nasty), Options())
-    assert made.warnings
-    place = FileWriter(FileLocation(nasty), force=False)
+    repaired = repair(documents(nasty), Options())
+    assert repaired.warnings
+    writer = FileWriter(FileLocation(nasty), force=False)
     for style in styles(format):
-        judged(rendered(made, format, style, path=place.path), format, nasty)
+        judged(rendered(repaired, format, style, path=writer.path), format, nasty)
 
 
 def diagnosis(nasty: str) -> Diagnosis:
@@ -194,26 +198,26 @@ def diagnosis(nasty: str) -> Diagnosis:
 @pytest.mark.parametrize("format", OF_PROFILES)
 def test_reports_of_profiles(format: str, nasty: str) -> None:
     table = f"File: {nasty}\nType: {nasty}\nflat flat% sum% cum cum%\n 1s 100% 100% 1s 100% {nasty}\n"
-    found = [diagnosis(nasty)]
+    diagnoses = [diagnosis(nasty)]
     if format not in ("folded", "svg"):
-        found.append(diagnose([read(re.sub(r"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]", "", table).encode(), nasty)]))
-    for one in found:
+        diagnoses.append(diagnose([read(re.sub(r"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]", "", table).encode(), nasty)]))
+    for result in diagnoses:
         for style in styles(format):
-            judged(rendered(one, format, style), format, nasty if one is found[0] else "")
+            judged(rendered(result, format, style), format, nasty if result is diagnoses[0] else "")
 
 
 @pytest.mark.parametrize(
     "mark", ["# x", "- x", "+ x", "* x", "1. x", "23) x", "---", "===", "***", "> x", "```", " - x"]
 )
-def test_a_line_begins_no_block(mark: str) -> None:
+def test_a_line_does_not_start_a_block(mark: str) -> None:
     rendered = MarkdownIt("commonmark").render(f"a\n{line(mark)}\n\n{line(mark)}\n")
     assert re.findall("<(\\w+)", rendered) == ["p", "p"]
     assert html.unescape(rendered) == f"<p>a\n{mark.strip()}</p>\n<p>{mark.strip()}</p>\n"
 
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("|`\\*_<>[]()!&$~#@:/ \n\x1b-=+.1")), max_size=40))
-def test_any_text_is_itself_in_markdown(text: str) -> None:
-    """Without links and mentions of GitHub: what a reader sees is what it was, printable."""
+def test_markdown_shows_any_text_unchanged(text: str) -> None:
+    """A reader sees the printable form of the text, and GitHub detects no links or mentions in it."""
     shown = printable(text)
     rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(f"x{line(text)}")
     assert re.findall("<(/?\\w+)", rendered) == ["p", "/p"]

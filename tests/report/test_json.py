@@ -1,4 +1,4 @@
-"""The JSON keeps the contract, whatever is in the cache."""
+"""The JSON has all promised keys, whatever the cache contains."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def _of_two_tags() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", CONTRACT)
-def test_keys_of_the_contract(path: str) -> None:
+def test_promised_keys_are_there(path: str) -> None:
     at: Any = _of_two_tags()
     for step in filter(None, path.split(".")):
         at = at[int(step) if step.isdigit() else step]
     assert [key for key in CONTRACT[path] if key not in at] == []
 
 
-def test_counts_past_every_float_are_exact() -> None:
+def test_counts_too_large_for_a_float_are_exact() -> None:
     records = [record("root")]
     for index in range(2_000):
         last = len(records) - 1
@@ -86,12 +86,12 @@ def test_foreign_text_survives_as_data() -> None:
     bad = record("root", layer=0)
     bad["digest"] = hostile
     got = parsed(analyze([document([bad, record("a", [0])], layers(-1), source="caf\udce9.json")]))
-    assert hostile in [spot["digest"] for spot in got["hotspots"]]
+    assert hostile in [hotspot["digest"] for hotspot in got["hotspots"]]
     assert got["inputs"][0]["source"] == "caf\\udce9.json"
 
 
 @pytest.mark.slow
-def test_same_input_gives_the_same_bytes() -> None:
+def test_the_same_input_gives_the_same_bytes() -> None:
     source = str(FIXTURES / "exporter-state/export-loop.json")
     first, second = (rendered(analyze(load(source)), "json") for _ in range(2))
     assert first == second

@@ -1,4 +1,4 @@
-"""The reports that others read: goldens, schemas, and foreign text."""
+"""Reports for other programs: goldens, schemas, and text from outside."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def hostile(policy: Policy | None = None) -> Analysis:
     root = record("root", layer=0)
     root["digest"] = HOSTILE
     loop = [root, record("a", [(0, HOSTILE), (2, HOSTILE)]), record("b", [1, 0]), record("c", [])]
-    one = document(loop, layers(-1), source=HOSTILE)
-    two = replace(one, source=f"docker://x/{HOSTILE}", named_digest=HOSTILE, manifest_digest=HOSTILE)
-    return check([one, two], policy or Policy(fail_on=Severity.NOTE), labels={HOSTILE: HOSTILE})
+    first = document(loop, layers(-1), source=HOSTILE)
+    second = replace(first, source=f"docker://x/{HOSTILE}", named_digest=HOSTILE, manifest_digest=HOSTILE)
+    return check([first, second], policy or Policy(fail_on=Severity.NOTE), labels={HOSTILE: HOSTILE})
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -109,7 +109,7 @@ def test_analyze_has_the_same_formats(monkeypatch: pytest.MonkeyPatch) -> None:
 @example("/")
 @example(".hidden")
 @settings(max_examples=60, deadline=None)
-def test_any_name_of_a_source_can_be_told(name: str) -> None:
+def test_any_source_name_can_be_shown(name: str) -> None:
     analysis = hostile_source(name)
     log(analysis)
     issues(analysis)
@@ -147,7 +147,7 @@ def test_documents_have_no_commands_and_the_same_text(format: str) -> None:
     text = rendered(hostile_source(source), format, Style())
     assert "##[" not in text
     if format == "junit":
-        assert source in "".join(one.attrib.get("classname", "") for one in ElementTree.fromstring(text).iter())
+        assert source in "".join(node.attrib.get("classname", "") for node in ElementTree.fromstring(text).iter())
     elif format == "json":
         assert json.loads(text)["inputs"][0]["source"] == source
 
@@ -198,24 +198,25 @@ def test_sarif_is_valid(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run = log(analysis)
     ids = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert ids == [rule.id for rule in RULES]
-    assert [(one["ruleId"], one["level"]) for one in run["results"]] == [
+    assert [(result["ruleId"], result["level"]) for result in run["results"]] == [
         (finding.rule, str(finding.severity)) for finding in analysis.findings
     ]
-    assert all(ids[one["ruleIndex"]] == one["ruleId"] for one in run["results"])
+    assert all(ids[result["ruleIndex"]] == result["ruleId"] for result in run["results"])
 
 
-def test_the_schema_refuses_what_is_not_sarif() -> None:
+def test_the_schema_rejects_invalid_sarif() -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft4Validator(SARIF).validate({"version": "2.1.0", "runs": [{"results": []}]})
 
 
 def test_hostile_text_is_valid_sarif() -> None:
     run = log(hostile())
-    places = [place for one in run["results"] for place in one["locations"]]
-    paths = {place["physicalLocation"]["artifactLocation"]["uri"]: place for place in places}
-    assert {unquote(path) for path, place in paths.items() if "logicalLocations" not in place} == {HOSTILE}
+    locations = [location for result in run["results"] for location in result["locations"]]
+    paths = {location["physicalLocation"]["artifactLocation"]["uri"]: location for location in locations}
+    assert {unquote(path) for path, location in paths.items() if "logicalLocations" not in location} == {HOSTILE}
     assert all(re.fullmatch(r"[\w/.~%-]+", path) for path in paths)
-    names = {one["fullyQualifiedName"] for place in places for one in place.get("logicalLocations", [])}
+    logical = [below for location in locations for below in location.get("logicalLocations", [])]
+    names = {location["fullyQualifiedName"] for location in logical}
     assert len(names) == 1
     assert names.pop().startswith("docker://x/\\u{1b}[2J")
 
@@ -227,11 +228,11 @@ def test_sarif_of_some_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "baselineState" not in run["results"][0]
 
 
-def test_sarif_tells_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [one["baselineState"] for one in log(known(monkeypatch))["results"]] == ["unchanged"]
+def test_sarif_marks_known_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [result["baselineState"] for result in log(known(monkeypatch))["results"]] == ["unchanged"]
 
 
-def test_help_uris_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_uris_need_the_repository_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sarif, "documentation", lambda: "")
     driver = log(checked(CASES["service"], monkeypatch))["tool"]["driver"]
     assert "helpUri" not in driver["rules"][0]
@@ -244,7 +245,7 @@ def test_help_uris_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "place", "file"),
+    ("source", "path", "file"),
     [
         ("caches/a b.json", "caches/a%20b.json", True),
         ("./x/../caf\udce9:1.json", "caf%E9%3A1.json", True),
@@ -259,10 +260,10 @@ def test_help_uris_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
         (".caches/x.json", ".caches/x.json", True),
     ],
 )
-def test_places(source: str, place: str, file: bool) -> None:
+def test_locations(source: str, path: str, file: bool) -> None:
     (result, *_) = log(hostile_source(source))["results"]
     (location,) = result["locations"]
-    assert location["physicalLocation"]["artifactLocation"]["uri"] == place
+    assert location["physicalLocation"]["artifactLocation"]["uri"] == path
     assert ("logicalLocations" in location) is not file
 
 
@@ -280,27 +281,27 @@ def suites(analysis: Analysis) -> junitparser.JUnitXml:
 @pytest.mark.parametrize("case", CASES)
 def test_junit_is_valid(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = checked(CASES[case], monkeypatch)
-    found = suites(analysis)
-    assert found.failures == len({(one.rule, one.source) for one in analysis.failing})
-    assert found.tests == sum(len(list(suite)) for suite in found)
-    assert found.tests == len(RULES) * len(analysis.sources) + (5 if len(analysis.sources) > 1 else 0)
+    parsed = suites(analysis)
+    assert parsed.failures == len({(finding.rule, finding.source) for finding in analysis.failing})
+    assert parsed.tests == sum(len(list(suite)) for suite in parsed)
+    assert parsed.tests == len(RULES) * len(analysis.sources) + (5 if len(analysis.sources) > 1 else 0)
 
 
-def test_the_schema_refuses_what_is_not_junit() -> None:
+def test_the_schema_rejects_invalid_junit() -> None:
     assert not junit_schema().is_valid("<testsuites><case/></testsuites>")
 
 
 def test_hostile_text_is_valid_junit() -> None:
     analysis = hostile()
-    found = suites(analysis)
-    assert found.failures > 3
+    parsed = suites(analysis)
+    assert parsed.failures > 3
     root = ElementTree.fromstring(rendered(analysis, "junit", Style()))
-    told = " ".join([*root.itertext(), *(value for one in root.iter() for value in one.attrib.values())])
-    assert "]]> <script>&amp;" in told
-    assert "\\u{1b}[2J\\u{0}" in told
+    texts = " ".join([*root.itertext(), *(value for node in root.iter() for value in node.attrib.values())])
+    assert "]]> <script>&amp;" in texts
+    assert "\\u{1b}[2J\\u{0}" in texts
 
 
-def test_known_findings_fail_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_findings_do_not_fail_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
     assert suites(known(monkeypatch)).failures == 0
     assert "known: no worse" in rendered(known(monkeypatch), "junit", Style())
 
@@ -309,10 +310,10 @@ def test_known_findings_fail_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rules_of_documents_are_those_that_name_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FIXTURES)
     names = [name for names in CASES.values() for name in names]
-    found = analyze([one for name in names for one in load(name)]).findings
-    assert found
-    documents = {rule.id for rule in RULES if rule.scope is Scope.DOCUMENT}
-    assert all(bool(finding.source) is (finding.rule in documents) for finding in found)
+    findings = analyze([document for name in names for document in load(name)]).findings
+    assert findings
+    of_documents = {rule.id for rule in RULES if rule.scope is Scope.DOCUMENT}
+    assert all(bool(finding.source) is (finding.rule in of_documents) for finding in findings)
 
 
 # GitLab
@@ -351,29 +352,30 @@ def issues(analysis: Analysis) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("case", CASES)
 def test_code_quality_is_valid(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = checked(CASES[case], monkeypatch)
-    found = issues(analysis)
-    assert [one["check_name"] for one in found] == [finding.name for finding in analysis.findings]
-    assert {one["location"]["path"] for one in found} <= set(CASES[case])
+    reported = issues(analysis)
+    assert [issue["check_name"] for issue in reported] == [finding.name for finding in analysis.findings]
+    assert {issue["location"]["path"] for issue in reported} <= set(CASES[case])
 
 
 def test_severities_of_code_quality(monkeypatch: pytest.MonkeyPatch) -> None:
-    got = {one["check_name"]: one["severity"] for one in issues(checked(CASES["too-large"], monkeypatch))}
+    got = {issue["check_name"]: issue["severity"] for issue in issues(checked(CASES["too-large"], monkeypatch))}
     assert got["config-too-large"] == "blocker"
     assert got["path-explosion"] == "critical"
-    assert [one["severity"] for one in issues(checked(CASES["tags"], monkeypatch))] == ["minor"]
-    assert {one["severity"] for one in issues(hostile())} >= {"info"}
-    assert [one["severity"] for one in issues(known(monkeypatch))] == ["info"]
+    assert [issue["severity"] for issue in issues(checked(CASES["tags"], monkeypatch))] == ["minor"]
+    assert {issue["severity"] for issue in issues(hostile())} >= {"info"}
+    assert [issue["severity"] for issue in issues(known(monkeypatch))] == ["info"]
 
 
 def test_hostile_text_is_valid_code_quality() -> None:
-    found = issues(hostile())
-    assert all(one["location"]["path"].isprintable() and one["description"].isprintable() for one in found)
+    reported = issues(hostile())
+    assert all(issue["location"]["path"].isprintable() and issue["description"].isprintable() for issue in reported)
 
 
-def test_fingerprints_differ_and_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, again = ([one["fingerprint"] for one in issues(hostile())] for _ in range(2))
+def test_fingerprints_are_unique_and_stable(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again = ([issue["fingerprint"] for issue in issues(hostile())] for _ in range(2))
     assert first == again
     assert len(set(first)) == len(first)
     pinned = f"docker://host/app:cache@sha256:{'a' * 64}"
-    one, other = (issues(hostile_source(source))[0]["fingerprint"] for source in (pinned, "docker://host/app:cache"))
-    assert one == other
+    sources = (pinned, "docker://host/app:cache")
+    first, second = (issues(hostile_source(source))[0]["fingerprint"] for source in sources)
+    assert first == second

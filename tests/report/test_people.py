@@ -1,4 +1,4 @@
-"""The reports for people: goldens, widths, and foreign text."""
+"""Reports for people: goldens, widths, and text from outside."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_text_keeps_its_width(case: str, width: int, verbosity: int, monkeypatch
     assert "\x1b" not in text
 
 
-def test_colors_change_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colors_do_not_change_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = analysis_of(CASES["too-large"], monkeypatch)
     plain = rendered(analysis, "text", Style())
     colored = rendered(analysis, "text", Style(color=True))
@@ -82,17 +82,19 @@ def test_first_line_is_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_refused_cache_is_not_just_empty() -> None:
     config = {"records": [{"digest": "a", "inputs": [[{"link": 1}]]}, {"digest": "b", "inputs": [[{"link": 0}]]}]}
-    found = analyze(load("-", stdin=io.BytesIO(orjson.dumps(config))))
-    assert words.headline(found) == (
+    analysis = analyze(load("-", stdin=io.BytesIO(orjson.dumps(config))))
+    assert words.headline(analysis) == (
         "BuildKit refuses to import this cache (record-cycle). It has no record that a build could use."
     )
 
 
-def test_the_headline_names_what_takes_the_time() -> None:
+def test_the_headline_names_what_takes_time() -> None:
     layers = [{"blob": f"sha256:{index:064}", "parent": index - 1} for index in range(2000)]
     config = {"layers": layers, "records": [{"digest": "sha256:" + "a" * 64, "layers": [{"layer": 1999}]}]}
-    found = analyze(load("-", stdin=io.BytesIO(orjson.dumps(config))))
-    assert "would need 1 check and marshaling its results (about 1 min) for the next export;" in words.headline(found)
+    analysis = analyze(load("-", stdin=io.BytesIO(orjson.dumps(config))))
+    assert "would need 1 check and marshaling its results (about 1 min) for the next export;" in words.headline(
+        analysis
+    )
 
 
 HOSTILE = "\x1b[2J\x9b\u202e[bold]x[/bold] `a|b` <img src=x> @team #12 https://x.y\r\nrow|"

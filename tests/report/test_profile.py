@@ -1,4 +1,4 @@
-"""The reports of a profile: goldens, widths, and foreign text."""
+"""Reports on a profile: goldens, widths, and text from outside."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def test_text_keeps_its_width(case: str, width: int, verbosity: int) -> None:
     assert "\x1b" not in text
 
 
-def test_every_detail_has_whole_names() -> None:
+def test_verbose_output_has_full_names() -> None:
     text = rendered(diagnosis_of("cpu-stuck"), "text", Style(width=80, verbosity=1))
     assert "  github.com/moby/buildkit/cache/remotecache/v1.(*normalizeState).checkLoops\n" in text
 
 
-def test_colors_change_no_word() -> None:
-    found = diagnosis_of("cpu-stuck")
-    plain, colored = (rendered(found, "text", Style(color=color)) for color in (False, True))
+def test_colors_do_not_change_the_text() -> None:
+    diagnosis = diagnosis_of("cpu-stuck")
+    plain, colored = (rendered(diagnosis, "text", Style(color=color)) for color in (False, True))
     assert "\x1b[" in colored
     assert [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", colored).splitlines()] == plain.splitlines()
 
@@ -105,9 +105,9 @@ def test_the_first_line_is_the_answer_and_every_cause_says_what_to_do(case: str)
 
 
 def test_every_format_for_people_and_scripts_gives_the_same_advice() -> None:
-    found = diagnosis_of("heap")
+    diagnosis = diagnosis_of("heap")
     for format in ("text", "json", "markdown"):
-        text = rendered(found, format, Style(width=400))
+        text = rendered(diagnosis, format, Style(width=400))
         assert "alloc\\_space" in text or "alloc_space" in text
 
 
@@ -153,7 +153,7 @@ def test_folded_stacks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         rendered(diagnosis_of("cpu-stuck"), "folded", Style())
 
 
-def test_folded_stacks_sum_up() -> None:
+def test_folded_stacks_add_up() -> None:
     text = rendered(diagnosis_of("cpu-stuck"), "folded", Style())
     lines = text.splitlines()
     assert sum(int(line.rpartition(" ")[2]) for line in lines) == 15_000_000_000

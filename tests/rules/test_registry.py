@@ -1,4 +1,4 @@
-"""Rules are found by listing their folder, and everything that depends on one follows from what its file declares."""
+"""Rules are found by listing their folder, and a rule's file declares everything about it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_rules_are_in_the_order_of_their_ids() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_a_rule_has_all_its_words(rule: Rule) -> None:
+def test_a_rule_is_documented(rule: Rule) -> None:
     assert rule.help
     assert rule.affects
     assert re.findall(r"^\*\*([^*]+)\.\*\*", rule.about, re.MULTILINE) == SECTIONS
@@ -63,7 +63,7 @@ def test_a_refusing_rule_is_an_error_about_documents(rule: Rule) -> None:
 
 
 def test_no_other_file_names_a_rule() -> None:
-    """Its file has its id, and other rules may link to its documentation."""
+    """Only files of rules may have ids: their own, and those of rules whose documentation they link to."""
     paths = [path for path in PACKAGE.rglob("*.py") if not re.search(r'^@rule\(\s*"CD', path.read_text(), re.MULTILINE)]
     assert len(paths) > 50
     assert [path.name for path in paths if re.search(r"CD\d\d\d", path.read_text())] == []
@@ -130,7 +130,7 @@ def test_a_new_refusing_rule_blocks_in_gitlab(copy: Path) -> None:
     assert issue["severity"] == "blocker"
 
 
-def test_a_new_refusing_rule_is_asked_by_the_proof_of_repair(copy: Path) -> None:
+def test_the_proof_of_repair_checks_a_new_refusing_rule(copy: Path) -> None:
     got = run_copy(copy, "repair", "cache.json", "-o", "repaired.json")
     assert got.returncode == 2
     assert "CD199" in got.stderr
@@ -143,14 +143,14 @@ def test_the_package_has_no_other_names() -> None:
 
 
 @pytest.mark.slow
-def test_a_cache_over_the_limit_is_repaired_all_the_same() -> None:
-    """Its size is the user's decision: the proof asks every refusing rule, but not about that."""
+def test_a_cache_over_the_limit_is_still_repaired() -> None:
+    """The size is the user's decision: the proof checks every refusing rule except the one about size."""
     records = [record("root"), *(record(f"run {index}", [index]) for index in range(9_500))]
     repaired = repair([document(records, size=9)], Options())
     assert len(repaired.data) > 1_048_576
 
 
-def test_the_page_of_rules_has_what_the_rules_say() -> None:
+def test_the_page_of_rules_is_up_to_date() -> None:
     """`python -m tools.generate` writes it there."""
     page = (PACKAGE.parent / "docs/rules.md").read_text(encoding="utf-8")
     assert f"<!-- [[[cog cog.out(rules()) ]]] -->\n{page_of_rules()}<!-- [[[end]]] -->\n" in page

@@ -19,9 +19,9 @@ def findings(
     *documents: CacheDocument, buildkit: str | None = None, limits: Limits | None = None
 ) -> dict[str, Finding]:
     release = Release.parse(buildkit) if buildkit else None
-    found = analyze(documents, buildkit=release, limits=limits).findings
-    assert len({(finding.rule, finding.source, finding.message) for finding in found}) == len(found)
-    return {finding.rule: finding for finding in found}
+    reported = analyze(documents, buildkit=release, limits=limits).findings
+    assert len({(finding.rule, finding.source, finding.message) for finding in reported}) == len(reported)
+    return {finding.rule: finding for finding in reported}
 
 
 def fixture(name: str) -> CacheDocument:
@@ -29,7 +29,7 @@ def fixture(name: str) -> CacheDocument:
 
 
 def diamond_chain(count: int) -> CacheDocument:
-    """Each diamond doubles the paths: a copy takes both from the step before and from what a run made of it."""
+    """Each diamond doubles the paths: a copy has two inputs, the previous step and a run on top of it."""
     records = [record("root")]
     for index in range(count):
         last = len(records) - 1

@@ -1,4 +1,4 @@
-"""Which rules are run, and what counts as worse."""
+"""Which rules run, and what counts as worse."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_rules_are_named_by_id_name_or_beginning(
     ("word", "meant"),
     [("CD205", "CD20"), ("path-explosoin", "path-explosion"), ("merge_loop", "merge-loop")],
 )
-def test_an_unknown_word_gets_the_nearest_one(word: str, meant: str) -> None:
+def test_an_unknown_word_gets_the_nearest_name(word: str, meant: str) -> None:
     with pytest.raises(ValueError, match=f"names no rule; did you mean {meant}"):
         chosen([word], [])
     with pytest.raises(ValueError, match="names no rule"):

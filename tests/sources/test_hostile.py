@@ -39,9 +39,9 @@ def refused(source: Path | str, **options: Any) -> str:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    made = Layout(tmp_path / "layout")
-    made.cache({"records": RECORDS})
-    return made
+    target = Layout(tmp_path / "layout")
+    target.cache({"records": RECORDS})
+    return target
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -91,31 +91,31 @@ def test_wrong_types_in_a_manifest_and_an_image(origin: Path, tmp_path: Path) ->
     """Each is a cache that can still be read, or is refused in one line."""
     named = json.loads((origin / "index.json").read_text())["manifests"][0]["digest"].removeprefix("sha256:")
     manifest = json.loads((origin / "blobs/sha256" / named).read_text())
-    made = Layout(tmp_path / "layout")
+    target = Layout(tmp_path / "layout")
     config = manifest.get("config") or manifest["manifests"][-1]
     document = json.loads((origin / "blobs/sha256" / config["digest"].removeprefix("sha256:")).read_text())
-    made.blob((origin / "blobs/sha256" / config["digest"].removeprefix("sha256:")).read_bytes(), "")
+    target.blob((origin / "blobs/sha256" / config["digest"].removeprefix("sha256:")).read_bytes(), "")
     seen = set()
     for path in places(manifest):
         for wrong in WRONG:
-            made.manifests.clear()
-            made.tag(made.blob(with_wrong(manifest, path, wrong), MANIFEST))
-            seen.add(outcome(made.folder))
+            target.manifests.clear()
+            target.tag(target.blob(with_wrong(manifest, path, wrong), MANIFEST))
+            seen.add(outcome(target.folder))
     for path in places(document):
         if "layers" in path or "records" in path:
             continue
         for wrong in WRONG:
-            changed = made.blob(with_wrong(document, path, wrong), config["mediaType"])
-            made.manifests.clear()
-            made.tag(
-                made.blob(
+            changed = target.blob(with_wrong(document, path, wrong), config["mediaType"])
+            target.manifests.clear()
+            target.tag(
+                target.blob(
                     {**manifest, "manifests": [changed]}
                     if origin == MANIFEST_LIST
                     else {**manifest, "config": changed},
                     MANIFEST,
                 )
             )
-            seen.add(outcome(made.folder))
+            seen.add(outcome(target.folder))
     assert seen == {"read", "refused"}
 
 
@@ -126,10 +126,10 @@ def outcome(folder: Path) -> str:
 def attempt(source: str, data: bytes | None = None) -> str:
     """Whether a source is read or refused. A refusal is one line; nothing else may be raised."""
     try:
-        found = load(source, stdin=None if data is None else io.BytesIO(data))
+        documents = load(source, stdin=None if data is None else io.BytesIO(data))
     except InputError as error:
         return "refused" if "\n" not in str(error) else "refused in several lines"
-    return "read" if found else "nothing read"
+    return "read" if documents else "nothing read"
 
 
 @pytest.mark.parametrize(
@@ -206,41 +206,41 @@ def test_refuses_what_is_not_a_file(tmp_path: Path) -> None:
 
 
 def test_refuses_indexes_that_are_nested_too_deep(tmp_path: Path) -> None:
-    made = Layout(tmp_path / "layout")
-    inner = made.cache({"records": RECORDS})
+    target = Layout(tmp_path / "layout")
+    inner = target.cache({"records": RECORDS})
     for depth in range(oci.DEEPEST_INDEX + 1):
-        inner = made.blob({"schemaVersion": 2, "manifests": [inner]}, INDEX)
-        made.manifests.clear()
-        made.tag(inner)
+        inner = target.blob({"schemaVersion": 2, "manifests": [inner]}, INDEX)
+        target.manifests.clear()
+        target.tag(inner)
         if depth < oci.DEEPEST_INDEX:
-            assert load(str(made.folder))
-    assert refused(made.folder).endswith("more than 4 indexes nested in each other")
+            assert load(str(target.folder))
+    assert refused(target.folder).endswith("more than 4 indexes nested in each other")
 
 
 @pytest.mark.slow
 def test_refuses_too_many_manifests(tmp_path: Path) -> None:
     """The index itself counts as one."""
-    made = Layout(tmp_path / "layout")
-    listed = [made.blob({"schemaVersion": 2, "manifests": [], "n": n}, INDEX) for n in range(oci.MOST_MANIFESTS)]
-    cache = made.cache({"records": RECORDS})
+    target = Layout(tmp_path / "layout")
+    listed = [target.blob({"schemaVersion": 2, "manifests": [], "n": n}, INDEX) for n in range(oci.MOST_MANIFESTS)]
+    cache = target.cache({"records": RECORDS})
     for others, problem in ((listed[2:], ""), (listed[1:], "more than 1,000 manifests")):
-        made.manifests.clear()
-        made.tag(made.blob({"schemaVersion": 2, "manifests": [*others, cache]}, INDEX))
-        assert problem in refused(made.folder) if problem else load(str(made.folder))
+        target.manifests.clear()
+        target.tag(target.blob({"schemaVersion": 2, "manifests": [*others, cache]}, INDEX))
+        assert problem in refused(target.folder) if problem else load(str(target.folder))
 
 
 def test_bounds_all_image_configs_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand small manifests may name one large config, which would be read a thousand times."""
-    made = Layout(tmp_path / "layout")
-    image = made.blob({"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", "os": "linux"}, "")
+    target = Layout(tmp_path / "layout")
+    image = target.blob({"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", "os": "linux"}, "")
     for number in range(3):
-        made.tag(made.blob({"schemaVersion": 2, "config": image, "layers": [], "n": number}, MANIFEST))
+        target.tag(target.blob({"schemaVersion": 2, "config": image, "layers": [], "n": number}, MANIFEST))
     monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", 3 * image["size"])
-    assert len(load(str(made.folder))) == 3
+    assert len(load(str(target.folder))) == 3
     monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", 3 * image["size"] - 1)
-    assert refused(made.folder).endswith(f": more than {3 * image['size'] - 1} bytes of image configs")
+    assert refused(target.folder).endswith(f": more than {3 * image['size'] - 1} bytes of image configs")
     monkeypatch.setattr(oci, "MOST_IMAGE_BYTES", image["size"] - 1)
-    assert refused(made.folder).endswith(f": more than {image['size'] - 1} bytes, which is refused")
+    assert refused(target.folder).endswith(f": more than {image['size'] - 1} bytes, which is refused")
 
 
 @pytest.mark.parametrize("letters", [descriptors.LONGEST_PLATFORM, descriptors.LONGEST_PLATFORM + 1])
@@ -248,20 +248,20 @@ def test_refuses_a_long_platform(letters: int, tmp_path: Path) -> None:
     """Every report shows it."""
     named = {"os": "linux", "architecture": "a" * (letters - len("linux/"))}
     image = {"rootfs": {"diff_ids": []}, "moby.buildkit.cache.v0": "W10=", **named}
-    made = Layout(tmp_path / "layout")
-    config = made.blob({**image, "architecture": ""}, "")
-    made.tag(made.blob({"schemaVersion": 2, "config": config, "layers": []}, MANIFEST), platform=named)
+    target = Layout(tmp_path / "layout")
+    config = target.blob({**image, "architecture": ""}, "")
+    target.tag(target.blob({"schemaVersion": 2, "config": config, "layers": []}, MANIFEST), platform=named)
     if letters == descriptors.LONGEST_PLATFORM:
         assert len(_read(image).platform) == letters
-        assert len(load(str(made.folder))[0].platform) == letters
+        assert len(load(str(target.folder))[0].platform) == letters
     else:
         assert _stdin(json.dumps(image).encode()) == "-: $: expected a platform of at most 255 letters"
-        assert "$.manifests[0].platform: expected a platform of at most 255 letters" in refused(made.folder)
+        assert "$.manifests[0].platform: expected a platform of at most 255 letters" in refused(target.folder)
 
 
 def _read(image: Any) -> CacheDocument:
-    (found,) = load("-", stdin=io.BytesIO(json.dumps(image).encode()))
-    return found
+    (document,) = load("-", stdin=io.BytesIO(json.dumps(image).encode()))
+    return document
 
 
 @pytest.mark.slow
@@ -272,11 +272,11 @@ def test_refuses_small_bombs() -> None:
 
 
 def test_reads_a_manifest_once_that_is_listed_many_times(tmp_path: Path) -> None:
-    made = Layout(tmp_path / "layout")
-    cache = made.cache({"records": RECORDS})
-    made.manifests.clear()
-    made.tag(made.blob({"schemaVersion": 2, "manifests": [cache] * 5_000}, INDEX))
-    assert len(load(str(made.folder))) == 1
+    target = Layout(tmp_path / "layout")
+    cache = target.cache({"records": RECORDS})
+    target.manifests.clear()
+    target.tag(target.blob({"schemaVersion": 2, "manifests": [cache] * 5_000}, INDEX))
+    assert len(load(str(target.folder))) == 1
 
 
 @pytest.mark.slow
@@ -301,10 +301,10 @@ def test_a_layer_of_zeros_is_not_a_bomb() -> None:
 def _zeros(size: int) -> bytes:
     """A compressed tar with one layer."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as made:
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         member = tarfile.TarInfo("blobs/sha256/layer")
         member.size = size
-        made.addfile(member, io.BytesIO(bytes(size)))
+        archive.addfile(member, io.BytesIO(bytes(size)))
     return gzip.compress(buffer.getvalue())
 
 
@@ -359,8 +359,8 @@ def test_limits_on_archives(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> 
 def test_bounds_the_headers_of_a_member(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
     """Each has 512 bytes, with no extended header in this format, and tarfile reads one byte before it to be sure."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as made:
-        made.add(layout.folder, arcname="")
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.add(layout.folder, arcname="")
     monkeypatch.setattr(archive, "MOST_HEADER_BYTES", 513)
     assert load("-", stdin=io.BytesIO(buffer.getvalue()))
     monkeypatch.setattr(archive, "MOST_HEADER_BYTES", 511)
@@ -378,8 +378,8 @@ def test_bounds_the_search_for_a_manifest(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_refuses_a_tar_without_a_layout() -> None:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as made:
-        made.addfile(tarfile.TarInfo("manifest.json"))
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("manifest.json"))
     assert "without index.json" in _stdin(buffer.getvalue())
 
 
@@ -462,18 +462,18 @@ def test_skips_layers_of_a_tar(tmp_path: Path, layout: Layout) -> None:
 
 
 def test_refuses_what_readers_disagree_about(tmp_path: Path) -> None:
-    made = Layout(tmp_path / "layout")
-    inner = made.cache({"records": RECORDS})
-    made.manifests.clear()
-    made.tag(made.blob({"schemaVersion": 2, "manifests": [inner], "layers": []}, INDEX))
-    assert "both an index and a manifest" in refused(made.folder)
+    target = Layout(tmp_path / "layout")
+    inner = target.cache({"records": RECORDS})
+    target.manifests.clear()
+    target.tag(target.blob({"schemaVersion": 2, "manifests": [inner], "layers": []}, INDEX))
+    assert "both an index and a manifest" in refused(target.folder)
 
 
 def test_refuses_an_inline_cache_that_buildkit_ignores(tmp_path: Path) -> None:
-    made = Layout(tmp_path / "layout")
-    image = made.blob({"rootfs": {"diff_ids": ["sha256:x"]}, "moby.buildkit.cache.v0": "bnVsbA=="}, "")
-    made.tag(made.blob({"schemaVersion": 2, "config": image, "layers": []}, MANIFEST))
-    assert "BuildKit ignores this cache" in refused(made.folder)
+    target = Layout(tmp_path / "layout")
+    image = target.blob({"rootfs": {"diff_ids": ["sha256:x"]}, "moby.buildkit.cache.v0": "bnVsbA=="}, "")
+    target.tag(target.blob({"schemaVersion": 2, "config": image, "layers": []}, MANIFEST))
+    assert "BuildKit ignores this cache" in refused(target.folder)
 
 
 @pytest.mark.parametrize("source", ["", "oci:"])

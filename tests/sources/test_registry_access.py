@@ -476,8 +476,8 @@ def test_does_not_show_a_token_that_the_registry_repeats(client: Client, key: st
     }
     with Server(respond) as front:
         client.config(auths={front.address: {key: secret}})
-        for place in answers:
-            where.append(place)
+        for position in answers:
+            where.append(position)
             line = client.refused("analyze", f"docker://{front.address}/app")
             assert "***" in line
             assert secret[:20] not in line.lower()

@@ -27,14 +27,14 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 
 def manifest(**config: Any) -> bytes:
-    own = {"mediaType": CONFIG_TYPE, "digest": digest(CONFIG), "size": len(CONFIG), **config}
-    return json.dumps({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": own, "layers": []}).encode()
+    descriptor = {"mediaType": CONFIG_TYPE, "digest": digest(CONFIG), "size": len(CONFIG), **config}
+    return json.dumps({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": descriptor, "layers": []}).encode()
 
 
 def serving(manifest: bytes, blob: bytes = CONFIG, **headers: str) -> Respond:
     """A registry with one manifest and one blob, under any name."""
-    own = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda exchange: exchange.answer(200, manifest if "/manifests/" in exchange.path else blob, own)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda exchange: exchange.answer(200, manifest if "/manifests/" in exchange.path else blob, sent)
 
 
 def endless(exchange: Exchange) -> None:

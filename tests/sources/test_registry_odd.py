@@ -157,8 +157,8 @@ def try_everything(here: Server, replies: list[Answer]) -> None:
         nonlocal asked
         status, headers, body = replies[asked % len(replies)]
         asked += 1
-        own = {name: value.replace("HERE", here.address) for name, value in headers.items()}
-        exchange.begin(status, {"content-length": str(len(body)), "connection": "close", **own})
+        sent = {name: value.replace("HERE", here.address) for name, value in headers.items()}
+        exchange.begin(status, {"content-length": str(len(body)), "connection": "close", **sent})
         if exchange.method != "HEAD":
             exchange.handler.wfile.write(body)
         exchange.handler.close_connection = True

@@ -1,4 +1,4 @@
-"""Generated text is up to date, and text that is not is noticed."""
+"""Generated text is up to date, and outdated text is noticed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_generated_text_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> Non
     assert run(generated(), check=True) == 0, capsys.readouterr().out
 
 
-def test_text_that_is_out_of_date_is_noticed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outdated_text_is_noticed_and_rewritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     page.write_text('<!-- [[[cog cog.out(keys("baseline")) ]]] -->\nold\n<!-- [[[end]]] -->\n')
     assert run([page], check=True) != 0

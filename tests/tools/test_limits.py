@@ -1,4 +1,4 @@
-"""The page of limits lists every limit, with the messages that the source has."""
+"""The page of limits lists every limit, with the messages in the source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MESSAGES = [
     for message in re.findall("`([^`]*)`", past_it)
     if limits.CONSTANT.fullmatch(name) and not re.fullmatch(r"count|-v|--\w+", message)
 ]
-"""What is said past each limit of our own."""
+"""Each limit of our own, with the message beyond it."""
 
 
 @pytest.mark.slow

@@ -36,13 +36,13 @@ SCHEMA = json.loads("""{
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(schemas, "SCHEMAS", tmp_path)
-    (tmp_path / "made.json").write_text(json.dumps(SCHEMA))
+    (tmp_path / "sample.json").write_text(json.dumps(SCHEMA))
     return tmp_path
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_table_has_paths_types_and_values() -> None:
-    assert schemas.keys("made").split("\n")[3:-2] == [
+    assert schemas.keys("sample").split("\n")[3:-2] == [
         "| `command` | string | what ran: `analyze` or `check` |",
         "| `size` | `min` and `max`: integer | how large |",
         "| `calls` | count | how often |",
@@ -53,21 +53,21 @@ def test_a_table_has_paths_types_and_values() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_table_of_some_keys() -> None:
-    assert "`rows[].name`" not in schemas.keys("made", levels=1)
-    assert schemas.keys("made", "rows[]").count("\n| `") == 1
-    assert schemas.keys("made", check=True).count("\n| `") == 1
+    assert "`rows[].name`" not in schemas.keys("sample", levels=1)
+    assert schemas.keys("sample", "rows[]").count("\n| `") == 1
+    assert schemas.keys("sample", check=True).count("\n| `") == 1
     with pytest.raises(ValueError, match="has no such keys"):
-        schemas.keys("made", "lines[]")
+        schemas.keys("sample", "lines[]")
 
 
 def test_a_key_without_a_description_is_noticed(folder: Path) -> None:
-    (folder / "made.json").write_text(json.dumps({"properties": {"command": {"type": "string"}}}))
-    with pytest.raises(ValueError, match=r"made\.json: command has no description"):
-        schemas.keys("made")
+    (folder / "sample.json").write_text(json.dumps({"properties": {"command": {"type": "string"}}}))
+    with pytest.raises(ValueError, match=r"sample\.json: command has no description"):
+        schemas.keys("sample")
 
 
 def test_the_schema_of_a_profile_has_every_cause_and_phase() -> None:
-    """The schemas are written by hand; what is written is held against them, but no input has all of these."""
+    """The schemas are written by hand, and no test input produces all of these values."""
     properties = json.loads((schemas.SCHEMAS / "profile.json").read_text())["properties"]
     assert properties["diagnosis"]["items"]["properties"]["cause"]["enum"] == [str(cause) for cause in Cause]
     assert properties["phases"]["items"]["properties"]["phase"]["examples"] == [str(phase) for phase in Phase]

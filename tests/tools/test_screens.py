@@ -42,7 +42,7 @@ def test_a_part_can_end_before_a_line() -> None:
     assert lines(screen(COMMAND, ("Graph", "links")))[2:5] == ["Graph", "  records        36", "…"]
 
 
-def test_a_second_block_starts_where_it_says() -> None:
+def test_a_second_block_can_start_with_a_part() -> None:
     assert lines(screen(COMMAND, "Read", again=True))[0] == "Read"
 
 

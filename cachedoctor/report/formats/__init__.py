@@ -26,7 +26,7 @@ class Format(Protocol):
     __doc__: str | None
 
     def render(self, page: Page, style: Style) -> str:
-        """The whole report. Raises `InputError` if what was read lacks what the format shows."""
+        """The whole report. Raises `InputError` if what was read does not have what the format shows."""
 
 
 def named(name: str) -> Format:

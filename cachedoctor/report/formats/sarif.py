@@ -48,9 +48,9 @@ def render(page: Page, style: Style) -> str:
 
 
 def documentation() -> str:
-    """Where the repository of this project is to be read, as its package says; empty where it does not.
+    """The address of this project's repository, from the package metadata; empty if that has none.
 
-    A help URI has to be absolute (section 3.49.12), so that without this there is none, and the help names the page.
+    A help URI has to be absolute (section 3.49.12), so without this address there is none, and the help names the page.
     """
     from importlib import metadata
 

@@ -103,9 +103,9 @@ def find(names: Sequence[str], server: str, seconds: float) -> Credentials:
         if config is None:
             return Credentials(f"there are no credentials, since there is no {path}")
         helpers = config.credHelpers or {}
-        own = next((helpers[name] for name in (*names, server) if helpers.get(name)), None)
+        dedicated = next((helpers[name] for name in (*names, server) if helpers.get(name)), None)
         searched = f"there are no credentials for {server} in {path}"
-        for helper in filter(None, (own, config.credsStore)):
+        for helper in filter(None, (dedicated, config.credsStore)):
             answer, problem = _ask(typed(helper, str, "$.credHelpers"), server, seconds)
             if answer is not None:
                 return answer

@@ -209,7 +209,7 @@ class Transport:
         return Answer(url, response.status, response.headers, content)
 
     def _content(self, response: BaseHTTPResponse, limit: int, until: float) -> bytes:
-        """The body as it was sent; of an answer that tells of an error only the beginning."""
+        """The body as it was sent; only the beginning if the status is an error."""
         good = response.status < 400
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if good and encoding not in ("", "identity"):

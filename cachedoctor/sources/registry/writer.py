@@ -94,7 +94,7 @@ class RegistryWriter(Writer):
         return f"and held {self.replaced} before" if self.replaced else "and did not exist before"
 
     def _check_tag(self, repository: Repository, written: str = "") -> str | None:
-        """The digest that the tag holds, `None` if there is no such tag; `written` is what may be in it of our own.
+        """The digest that the tag holds, `None` if there is no such tag; `written` is one that we may have put there.
 
         Raises `InputError` if it must not be replaced: without `force`, if it does not hold a cache, and if it is the
         tag of a source and has been moved since it was read.

@@ -101,5 +101,5 @@ class OciLocation(Location):
         """See `Location.in_place`."""
         from cachedoctor.sources.layout import tag_of
 
-        own = tag_of(document)
-        return OciLocation(f"{self.prefix}{self.local}", tag or own)
+        current = tag_of(document)
+        return OciLocation(f"{self.prefix}{self.local}", tag or current)
