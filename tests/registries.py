@@ -11,7 +11,7 @@ import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,54 +91,70 @@ def ask(
     address: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
     """Make one request, with the password; returns status, headers by lower-case name, and body."""
-    connection = http.client.HTTPConnection(address, timeout=30)
-    try:
-        connection.request(method, path, body, {"Authorization": f"Basic {BASIC}", **(headers or {})})
-        answer = connection.getresponse()
-        data = answer.read()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
-    finally:
-        connection.close()
+    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        return _ask(connection, method, path, body, headers or {})
+
+
+def _ask(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    connection.request(method, path, body, {"Authorization": f"Basic {BASIC}", **headers})
+    answer = connection.getresponse()
+    data = answer.read()
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
 
 
 def push(address: str, layout: Path, repository: str, tag: str) -> str:
     """Push all blobs of a layout, and the manifests that its index names; returns the digest that the tag now holds."""
     blobs = {f"sha256:{path.name}": path.read_bytes() for path in (layout / "blobs/sha256").iterdir()}
-    for digest, data in blobs.items():
-        push_blob(address, repository, digest, data)
     (named,) = json.loads((layout / "index.json").read_text())["manifests"]
     digest = str(named["digest"])
     if digest not in blobs:
         # What BuildKit v0.21.1 stores there is the image manifest of the index that it names.
         manifests = (name for name, data in blobs.items() if data.startswith(b"{") and b'"config":{' in data)
         digest = next(manifests)
-    _push_manifests(address, blobs, repository, digest, tag)
+    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        for name, data in blobs.items():
+            _push_blob(connection, repository, name, data)
+        _push_manifests(connection, blobs, repository, digest, tag)
     return digest
 
 
 def push_blob(address: str, repository: str, digest: str, data: bytes) -> None:
     """Push one blob."""
-    status, headers, _ = ask(address, "POST", f"/v2/{repository}/blobs/uploads/", b"")
+    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        _push_blob(connection, repository, digest, data)
+
+
+def _push_blob(connection: http.client.HTTPConnection, repository: str, digest: str, data: bytes) -> None:
+    status, headers, _ = _ask(connection, "POST", f"/v2/{repository}/blobs/uploads/", b"", {})
     assert status == 202
     upload = urlsplit(headers["location"])
     query = "&".join(filter(None, (upload.query, f"digest={digest}")))
     octets = {"Content-Type": "application/octet-stream"}
-    status, _, body = ask(address, "PUT", f"{upload.path}?{query}", data, octets)
+    status, _, body = _ask(connection, "PUT", f"{upload.path}?{query}", data, octets)
     assert status == 201, body
 
 
 def push_manifest(address: str, repository: str, tag: str, data: bytes) -> None:
     """Push a manifest or index."""
-    media_type = json.loads(data)["mediaType"]
-    status, _, body = ask(address, "PUT", f"/v2/{repository}/manifests/{tag}", data, {"Content-Type": media_type})
+    with closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        _push_manifest(connection, repository, tag, data)
+
+
+def _push_manifest(connection: http.client.HTTPConnection, repository: str, tag: str, data: bytes) -> None:
+    media_type = {"Content-Type": json.loads(data)["mediaType"]}
+    status, _, body = _ask(connection, "PUT", f"/v2/{repository}/manifests/{tag}", data, media_type)
     assert status == 201, body
 
 
-def _push_manifests(address: str, blobs: dict[str, bytes], repository: str, digest: str, name: str) -> None:
+def _push_manifests(
+    connection: http.client.HTTPConnection, blobs: dict[str, bytes], repository: str, digest: str, name: str
+) -> None:
     for descriptor in json.loads(blobs[digest]).get("manifests", []):
         if descriptor["mediaType"].endswith((".manifest.v1+json", ".index.v1+json")):
-            _push_manifests(address, blobs, repository, descriptor["digest"], descriptor["digest"])
-    push_manifest(address, repository, name, blobs[digest])
+            _push_manifests(connection, blobs, repository, descriptor["digest"], descriptor["digest"])
+    _push_manifest(connection, repository, name, blobs[digest])
 
 
 @dataclass

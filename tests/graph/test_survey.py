@@ -55,6 +55,7 @@ def test_items_links_and_calls_are_those_that_buildkit_gave(case: str) -> None:
         assert covers(seen, min(replayed), max(replayed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OBSERVED)
 def test_links_are_removed_where_buildkit_removed_some(case: str) -> None:
     found = capture(case).loop_check
