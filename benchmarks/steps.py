@@ -1,4 +1,4 @@
-"""One analysis in a process of its own, step by step: `python -m benchmarks.steps FILE` prints seconds."""
+"""One analysis in a process of its own, step by step: `python -m benchmarks.steps FILE` prints seconds of CPU time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cachedoctor.sources import load
 
 
 def main(path: str) -> None:
-    """Print the seconds of each step."""
+    """Print the CPU seconds of each step."""
     gc.disable()
     seconds: dict[str, float] = {}
-    step, since = "loading", time.perf_counter()
+    step, since = "loading", time.process_time()
 
     def told(name: str) -> None:
         nonlocal step, since
-        now = time.perf_counter()
+        now = time.process_time()
         seconds[step] = seconds.get(step, 0.0) + now - since
         step, since = name, now
 

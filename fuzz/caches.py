@@ -45,7 +45,7 @@ def config(data: bytes) -> None:
     documents = _read(data)
     for one in documents:
         with suppress(InputError):
-            assert _again(encode(one.config)) == replace(one.config, unknown_fields=())
+            assert decode(encode(one.config)) == replace(one.config, unknown_fields=())
     _judge(documents, data)
 
 
@@ -103,10 +103,6 @@ def _read(data: bytes) -> list[CacheDocument]:
     return []
 
 
-def _again(data: bytes) -> CacheConfig:
-    return decode(orjson.loads(data), "again")
-
-
 def _same(*readers: Callable[[], list[CacheDocument]]) -> list[CacheDocument]:
     """What all readers give, nothing where all refuse."""
     found: list[list[CacheDocument] | bool] = []
@@ -162,7 +158,7 @@ def check_repair(documents: Sequence[CacheDocument], options: Options) -> None:
     made = repair(documents, options)
     format = one_of(OF_REPAIRS, made.data)
     check_report(format, rendered(made, format))
-    again = repair([replace(documents[0], config=_again(made.data), blobs=None)], Options())
+    again = repair([replace(documents[0], config=decode(made.data), blobs=None)], Options())
     assert (again.lost.records, again.lost.results, again.after.loops) == (0, 0, 0)
     assert again.data == made.data
     analyze([replace(documents[0], config=again.config, blobs=None)])

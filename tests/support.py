@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any, TextIO
 from unittest.mock import patch
 
-from cachedoctor.cacheconfig import decode
+from cachedoctor.cacheconfig import CacheConfig, decode
 from cachedoctor.sources import CacheDocument
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -52,6 +52,11 @@ def layers(*parents: int) -> list[dict[str, Any]]:
     return [{"blob": digest(f"layer {index}"), "parent": parent} for index, parent in enumerate(parents)]
 
 
+def decoded(document: dict[str, Any]) -> CacheConfig:
+    """A document as `cacheconfig.decode` reads it."""
+    return decode(json.dumps(document).encode())
+
+
 def document(
     records: list[dict[str, Any]],
     layers: list[dict[str, Any]] | None = None,
@@ -63,11 +68,10 @@ def document(
     manifest_size: int | None = None,
 ) -> CacheDocument:
     """A cache document as `sources.load` gives it."""
-    parsed = json.loads(json.dumps({"layers": layers or [], "records": records}))
     return CacheDocument(
         source=source,
         kind=kind,
-        config=decode(parsed, source),
+        config=decoded({"layers": layers or [], "records": records}),
         digest=digest(source),
         size=size,
         manifest_size=manifest_size,

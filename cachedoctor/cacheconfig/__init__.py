@@ -1,7 +1,7 @@
 """The BuildKit v0 cache config: what it holds, and how its JSON is read and written. Imports nothing above it."""
 
-from cachedoctor.cacheconfig.decode import MEDIA_TYPE, MOST_NESTED, decode, decode_inline, nested_too_deep
-from cachedoctor.cacheconfig.document import NO_PARENT, CacheConfig, all_within
+from cachedoctor.cacheconfig.decode import MEDIA_TYPE, decode, decode_inline, decode_parsed, decode_strictly
+from cachedoctor.cacheconfig.document import MOST_NESTED, NO_PARENT, CacheConfig, all_within, nested_too_deep
 from cachedoctor.cacheconfig.encode import encode
 
 __all__ = [
@@ -12,6 +12,8 @@ __all__ = [
     "all_within",
     "decode",
     "decode_inline",
+    "decode_parsed",
+    "decode_strictly",
     "encode",
     "nested_too_deep",
 ]

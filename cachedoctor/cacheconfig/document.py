@@ -10,6 +10,26 @@ NO_PARENT = -1
 """`parent` of a layer that has none (BuildKit v0.8 to v0.32: `v1.CacheLayer.ParentIndex`)."""
 
 
+MOST_NESTED = 100
+"""Arrays and objects inside each other in what is kept as it was read: writers of JSON have limits of their own."""
+
+
+def nested_too_deep(value: object) -> bool:
+    """Whether arrays and objects are inside each other more than `MOST_NESTED` deep."""
+    level = [value]
+    for _ in range(MOST_NESTED):
+        level = [inner for outer in level for inner in _containers(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _containers(value: Any) -> list[Any]:
+    """The arrays and objects directly inside a value."""
+    elements = value.values() if type(value) is dict else value if type(value) is list else ()
+    return [element for element in elements if type(element) is dict or type(element) is list]
+
+
 def all_within(numbers: Sequence[int], count: int) -> bool:
     """Whether all are indices of a list of so many."""
     return not numbers or (min(numbers) >= 0 and max(numbers) < count)

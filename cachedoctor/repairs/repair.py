@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import orjson
-
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.errors import CountTooLarge, InputError, LimitError, ProofError
 from cachedoctor.graph import paths
@@ -141,8 +139,8 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, remov
     `ProofError`.
     """
     try:
-        config = decode(orjson.loads(data), "the repaired cache")
-    except (InputError, orjson.JSONDecodeError) as error:
+        config = decode(data)
+    except InputError as error:
         raise ProofError(f"the repaired cache cannot be read: {error}") from error
     # The same columns: nothing was dropped, whatever a manifest lists.
     unchanged = [config] == before.configs

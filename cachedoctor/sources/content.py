@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from cachedoctor.cacheconfig import decode_parsed, decode_strictly
 from cachedoctor.errors import InputError
 from cachedoctor.io.files import is_folder, opened
 from cachedoctor.io.streams import encoding_of, read_all, unpack
 from cachedoctor.sources.descriptors import ImageConfig, digest_of, is_image_config
 from cachedoctor.sources.document import MOST_CONFIG_BYTES, BlobStore, CacheDocument
-from cachedoctor.sources.json import parse, typed
+from cachedoctor.sources.json import parse, typed, weigh
 from cachedoctor.sources.layout import BesideStore, folder_documents
-from cachedoctor.sources.oci import Resolver, config_document, inline_document
+from cachedoctor.sources.oci import Resolver, bare_document, inline_document
 
 EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
 
@@ -69,6 +70,10 @@ def _other_content(head: bytes) -> str:
 
 def json_documents(data: bytes, beside: BlobStore, platform: str | None) -> list[CacheDocument]:
     """The caches of one JSON document. Raises `InputError`."""
+    weigh(data)
+    config = decode_strictly(data)
+    if config is not None and (config.digests or config.blobs):
+        return [bare_document(config, data, digest_of(data))]
     parsed = parse(data)
     if not isinstance(parsed, dict) or not parsed:
         raise InputError(f"{'an empty object' if parsed == {} else 'not an object'}; {EXPECTED}", "$")
@@ -81,6 +86,6 @@ def json_documents(data: bytes, beside: BlobStore, platform: str | None) -> list
     if parsed.get("manifests") is not None or parsed.get("config") is not None:
         return Resolver(beside, platform).follow_document(parsed, len(data))
     if "records" in parsed or "layers" in parsed:
-        return [config_document(data, digest_of(data), parsed)]
+        return [bare_document(decode_parsed(parsed), data, digest_of(data))]
     keys = ", ".join(sorted(map(str, parsed))[:5])
     raise InputError(f"an object with the keys {keys[:100]}; {EXPECTED}", "$")

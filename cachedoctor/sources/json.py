@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, TypeVar
 
-import orjson
-
 from cachedoctor.errors import InputError
+from cachedoctor.io.json import parse as parse_json
 from cachedoctor.io.memory import address_space, lacking
 
 FREE_VALUES = 100_000
@@ -23,6 +22,7 @@ _BUFFER = 12
 # Bytes of memory that each of these characters stands for once the document is parsed, read and analyzed: objects,
 # arrays, half a string, other items of a list. Measured with CPython 3.11.
 _WEIGHTS = ((b"{", 240), (b"[", 72), (b'"', 36), (b",", 48))
+_OTHERS = bytes(set(range(256)) - set(b'{[",'))
 
 # What msgspec says about a value of a wrong type, and the types in it in words.
 _MISMATCH = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
@@ -45,15 +45,8 @@ def parse(data: bytes) -> Any:
     Raises `InputError` with the byte at which it is not JSON, and if parsing it takes too much memory; raises
     `MemoryError` if there is none left.
     """
-    _weigh(data)
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        if error.msg.startswith("Not enough memory"):
-            raise MemoryError from error
-        offset, reason = _position(data, error)
-        cut = "; it seems to be cut short" if offset >= len(data.rstrip()) else ""
-        raise InputError(f"expected JSON: {reason}{cut}", f"byte {offset}") from error
+    weigh(data)
+    return parse_json(data)
 
 
 def typed(value: Any, kind: type[T], path: str = "$") -> T:
@@ -79,9 +72,11 @@ def _in_words(kind: str) -> str:
     return _WORDS.get(first, first)
 
 
-def _weigh(data: bytes) -> None:
+def weigh(data: bytes) -> None:
     """Refuse what would fill memory, judging by its characters; those inside strings make the estimate too high."""
-    counts = {character: data.count(character) for character, _ in _WEIGHTS}
+    # One pass that keeps these characters alone is faster than four that count them.
+    weighed = data.translate(None, _OTHERS)
+    counts = {character: weighed.count(character) for character, _ in _WEIGHTS}
     values = counts[b"{"] + counts[b"["]
     if values > MOST_VALUES:
         raise InputError(f"more than {MOST_VALUES:,} objects and arrays, which is refused")
@@ -94,12 +89,3 @@ def _weigh(data: bytes) -> None:
     for size, kind, left in needs:
         if left is not None and size > left:
             raise InputError(f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left")
-
-
-def _position(data: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
-    """The byte at which it is not JSON, and why; orjson counts characters, and none if the data is not UTF-8."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as not_utf8:
-        return not_utf8.start, "not UTF-8"
-    return len(text[: error.pos].encode()), error.msg.rpartition(": line ")[0] or error.msg

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from msgspec import structs
 
-from cachedoctor.cacheconfig import MEDIA_TYPE, decode, decode_inline
+from cachedoctor.cacheconfig import MEDIA_TYPE, CacheConfig, decode, decode_inline
 from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.descriptors import (
     INDEX,
@@ -26,7 +26,7 @@ from cachedoctor.sources.descriptors import (
     manifest_of,
 )
 from cachedoctor.sources.document import MOST_CONFIG_BYTES, MOST_MANIFEST_BYTES, BlobStore, CacheDocument
-from cachedoctor.sources.json import parse, typed
+from cachedoctor.sources.json import parse, typed, weigh
 
 MOST_MANIFESTS = 1_000
 """Manifests and indexes that are read for one source."""
@@ -164,12 +164,18 @@ class Resolver:
         )
 
 
-def config_document(data: bytes, digest: str, parsed: Any = None) -> CacheDocument:
-    """The document of a bare cache config; `parsed` is its JSON if it has been parsed already. Raises `InputError`."""
+def config_document(data: bytes, digest: str) -> CacheDocument:
+    """The document of a bare cache config. Raises `InputError`."""
+    weigh(data)
+    return bare_document(decode(data), data, digest)
+
+
+def bare_document(config: CacheConfig, data: bytes, digest: str) -> CacheDocument:
+    """The document of a bare cache config that was decoded from these bytes."""
     return CacheDocument(
         source="",
         kind="cache-config",
-        config=decode(parse(data) if parsed is None else parsed, ""),
+        config=config,
         digest=digest,
         size=len(data),
         manifest_size=None,
@@ -192,7 +198,7 @@ def inline_document(
             data = base64.b64decode(image.records, validate=True)
         except (binascii.Error, ValueError) as error:
             raise InputError("expected base64") from error
-        records = parse(data)
+        weigh(data)
     unpacked = len(image.unpacked_layers)
     if unpacked != len(layers):
         raise InputError(
@@ -201,7 +207,7 @@ def inline_document(
     return CacheDocument(
         source="",
         kind="inline",
-        config=decode_inline(records, layers, "", f"$.{INLINE_CACHE}"),
+        config=decode_inline(data, layers, f"$.{INLINE_CACHE}"),
         digest=digest,
         size=len(data),
         manifest_size=manifest_size,

@@ -1,8 +1,6 @@
-"""What BuildKit would write; documents as it wrote them are in tests/repair/test_repair.py."""
+"""What BuildKit would write; documents as it wrote them are in tests/repairs/test_repair.py."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
@@ -19,4 +17,4 @@ from cachedoctor.cacheconfig import decode, encode
     ],
 )
 def test_what_is_empty_is_left_out(data: bytes) -> None:
-    assert encode(decode(json.loads(data), "test")) == data
+    assert encode(decode(data)) == data

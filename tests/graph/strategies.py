@@ -9,12 +9,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from cachedoctor.cacheconfig import CacheConfig, decode
+from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.quotient import MergedGraph, quotient
 from cachedoctor.graph.reachable import derive
 from cachedoctor.graph.records import Graph, build
 from tests.graph.reference import Document
+from tests.support import decoded
 
 Ranked = tuple[str, list[list[tuple[int, str]]]]
 """A digest and inputs; sources are ranks, which are in the order of dependence, not of the document."""
@@ -141,8 +142,8 @@ def documents(
 
 
 def configs(made: Sequence[Document]) -> list[CacheConfig]:
-    """The documents decoded; they stay as they are."""
-    return [decode(copy.deepcopy(one), "test") for one in made]
+    """The documents decoded."""
+    return [decoded(one) for one in made]
 
 
 def graph_of(made: Sequence[Document]) -> Graph:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor.cacheconfig import CacheConfig, decode
+from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers
-from tests.support import digest, document, record
+from tests.support import decoded, digest, document, record
 from tests.support import layers as listed
 
 
@@ -91,7 +91,7 @@ def path_of(parents: Sequence[int], layer: int) -> tuple[list[int], bool]:
 
 def with_layers(parents: Sequence[int], blobs: Sequence[str], records: list[dict[str, Any]]) -> CacheConfig:
     made = [{"blob": blob, "parent": parent} for blob, parent in zip(blobs, parents, strict=False)]
-    return decode({"layers": made, "records": records}, "test")
+    return decoded({"layers": made, "records": records})
 
 
 @settings(max_examples=300, deadline=None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cachedoctor import errors
-from cachedoctor.cacheconfig import CacheConfig, decode
+from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import paths
 from cachedoctor.graph.survey import Survey, survey
 from tests.graph.reference import Document
+from tests.support import decoded
 
 
 def of(*documents: list[Document]) -> Survey:
@@ -16,7 +17,7 @@ def of(*documents: list[Document]) -> Survey:
 
 
 def config(records: list[Document]) -> CacheConfig:
-    return decode({"records": records}, "test")
+    return decoded({"records": records})
 
 
 def chain(count: int) -> list[Document]:
