@@ -18,7 +18,7 @@ from cachedoctor.analysis.analyze import analyze
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.errors import InputError, LimitError
 from cachedoctor.graph.merge import fixpoint
-from cachedoctor.graph.reachable import derive
+from cachedoctor.graph.reachable import reachable
 from cachedoctor.repairs.repair import Options, Repaired, repair
 from cachedoctor.report.page import Style
 from cachedoctor.sources import CacheDocument, load, parse
@@ -93,7 +93,7 @@ def shaped(data: bytes) -> None:
     """
     made = shaped_documents(data, cyclic=True, empty=True, most_records=10)
     graph = graph_of(made)
-    assert fixpoint(graph, derive(graph).order).item == reference.fixpoint(reference.join(made))
+    assert fixpoint(graph, reachable(graph).order).representative == reference.fixpoint(reference.join(made))
     _mended([one for document in made for one in _read(orjson.dumps(document))], data)
 
 

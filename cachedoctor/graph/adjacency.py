@@ -1,4 +1,4 @@
-"""What is made from what, as lists of numbers, and the order that follows from it."""
+"""Which item is made from which, as lists of numbers, and the orders that follow from it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,35 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Adjacency:
-    """The links between items that are numbered 0 to n - 1. Either way round is found once, when it is asked for."""
+    """The links between items that are numbered 0 to n - 1. Everything else is computed once, when it is asked for."""
 
     sources: list[list[int]]
-    """The sources of each item, with one entry a link."""
+    """The sources of each item, with one entry per link."""
 
     @cached_property
     def children(self) -> list[list[int]]:
-        """The children of each item, with one entry a link."""
+        """The children of each item, with one entry per link."""
         return reverse(self.sources)
 
     @cached_property
     def topological(self) -> tuple[list[int], list[int]]:
-        """See `topological_order`."""
-        return topological_order(self.sources, self.children)
+        """The items in an order in which each comes after all its sources; links may be repeated.
+
+        Items that a cycle holds back are not in it, but in the second list, ascending: they are in a cycle or below
+        one. The order is that of the numbers if these allow it, as in every document that BuildKit wrote. O(n + links).
+        """
+        if all(source < item for item, sources in enumerate(self.sources) for source in sources):
+            return list(range(len(self.sources))), []
+        return self.earliest
+
+    @cached_property
+    def earliest(self) -> tuple[list[int], list[int]]:
+        """As `topological`, in the order in which each item comes as soon as its sources allow (Kahn 1962)."""
+        return earliest(self.sources, self.children)
 
 
 def reverse(sources: Sequence[Sequence[int]]) -> list[list[int]]:
-    """From the sources of each item to the children of each item, one entry a link."""
+    """From the sources of each item to the children of each item, one entry per link."""
     children: list[list[int]] = [[] for _ in sources]
     for item, own in enumerate(sources):
         for source in own:
@@ -34,19 +45,13 @@ def reverse(sources: Sequence[Sequence[int]]) -> list[list[int]]:
     return children
 
 
-def topological_order(
-    sources: Sequence[Sequence[int]], children: Sequence[Sequence[int]]
-) -> tuple[list[int], list[int]]:
-    """Order 0 to n - 1 so that each comes after all its sources, and as soon as they allow; links may be repeated.
-
-    `children` is the same graph the other way round. Returns the order, and in ascending order those that a cycle
-    holds back: they are in one or below one. O(n + links).
-    """
+def earliest(sources: Sequence[Sequence[int]], children: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """See `Adjacency.earliest`; `children` is the same graph the other way round."""
     waiting = list(map(len, sources))
-    order = [item for item, count in enumerate(waiting) if not count]
+    order = [item for item, number in enumerate(waiting) if not number]
     for item in order:
         for child in children[item]:
             waiting[child] -= 1
             if not waiting[child]:
                 order.append(child)
-    return order, [item for item, count in enumerate(waiting) if count] if len(order) < len(waiting) else []
+    return order, [item for item, number in enumerate(waiting) if number] if len(order) < len(waiting) else []

@@ -12,12 +12,14 @@ from cachedoctor.buildkit import SECONDS_PER_WALK_STEP as SECONDS_PER_WALK_STEP
 from cachedoctor.graph import loops, paths
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.merge import Merge
+from cachedoctor.graph.paths import Hotspot
 from cachedoctor.graph.quotient import MergedGraph, quotient
 from cachedoctor.graph.records import Graph
 from cachedoctor.graph.replay import Exporter
 
 MOST_ORDERS = 200
 """Orders that are replayed at the most."""
+MOST_HOTSPOTS = 10
 FEWEST_ORDERS = 16
 """Orders that have to agree before a count is called exact without a proof."""
 ORDER_BUDGET = 160_000
@@ -39,17 +41,15 @@ class LoopCheckCost:
     """The exporter of BuildKit v0.9 to v0.24: how far its result and its loop check vary."""
 
     orders: list[Order]
-    """One entry for each order replayed, fewest calls first; one alone where no order can change anything."""
+    """One entry per order that was replayed, fewest calls first; only one where no order can change anything."""
     proved: bool
     """Whether it is proved that no order gives another result."""
+    merged: MergedGraph
+    """The graph of the order in the middle."""
     typical: Acyclic
-    """The graph of the order in the middle, loops cut."""
-    log_paths: Sequence[float]
-    """For each item of `typical` the binary logarithm of the paths to it."""
-    records: list[int]
-    """The smallest record of each item of `typical`."""
-    item: list[int]
-    """The smallest record of the item that each record is in."""
+    """The same, loops cut."""
+    hotspots: list[Hotspot]
+    """Items of `typical`, most calls first."""
 
     @property
     def exact(self) -> bool:
@@ -62,6 +62,11 @@ class LoopCheckCost:
         """The order in the middle, by calls."""
         return self.orders[(len(self.orders) - 1) // 2]
 
+    @property
+    def records(self) -> list[int]:
+        """The smallest record of each item of `typical`."""
+        return self.merged.records
+
 
 def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: MergedGraph) -> LoopCheckCost:
     """Count the loop-check calls of the next export.
@@ -70,25 +75,22 @@ def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: Me
     Otherwise the merge of that exporter is replayed in seeded orders, as many as the budget allows. With loops the
     count depends on the order of the walk: one depth-first pass cuts them, then the paths are counted.
     """
-    item = merge.every_order
-    if item is not None:
-        same = merged if item == merge.item else quotient(graph, order, item)
+    if merge.every_order is not None:
+        same = merged if merge.every_order == merge.representative else quotient(graph, order, merge.every_order)
         acyclic = loops.cut(same)
         if not acyclic.removed:
-            calls, log_paths = paths.calls_and_log_paths(acyclic)
-            return LoopCheckCost(
-                [Order(same.size, same.links, calls, links_removed=0)], True, acyclic, log_paths, same.records, item
-            )
+            calls, hotspots = paths.calls_and_hotspots(acyclic, MOST_HOTSPOTS)
+            only = Order(same.size, same.links, calls, links_removed=0)
+            return LoopCheckCost([only], True, same, acyclic, hotspots)
     exporter = Exporter(graph, order)
     count = max(1, min(MOST_ORDERS, ORDER_BUDGET // (graph.size + len(graph.links) + 1)))
     replays = [_replay(exporter, graph, order, seed) for seed in range(count)]
     seeds = sorted(range(count), key=lambda seed: (replays[seed].calls, seed))
     middle = seeds[(count - 1) // 2]
-    item = exporter.replay(middle)
-    typical = quotient(graph, order, item)
+    typical = quotient(graph, order, exporter.replay(middle))
     acyclic = loops.cut(typical, middle)
-    _, log_paths = paths.calls_and_log_paths(acyclic)
-    return LoopCheckCost([replays[seed] for seed in seeds], False, acyclic, log_paths, typical.records, item)
+    _, hotspots = paths.calls_and_hotspots(acyclic, MOST_HOTSPOTS)
+    return LoopCheckCost([replays[seed] for seed in seeds], False, typical, acyclic, hotspots)
 
 
 def _replay(exporter: Exporter, graph: Graph, order: Sequence[int], seed: int) -> Order:

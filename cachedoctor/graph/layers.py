@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import chain, pairwise, repeat
+from operator import lt, sub
 
-from cachedoctor.cacheconfig import NO_PARENT, CacheConfig
+from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, all_within
+from cachedoctor.cacheconfig.times import instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,22 @@ def layer_tree(parents: Sequence[int]) -> LayerTree:
     BuildKit refuses a document with a cycle or an index outside it once a result needs the layer
     (v0.8 to v0.32: `v1.getRemoteChain`).
     """
+    count = len(parents)
+    if _parents_come_first(parents) and min(parents, default=0) >= NO_PARENT:
+        # The number behind the last is that of `NO_PARENT`.
+        depth = [0] * (count + 1)
+        for layer, parent in enumerate(parents):
+            depth[layer] = depth[parent] + 1
+        return LayerTree(depth[:count], [], [])
+    return _followed(parents)
+
+
+def _parents_come_first(parents: Sequence[int]) -> bool:
+    """Whether each parent comes before its child, as BuildKit writes them; then there cannot be a cycle."""
+    return all(map(lt, parents, range(len(parents))))
+
+
+def _followed(parents: Sequence[int]) -> LayerTree:
     count = len(parents)
     unknown, on_path = -1, -2
     depth = [unknown] * count
@@ -53,10 +70,19 @@ def layer_tree(parents: Sequence[int]) -> LayerTree:
     return LayerTree(depth, sorted(cyclic), dangling)
 
 
+def result_counts(config: CacheConfig) -> Iterator[int]:
+    """Number of results of each record."""
+    return map(sub, config.result_start[1:], config.result_start)
+
+
+def result_owners(config: CacheConfig) -> Iterator[int]:
+    """The record of each result."""
+    return chain.from_iterable(map(repeat, range(len(config.digests)), result_counts(config)))
+
+
 def results(config: CacheConfig) -> Iterator[tuple[int, int]]:
     """The (record, layer) pairs of all results, as written."""
-    counts = map(int.__sub__, config.result_start[1:], config.result_start)
-    return zip(chain.from_iterable(map(repeat, range(len(config.digests)), counts)), config.results, strict=True)
+    return zip(result_owners(config), config.results, strict=True)
 
 
 def pointed_at(config: CacheConfig) -> Iterator[tuple[int, int]]:
@@ -68,10 +94,13 @@ def pointed_at(config: CacheConfig) -> Iterator[tuple[int, int]]:
 
 
 def used_layers(config: CacheConfig) -> bytearray:
-    """One byte a layer: 1 where a result, a chain or a layer that they need points to it."""
+    """One byte per layer: 1 if a result, a chain or a layer that they need points to it."""
     count = len(config.parents)
     used = bytearray(count)
-    for _, layer in pointed_at(config):
+    pointed_at = set(config.results).union(*(layers for _, layers, _ in config.chains))
+    if pointed_at == set(range(count)):
+        return bytearray(b"\1") * count
+    for layer in pointed_at:
         while 0 <= layer < count and not used[layer]:
             used[layer] = 1
             layer = config.parents[layer]
@@ -96,64 +125,48 @@ def result_layers(config: CacheConfig, tree: LayerTree) -> list[int]:
 
     Of several results BuildKit v0.25 to v0.32 export the newest. A chain of an inline cache counts by its layers.
     """
-    count = len(config.parents)
-    lengths = [0] * len(config.digests)
-    for record, (start, stop) in enumerate(pairwise(config.result_start)):
-        if start < stop:
-            newest = start
-            if start + 1 < stop:
+    depths = _depths(config.results, tree)
+    lengths = [depths[stop - 1] if start < stop else 0 for start, stop in pairwise(config.result_start)]
+    if max(result_counts(config), default=0) > 1:
+        for record, (start, stop) in enumerate(pairwise(config.result_start)):
+            if stop - start > 1:
                 newest = max(range(start, stop), key=lambda index: (instant(config.result_created[index]), index))
-            layer = config.results[newest]
-            lengths[record] = tree.depth[layer] if 0 <= layer < count else 0
+                lengths[record] = depths[newest]
     for record, layers, _ in config.chains:
         lengths[record] = max(lengths[record], len(layers))
     return lengths
 
 
-def instant(created: str) -> tuple[str, str]:
-    """A time of RFC 3339 so that the order of texts is the order of times: whole seconds in UTC, then the fraction."""
-    if created.endswith("Z"):
-        whole, _, fraction = created[:-1].partition(".")
-        return whole, fraction
-    if not created:
-        return "", ""
-    whole, zone = created[:-6], created[-6:]
-    whole, _, fraction = whole.partition(".")
-    try:
-        utc = datetime.fromisoformat(whole + zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return "", ""
-    return utc.replace(tzinfo=None).isoformat(), fraction
+def _depths(layers: Sequence[int], tree: LayerTree) -> list[int]:
+    """The depth of each of some layers, 0 outside the document."""
+    count = len(tree.depth)
+    if all_within(layers, count):
+        return list(map(tree.depth.__getitem__, layers))
+    return [tree.depth[layer] if 0 <= layer < count else 0 for layer in layers]
 
 
-class ChainNumbers:
-    """Numbers of layers, equal where blob and all parents are equal, whatever documents they are in.
+def chain_numbers(configs: Sequence[CacheConfig], trees: Sequence[LayerTree]) -> list[list[int]]:
+    """A number for each layer of each document, the same where blob and all parents are the same.
 
     A layer whose parents never end or leave (`LayerTree.depth` 0) has that of its blob alone: not to be asked for.
     """
-
-    def __init__(self, configs: Sequence[CacheConfig], trees: Sequence[LayerTree]) -> None:
-        self._seen: dict[tuple[str, int], int] = {}
-        self.of_layers = [self.add(config, tree) for config, tree in zip(configs, trees, strict=True)]
-        """The number of each layer of each document."""
-
-    def add(self, config: CacheConfig, tree: LayerTree) -> list[int]:
-        """The number of each layer of one document more."""
+    if len(configs) == 1 and len(set(configs[0].blobs)) == len(configs[0].blobs):
+        return [list(range(len(configs[0].blobs)))]
+    seen: dict[tuple[str, int], int] = {}
+    numbers = []
+    for config, tree in zip(configs, trees, strict=True):
         own = [NO_PARENT] * len(config.blobs)
-        seen = self._seen
         for layer in parents_first(config, tree):
             above = own[config.parents[layer]] if tree.depth[layer] > 1 else NO_PARENT
             own[layer] = seen.setdefault((config.blobs[layer], above), len(seen))
-        return own
+        numbers.append(own)
+    return numbers
 
 
 def parents_first(config: CacheConfig, tree: LayerTree) -> Sequence[int]:
-    """All layers, each after its parents where these end; others in any order.
-
-    Mostly each comes after its parent as written, and then no cycle is possible.
-    """
+    """All layers, each after its parents if these end; others in any order."""
     everything = range(len(config.blobs))
-    if all(map(int.__lt__, config.parents, everything)):
+    if _parents_come_first(config.parents):
         return everything
     return sorted(everything, key=tree.depth.__getitem__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cachedoctor.graph.adjacency import Adjacency
@@ -24,18 +24,36 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Acyclic:
-    """A merged graph whose loops are cut, with an order in which sources come first."""
+    """A merged graph whose loops are cut."""
 
-    sources: list[list[int]]
-    """The sources of each item, with one entry a link."""
-    children: list[list[int]]
-    """The children of each item, with one entry a link."""
-    order: list[int]
-    """All items, each after its sources."""
-    roots: list[int]
-    """The items that had no inputs before any loop was cut."""
+    adjacency: Adjacency
     removed: int
     """Number of links that were removed to cut the loops."""
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return len(self.sources)
+
+    @property
+    def sources(self) -> list[list[int]]:
+        """The sources of each item, with one entry per link; only roots have none."""
+        return self.adjacency.sources
+
+    @property
+    def children(self) -> list[list[int]]:
+        """The children of each item, with one entry per link."""
+        return self.adjacency.children
+
+    @property
+    def order(self) -> list[int]:
+        """All items, each after its sources."""
+        return self.adjacency.topological[0]
+
+    @property
+    def items(self) -> Iterator[tuple[int, list[int]]]:
+        """All items with their sources, each after its sources."""
+        return zip(self.order, map(self.sources.__getitem__, self.order), strict=True)
 
 
 def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:
@@ -45,18 +63,16 @@ def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:
     the second on its own path. They walk every path, this pass walks each link once, so which link goes can differ.
     O(items + links).
     """
-    order, cyclic = merged.adjacency.topological
+    _, cyclic = merged.adjacency.topological
     if not cyclic:
-        return Acyclic(merged.sources, merged.children, order, merged.roots(), removed=0)
+        return Acyclic(merged.adjacency, removed=0)
     gone = _back_links(merged, seed)
     cut_at = {item for _, item in gone}
     sources = [
         [source for source in own if (source, item) not in gone] if item in cut_at else own
         for item, own in enumerate(merged.sources)
     ]
-    left = Adjacency(sources)
-    removed = merged.links - sum(map(len, sources))
-    return Acyclic(sources, left.children, left.topological[0], merged.roots(), removed)
+    return Acyclic(Adjacency(sources), merged.links - sum(map(len, sources)))
 
 
 def _back_links(merged: MergedGraph, seed: int) -> set[tuple[int, int]]:

@@ -24,19 +24,19 @@ WORK_FLOOR = 2_000_000
 class Merge:
     """A partition of the records into items."""
 
-    item: list[int]
-    """The item of each record at the fixpoint, named by the smallest record in it; dead records stand alone."""
+    representative: list[int]
+    """The smallest record of the item that each record is in at the fixpoint; dead records stand alone."""
     every_order: list[int] | None
     """The partition that BuildKit v0.9 to v0.24 are proved to reach in whatever order they walk, `None` if unproved.
 
-    It may be finer than `item`: their rule is stricter.
+    It may be finer than `representative`: their rule is stricter.
     """
     complete: bool
-    """Whether the fixpoint was reached; if not, some records that are one may still be told apart."""
+    """Whether the fixpoint was reached; if not, some records that are one may still be separate."""
 
 
 def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
-    """Merge the records in `order` (a derivation order) until nothing merges any more.
+    """Merge the records in `order` (each after an alternative of each input) until nothing merges any more.
 
     Two records are one if they have the same digest and number of inputs and share an alternative (source and
     selector, sources compared after merging) at every input. BuildKit v0.25 to v0.32 apply this rule while records
@@ -45,26 +45,26 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     Near linear on caches as BuildKit writes them. The rule is an AND over inputs, so a hostile document could force
     quadratic work: past `WORK_PER_LINK` comparisons for each record and link the result is marked incomplete.
     """
-    item = list(range(graph.size))
+    representative = list(range(graph.size))
     repeated = _repeated(graph, order)
     if not repeated:
-        return Merge(item, every_order=item, complete=True)
+        return Merge(representative, every_order=representative, complete=True)
     inputs_of = _inputs_alive(graph, order)
-    same_arity = _merge_identical(graph, repeated, inputs_of, item)
-    first = [record for record in repeated if item[record] == record]
-    closure = _Closure(graph, _repeated(graph, first), inputs_of, item)
-    every_order = closure.items() if same_arity and not closure.could_merge() else None
+    same_arity = _merge_identical(graph, repeated, inputs_of, representative)
+    first = [record for record in repeated if representative[record] == record]
+    closure = _Closure(graph, _repeated(graph, first), inputs_of, representative)
+    every_order = closure.representatives() if same_arity and not closure.could_merge() else None
     complete = closure.run()
-    return Merge(closure.items(), every_order, complete)
+    return Merge(closure.representatives(), every_order, complete)
 
 
 def _repeated(graph: Graph, records: Sequence[int]) -> list[int]:
     """Those of the records whose digest occurs more than once among them; only these can merge."""
-    digests = [graph.digests[record] for record in records]
-    times = Counter(digests)
-    if len(times) == len(digests):
+    digests = graph.digests if len(records) == graph.size else [graph.digests[record] for record in records]
+    if len(set(digests)) == len(digests):
         return []
-    return [record for record, digest in zip(records, digests, strict=True) if times[digest] > 1]
+    times = Counter(digests)
+    return [record for record in records if times[graph.digests[record]] > 1]
 
 
 def _inputs_alive(graph: Graph, order: Sequence[int]) -> Callable[[int], list[list[Alternative]]]:
@@ -72,13 +72,13 @@ def _inputs_alive(graph: Graph, order: Sequence[int]) -> Callable[[int], list[li
     if len(order) == graph.size:
         return graph.inputs
     alive = set(order)
-    return lambda record: [[link for link in one if link[0] in alive] for one in graph.inputs(record)]
+    return lambda record: [[link for link in links if link[0] in alive] for links in graph.inputs(record)]
 
 
 def _merge_identical(
-    graph: Graph, repeated: Sequence[int], inputs_of: Callable[[int], list[list[Alternative]]], item: list[int]
+    graph: Graph, repeated: Sequence[int], inputs_of: Callable[[int], list[list[Alternative]]], representative: list[int]
 ) -> bool:
-    """Hash-cons: give records with the same digest and the same alternatives one item, sources first.
+    """Hash-cons: join records with the same digest and the same alternatives, sources first.
 
     Returns whether all records of a digest have the same number of inputs.
     """
@@ -89,8 +89,11 @@ def _merge_identical(
         inputs = inputs_of(record)
         digest = graph.digests[record]
         same_arity &= arity.setdefault(digest, len(inputs)) == len(inputs)
-        key = (digest, tuple([frozenset([(item[source], selector) for source, selector in one]) for one in inputs]))
-        item[record] = seen.setdefault(key, record)
+        key = (
+            digest,
+            tuple([frozenset([(representative[source], selector) for source, selector in links]) for links in inputs]),
+        )
+        representative[record] = seen.setdefault(key, record)
     return same_arity
 
 
@@ -106,22 +109,24 @@ class _Closure:
         graph: Graph,
         candidates: Sequence[int],
         inputs_of: Callable[[int], list[list[Alternative]]],
-        item: list[int],
+        representative: list[int],
     ) -> None:
-        self.parent = item
+        self.parent = representative
         self.digests = graph.digests
         self.inputs: dict[int, list[set[Alternative]]] = {}
         self.children: dict[tuple[int, int, str, str], set[int]] = defaultdict(set)
         self.keys_of: dict[int, set[tuple[int, str, str]]] = defaultdict(set)
         self.work = WORK_FLOOR + WORK_PER_LINK * (graph.size + len(graph.links))
         for record in candidates:
-            inputs = [{(item[source], selector) for source, selector in one} for one in inputs_of(record)]
+            inputs = [
+                {(representative[source], selector) for source, selector in links} for links in inputs_of(record)
+            ]
             self.inputs[record] = inputs
             for number, alternatives in enumerate(inputs):
                 for source, selector in alternatives:
                     self._index(record, source, number, selector)
         self.fresh: dict[int, set[_Place]] = {
-            record: {(number, *link) for number, one in enumerate(inputs) for link in one}
+            record: {(number, *link) for number, links in enumerate(inputs) for link in links}
             for record, inputs in self.inputs.items()
         }
 
@@ -131,7 +136,7 @@ class _Closure:
         self.keys_of[source].add((number, selector, digest))
 
     def find(self, record: int) -> int:
-        """The item that a record is in now."""
+        """The root of the item that a record is in now."""
         root = record
         while self.parent[root] != root:
             root = self.parent[root]
@@ -139,11 +144,11 @@ class _Closure:
             self.parent[record], record = root, self.parent[record]
         return root
 
-    def items(self) -> list[int]:
-        """The item of each record, named by its smallest record."""
-        found = [self.find(record) for record in range(len(self.parent))]
-        first: dict[int, int] = {}
-        return [first.setdefault(root, record) for record, root in enumerate(found)]
+    def representatives(self) -> list[int]:
+        """The smallest record of the item that each record is in now."""
+        roots = [self.find(record) for record in range(len(self.parent))]
+        smallest: dict[int, int] = {}
+        return [smallest.setdefault(root, record) for record, root in enumerate(roots)]
 
     def _matches(self, record: int, number: int) -> list[set[int]]:
         digest = self.digests[record]

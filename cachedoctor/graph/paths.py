@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from operator import add, mul
+from typing import NoReturn
 
 from cachedoctor.errors import CountTooLarge
-from cachedoctor.graph.adjacency import topological_order
+from cachedoctor.graph.adjacency import earliest
 from cachedoctor.graph.loops import Acyclic
 
 MOST_BITS_HELD = 8 << 30
@@ -17,6 +21,11 @@ MOST_BITS_ADDED = 1 << 41
 """Bits that one pass may add up: some 20 seconds of additions."""
 SMALL_BITS = 1_024
 """Counts of fewer bits are all kept: 160 bytes for each item at the most."""
+
+_FOLD = 1 << 62
+_SCALE = 512
+_LARGE_FLOAT = 2.0**_SCALE
+"""Larger floats are divided by this, and how often is kept beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,142 +49,235 @@ def calls(graph: Acyclic) -> int:
     `v1.(*normalizeState).checkLoops` remembers only the path that it is on, so it makes one call for each path. Equal
     to the exporter's own count on acyclic graphs. O(items + links) additions of big integers.
     """
-    return sum(paths for _, paths in _paths_from_roots(graph))
+    paths = _small_paths(graph)
+    return sum(paths) if paths is not None else _large_walks(graph, ())[0]
 
 
-def calls_and_log_paths(graph: Acyclic) -> tuple[int, list[float]]:
-    """As `calls`; and for each item the binary logarithm of the paths to it."""
-    total = 0
-    log_paths = [0.0] * len(graph.order)
-    for item, paths in _paths_from_roots(graph):
-        total += paths
-        log_paths[item] = math.log2(paths)
-    return total, log_paths
+def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
+    """As `calls`; and the items that most calls go through, most first, at most `most` of them.
 
-
-def hotspots(graph: Acyclic, most: int, log_paths: Sequence[float]) -> list[Hotspot]:
-    """The items that most calls go through, most first, at most `most` of them.
-
-    Candidates are compared by logarithms, those of their paths given, and their counts are then computed exactly; so
-    the memory that is needed stays that of one front of big integers, however deep the graph is.
+    Where counts are large, candidates are compared by logarithms, and only theirs are kept; so the memory that is
+    needed stays that of one front of big integers, however deep the graph is.
     """
-    heap: list[tuple[float, int, int]] = []
-    least = 0.0
-    for item, walk in _calls_below(graph):
-        score = log_paths[item] + math.log2(walk)
-        if score < least:
-            continue
-        entry = (round(score, 6), -item, walk)
-        if len(heap) < most:
-            heapq.heappush(heap, entry)
-        elif entry > heap[0]:
-            heapq.heapreplace(heap, entry)
-            least = heap[0][0] - 1e-6
-    walks = {-negative: walk for _, negative, walk in heap}
-    found: list[Hotspot] = []
-    for item, paths in _paths_from_roots(graph) if walks else ():
-        if item in walks:
-            shares = _shares(graph, item, log_paths)
-            found.append(Hotspot(item, len(graph.children[item]), paths * walks[item], paths, shares))
-            if len(found) == len(walks):
-                break
-    return sorted(found, key=lambda hotspot: (-hotspot.calls, hotspot.item))
+    paths = _small_paths(graph)
+    if paths is not None:
+        walks = _small_walks(graph)
+        top = _top(list(map(mul, paths, walks)), most)
+        total = sum(paths)
+        walks_from = {item: walks[item] for item in top}
+        paths_to = {item: _paths_to(graph, item, paths) for item in top}
+    else:
+        top = _top([round(score, 6) for score in map(add, *logarithms(graph))], most)
+        total, walks_from = _large_walks(graph, top)
+        paths_to = _large_paths(graph, top)
+    fan_out = Counter(filter(walks_from.__contains__, chain.from_iterable(graph.sources)))
+    hotspots = [
+        Hotspot(item, fan_out[item], number * walks_from[item], number, shares)
+        for item, (number, shares) in paths_to.items()
+    ]
+    return total, sorted(hotspots, key=lambda hotspot: (-hotspot.calls, hotspot.item))
 
 
-def logarithms(graph: Acyclic) -> tuple[list[float], list[float]]:
-    """For each item the binary logarithms of the paths to it, and of the calls of a walk that starts at it."""
-    _, log_paths = calls_and_log_paths(graph)
-    log_calls = [0.0] * len(graph.order)
-    for item, walk in _calls_below(graph):
-        log_calls[item] = math.log2(walk)
-    return log_paths, log_calls
+def _top(scores: Sequence[float], most: int) -> set[int]:
+    """The items with the highest scores, of equal ones the first."""
+    least = min(heapq.nlargest(most, scores), default=0)
+    top = {item for item, score in enumerate(scores) if score > least}
+    equal = (item for item, score in enumerate(scores) if score == least)
+    return top.union(islice(equal, most - len(top)))
 
 
-def _shares(graph: Acyclic, item: int, log_paths: Sequence[float]) -> dict[int, float]:
-    return {source: 2.0 ** (log_paths[source] - log_paths[item]) for source in set(graph.sources[item])}
+def _paths_to(graph: Acyclic, item: int, paths: Sequence[int]) -> tuple[int, dict[int, float]]:
+    """The paths to an item, and the fraction of them that each of its sources has."""
+    logarithm = math.log2(paths[item])
+    return paths[item], {source: 2.0 ** (math.log2(paths[source]) - logarithm) for source in graph.sources[item]}
 
 
 def max_depth(graph: Acyclic) -> int:
     """Number of links on the longest path."""
-    depth = [0] * len(graph.order)
-    for item in graph.order:
-        longest = 0
-        for source in graph.sources[item]:
-            if depth[source] >= longest:
-                longest = depth[source] + 1
-        depth[item] = longest
+    depth = [0] * graph.size
+    for item, sources in graph.items:
+        if len(sources) == 1:
+            depth[item] = depth[sources[0]] + 1
+        elif sources:
+            depth[item] = max(map(depth.__getitem__, sources)) + 1
     return max(depth, default=0)
 
 
-def _paths_from_roots(graph: Acyclic) -> _Sums:
-    """Each item with the number of paths from a root to it."""
-    own = bytearray(len(graph.order))
-    for root in graph.roots:
-        own[root] = 1
-    return _Sums(graph.order, graph.sources, graph.children, own)
-
-
-def _calls_below(graph: Acyclic) -> _Sums:
-    """Each item with the calls of a walk that starts at it."""
-    return _Sums(graph.order[::-1], graph.children, graph.sources, b"\1" * len(graph.order))
-
-
-class _Sums:
-    """Each item with its own number added to the sums of all items before it.
-
-    Where they surely are small, all are added once and kept. Otherwise each iteration adds them anew, and lets a sum go
-    once nothing needs it.
-    """
-
-    def __init__(
-        self,
-        order: Sequence[int],
-        before: Sequence[Sequence[int]],
-        after: Sequence[Sequence[int]],
-        own: Sequence[int],
-    ) -> None:
-        self._before, self._after, self._own = before, after, own
-        self._kept = self._all(order)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return self._one_by_one() if self._kept is None else enumerate(self._kept)
-
-    def _all(self, order: Sequence[int]) -> list[int] | None:
-        links = sum(map(len, self._before))
-        if SMALL_BITS * len(order) > MOST_BITS_HELD or SMALL_BITS * links > MOST_BITS_ADDED:
-            return None
-        small = 1 << SMALL_BITS
-        before, own = self._before, self._own
-        sums = [0] * len(order)
-        for item in order:
-            total = own[item]
-            for other in before[item]:
-                total += sums[other]
-            if total >= small:
+def _small_paths(graph: Acyclic) -> list[int] | None:
+    """The number of paths from a root to each item, `None` where one has more than `SMALL_BITS`."""
+    links = sum(map(len, graph.sources))
+    if SMALL_BITS * graph.size > MOST_BITS_HELD or SMALL_BITS * links > MOST_BITS_ADDED:
+        return None
+    large = 1 << SMALL_BITS
+    paths = [1] * graph.size
+    for item, sources in graph.items:
+        if len(sources) == 1:
+            paths[item] = paths[sources[0]]
+        elif sources:
+            total = paths[item] = sum(map(paths.__getitem__, sources))
+            if total >= large:
                 return None
-            sums[item] = total
-        return sums
+    return paths
 
-    def _one_by_one(self) -> Iterator[tuple[int, int]]:
-        # As soon as those before allow: then the fewest sums are needed at once.
-        order, _ = topological_order(self._before, self._after)
-        sums = [0] * len(order)
-        bits = [0] * len(order)
-        needed = list(map(len, self._after))
-        held = spent = 0
-        for item in order:
-            total = self._own[item]
-            for other in self._before[item]:
-                total += sums[other]
-                needed[other] -= 1
-                if not needed[other]:
-                    held -= bits[other]
-                    sums[other] = 0
-            size = total.bit_length()
-            if needed[item]:
-                sums[item], bits[item] = total, size
-                held += size
-            spent += size * (1 + len(self._before[item]))
-            if held > MOST_BITS_HELD or spent > MOST_BITS_ADDED:
-                raise CountTooLarge("their exact number would take more than a GiB of memory, or too long")
-            yield item, total
+
+def _small_walks(graph: Acyclic) -> list[int]:
+    """The number of calls of a walk that starts at each item."""
+    walks = [1] * graph.size
+    sources_of = graph.sources
+    for item in reversed(graph.order):
+        walk = walks[item]
+        for source in sources_of[item]:
+            walks[source] += walk
+    return walks
+
+
+def _large_walks(graph: Acyclic, wanted: Collection[int]) -> tuple[int, dict[int, int]]:
+    """The number of all paths; and of the calls of a walk that starts at each of the items `wanted`."""
+    # The order as written is nearly always good enough, and known.
+    walks = _walks_in(graph.order[::-1], graph, wanted)
+    if walks is None:
+        walks = _walks_in(earliest(graph.children, graph.sources)[0], graph, wanted)
+    return walks if walks is not None else _refuse()
+
+
+def _walks_in(order: Sequence[int], graph: Acyclic, wanted: Collection[int]) -> tuple[int, dict[int, int]] | None:
+    """The same, children first in this order; `None` where too much would have to be held.
+
+    Each number is the sum of two, so that the calls of an item's own cost no addition of large ones.
+    """
+    sources_of = graph.sources
+    large, small = [0] * graph.size, [1] * graph.size
+    walks = {}
+    all_large = all_small = spent = 0
+    look_at = _room()
+    for item in order:
+        walk, few = large[item], small[item]
+        if few >= _FOLD:
+            walk, few = walk + few, 0
+        if item in wanted:
+            walks[item] = walk + few
+        sources = sources_of[item]
+        if not sources:
+            all_large += walk
+            all_small += few
+            large[item] = 0
+        elif not walk:
+            for source in sources:
+                small[source] += few
+        else:
+            for source in sources:
+                small[source] += few
+                before = large[source]
+                large[source] = before + walk if before else walk
+            large[item] = 0
+            spent += walk.bit_length() * len(sources)
+            if spent > look_at:
+                if _too_much(large, spent):
+                    return None
+                look_at = spent + _room()
+    return all_large + all_small, walks
+
+
+def _large_paths(graph: Acyclic, wanted: Collection[int]) -> dict[int, tuple[int, dict[int, float]]]:
+    """For each of the items `wanted` what `_paths_to` says."""
+    paths = _paths_in(graph.order, graph, wanted)
+    if paths is None:
+        paths = _paths_in(earliest(graph.sources, graph.children)[0], graph, wanted)
+    return paths if paths is not None else _refuse()
+
+
+def _paths_in(
+    order: Sequence[int], graph: Acyclic, wanted: Collection[int]
+) -> dict[int, tuple[int, dict[int, float]]] | None:
+    """The same, sources first in this order; `None` where too much would have to be held."""
+    sources_of = graph.sources
+    paths = [0] * graph.size
+    needed = Counter(chain.from_iterable(graph.sources))
+    paths_to: dict[int, tuple[int, dict[int, float]]] = {}
+    spent = 0
+    look_at = _room()
+    for item in order:
+        sources = sources_of[item]
+        total = paths[sources[0]] if sources else 1
+        for source in sources[1:]:
+            total += paths[source]
+        paths[item] = total
+        spent += total.bit_length() * len(sources)
+        if item in wanted:
+            paths_to[item] = _paths_to(graph, item, paths)
+            if len(paths_to) == len(wanted):
+                break
+        for source in sources:
+            needed[source] -= 1
+            if not needed[source]:
+                paths[source] = 0
+        if spent > look_at:
+            if _too_much(paths, spent):
+                return None
+            look_at = spent + _room()
+    return paths_to
+
+
+def _room() -> int:
+    """Bits that may be added up before `_too_much` looks again: what is held cannot grow by more."""
+    return MOST_BITS_HELD // 8
+
+
+def _too_much(held: Sequence[int], spent: int) -> bool:
+    """Whether these numbers take too much memory. Raises `CountTooLarge` after too many additions."""
+    if spent > MOST_BITS_ADDED:
+        _refuse()
+    return sum(map(int.bit_length, held)) > MOST_BITS_HELD
+
+
+def _refuse() -> NoReturn:
+    raise CountTooLarge("their exact number would take more than a GiB of memory, or too long")
+
+
+def logarithms(graph: Acyclic) -> tuple[list[float], list[float]]:
+    """For each item the binary logarithms of the paths to it, and of the calls of a walk that starts at it."""
+    return _log_paths(graph), _log_walks(graph)
+
+
+def _log_paths(graph: Acyclic) -> list[float]:
+    paths, scales = [1.0] * graph.size, [0] * graph.size
+    for item, sources in graph.items:
+        if len(sources) == 1:
+            source = sources[0]
+            paths[item], scales[item] = paths[source], scales[source]
+        elif sources:
+            scale = max([scales[source] for source in sources])
+            total = 0.0
+            for source in sources:
+                total += paths[source] if scales[source] == scale else _scaled(paths[source], scales[source] - scale)
+            if total >= _LARGE_FLOAT:
+                total, scale = _scaled(total, -1), scale + 1
+            paths[item], scales[item] = total, scale
+    return _logarithms(paths, scales)
+
+
+def _log_walks(graph: Acyclic) -> list[float]:
+    sources_of = graph.sources
+    walks, scales = [1.0] * graph.size, [0] * graph.size
+    for item in reversed(graph.order):
+        walk, scale = walks[item], scales[item]
+        if walk >= _LARGE_FLOAT:
+            walk, scale = walks[item], scales[item] = _scaled(walk, -1), scale + 1
+        for source in sources_of[item]:
+            there = scales[source]
+            if there == scale:
+                walks[source] += walk
+            elif there < scale:
+                walks[source], scales[source] = walk + _scaled(walks[source], there - scale), scale
+            else:
+                walks[source] += _scaled(walk, scale - there)
+    return _logarithms(walks, scales)
+
+
+def _scaled(number: float, scales: int) -> float:
+    return math.ldexp(number, _SCALE * scales)
+
+
+def _logarithms(numbers: Sequence[float], scales: Sequence[int]) -> list[float]:
+    logarithms = list(map(math.log2, numbers))
+    return [one + _SCALE * scale for one, scale in zip(logarithms, scales, strict=True)] if any(scales) else logarithms

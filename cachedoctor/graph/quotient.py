@@ -1,11 +1,9 @@
-"""The graph after merging: items instead of records, each link once, and an order in which sources come first."""
+"""The graph after merging: items instead of records, and each link once."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
 
 from cachedoctor.graph.adjacency import Adjacency
 from cachedoctor.graph.records import Graph
@@ -13,25 +11,31 @@ from cachedoctor.graph.records import Graph
 
 @dataclass(frozen=True, slots=True)
 class MergedGraph:
-    """Items and their links, loops still in it. Items are numbered 0 to n - 1.
+    """Items and their links, loops still in it. Items are numbered 0 to n - 1."""
+
+    records: list[int]
+    """The record that each item is named after: its smallest."""
+    item_of: list[int]
+    """The item of each record, -1 for those that are dead."""
+    graph: Graph
+    """The items as if they were records, each with the joined inputs of its records.
 
     A link is one (source, item, input, selector): an item appears in `children[s]` once for each link from `s`.
     """
 
-    records: list[int]
-    """A record of each item: the smallest."""
-    adjacency: Adjacency
-    links: int
-    """Number of links."""
+    @property
+    def adjacency(self) -> Adjacency:
+        """Which item is made from which."""
+        return self.graph.adjacency
 
     @property
     def sources(self) -> list[list[int]]:
-        """The sources of each item, with one entry a link."""
+        """The sources of each item, with one entry per link."""
         return self.adjacency.sources
 
     @property
     def children(self) -> list[list[int]]:
-        """The children of each item, with one entry a link."""
+        """The children of each item, with one entry per link."""
         return self.adjacency.children
 
     @property
@@ -39,50 +43,70 @@ class MergedGraph:
         """Number of items."""
         return len(self.records)
 
+    @property
+    def links(self) -> int:
+        """Number of links."""
+        return len(self.graph.links)
+
     def roots(self) -> list[int]:
         """The items without inputs."""
         return [item for item, sources in enumerate(self.sources) if not sources]
 
 
-def quotient(graph: Graph, order: Sequence[int], item: Sequence[int]) -> MergedGraph:
-    """The graph of the records in `order` under the partition `item` (record to the smallest record of its item).
+def quotient(graph: Graph, order: Sequence[int], representative: Sequence[int]) -> MergedGraph:
+    """The graph of the records in `order`, given the smallest record of the item that each record is in.
 
-    Links from records that are not in `order` are left out; these are dead, and BuildKit drops them too.
+    Links from records that are not in `order` are left out; these are dead, and BuildKit drops them too. The
+    alternatives of an input stay in the order of the documents.
     """
-    if len(order) == graph.size and list(item) == list(range(graph.size)) and _each_link_once(graph):
-        return unmerged(graph)
-    alive = bytearray(graph.size)
-    for record in order:
-        alive[record] = 1
-    records = [record for record in range(graph.size) if alive[record] and item[record] == record]
-    number = [-1] * graph.size
-    for index, record in enumerate(records):
-        number[record] = index
-    links = {
-        (number[item[owner]], slot, number[item[source]], selector)
-        for owner, slot, source, selector in zip(
-            graph.owners(), graph.input_numbers(), graph.links, graph.selectors, strict=True
-        )
-        if alive[owner] and alive[source]
-    }
-    sources: list[list[int]] = [[] for _ in records]
-    for owner, _, source, _ in sorted(links):
-        sources[owner].append(source)
-    return MergedGraph(records, Adjacency(sources), len(links))
+    everything = list(range(graph.size))
+    if len(order) == graph.size and representative == everything:
+        return MergedGraph(everything, everything, graph.without(graph.repeated_links()))
+    item_of = _items(order, representative)
+    records = [record for record, item in enumerate(item_of) if item >= 0 and representative[record] == record]
+    members: list[list[int]] = [[] for _ in records]
+    for record, item in enumerate(item_of):
+        if item >= 0:
+            members[item].append(record)
+    return MergedGraph(records, item_of, _joined(graph, item_of, members))
 
 
 def unmerged(graph: Graph) -> MergedGraph:
     """Each record an item of its own, and each link as it is written."""
-    return MergedGraph(list(range(graph.size)), graph.adjacency, len(graph.links))
+    everything = list(range(graph.size))
+    return MergedGraph(everything, everything, graph)
 
 
-def _each_link_once(graph: Graph) -> bool:
-    """Whether no input has an alternative twice; selectors are looked at only where sources are the same."""
-    sizes = list(map(int.__sub__, graph.link_start[1:], graph.link_start))
-    firsts = range(0, graph.size * len(sizes), graph.size or 1)
-    keys = list(map(int.__add__, chain.from_iterable(map(repeat, firsts, sizes)), graph.links))
-    if len(set(keys)) == len(keys):
-        return True
-    twice = {key for key, times in Counter(keys).items() if times > 1}
-    links = [link for link in zip(keys, graph.selectors, strict=True) if link[0] in twice]
-    return len(set(links)) == len(links)
+def _items(order: Sequence[int], representative: Sequence[int]) -> list[int]:
+    """The number of the item of each record, -1 for those that are not in `order`."""
+    item_of = [-1] * len(representative)
+    for record in order:
+        item_of[record] = representative[record]
+    number = [0] * len(representative)
+    for index, record in enumerate(record for record, own in enumerate(item_of) if own == record):
+        number[record] = index
+    return [number[own] if own >= 0 else -1 for own in item_of]
+
+
+def _joined(graph: Graph, item_of: Sequence[int], members: Sequence[Sequence[int]]) -> Graph:
+    """The items with these members, as records."""
+    joined = Graph([graph.digests[records[0]] for records in members], [0], [0], [], [])
+    for records in members:
+        inputs: list[dict[tuple[int, str], None]] = []
+        for record in records:
+            for number, slot in enumerate(range(graph.input_start[record], graph.input_start[record + 1])):
+                span = slice(graph.link_start[slot], graph.link_start[slot + 1])
+                sources = map(item_of.__getitem__, graph.links[span])
+                alternatives = dict.fromkeys(zip(sources, graph.selectors[span], strict=True))
+                if number == len(inputs):
+                    inputs.append(alternatives)
+                else:
+                    inputs[number] |= alternatives
+        for alternatives in inputs:
+            for source, selector in alternatives:
+                if source >= 0:
+                    joined.links.append(source)
+                    joined.selectors.append(selector)
+            joined.link_start.append(len(joined.links))
+        joined.input_start.append(len(joined.link_start) - 1)
+    return joined

@@ -9,16 +9,16 @@ from cachedoctor.graph.records import Graph
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
+class Reachable:
     """The records that are not dead."""
 
     order: list[int]
-    """Each after at least one alternative of each of its inputs, and after all where no cycle forbids it."""
+    """Each after at least one alternative of each of its inputs, and after all of them unless a cycle forbids it."""
     acyclic: bool
-    """Whether all records were found to be free of cycles; false means that it was not found out."""
+    """Whether all records are known to be free of cycles; false means that this was not determined."""
 
 
-def derive(graph: Graph) -> Derivation:
+def reachable(graph: Graph) -> Reachable:
     """Find the records that can be reached from roots.
 
     A record is reached once every input has a reached alternative (forward chaining over an AND-OR graph); records
@@ -28,14 +28,14 @@ def derive(graph: Graph) -> Derivation:
     if not graph.has_empty_input:
         order, cyclic = graph.adjacency.topological
         if not cyclic:
-            return Derivation(order, acyclic=True)
+            return Reachable(order, acyclic=True)
     reached = _chain_forward(graph)
     number = [-1] * graph.size
     for index, record in enumerate(reached):
         number[record] = index
     sources = [[number[link] for link in graph.links[graph.span(record)] if number[link] >= 0] for record in reached]
-    order, cyclic = Adjacency(sources).topological
-    return Derivation([reached[index] for index in (*order, *cyclic)], acyclic=False)
+    order, cyclic = Adjacency(sources).earliest
+    return Reachable([reached[index] for index in (*order, *cyclic)], acyclic=False)
 
 
 def _chain_forward(graph: Graph) -> list[int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, pairwise, repeat
+from itertools import accumulate, chain, compress, pairwise, repeat
+from operator import eq, sub
 
 from cachedoctor.cacheconfig import CacheConfig, all_within
 from cachedoctor.graph.adjacency import Adjacency
@@ -31,10 +32,10 @@ class Graph:
         """Number of records."""
         return len(self.digests)
 
-    @property
+    @cached_property
     def has_empty_input(self) -> bool:
         """Whether some input of some record has no link."""
-        return any(map(int.__eq__, self.link_start, self.link_start[1:]))
+        return any(map(eq, self.link_start, self.link_start[1:]))
 
     @cached_property
     def adjacency(self) -> Adjacency:
@@ -66,14 +67,52 @@ class Graph:
     def owners(self) -> Iterator[int]:
         """The record that each link belongs to."""
         starts = self._starts()
-        counts = map(int.__sub__, starts[1:], starts)
+        counts = map(sub, starts[1:], starts)
         return chain.from_iterable(map(repeat, range(self.size), counts))
 
     def input_numbers(self) -> Iterator[int]:
         """The number of the input that each link belongs to, counted from 0 in each record."""
-        counts = map(int.__sub__, self.link_start[1:], self.link_start)
+        counts = map(sub, self.link_start[1:], self.link_start)
         numbers = chain.from_iterable(map(range, map(self.arity, range(self.size))))
         return chain.from_iterable(map(repeat, numbers, counts))
+
+    def repeated_links(self) -> list[int]:
+        """The indices of the links that their input has already."""
+        if len(self.links) == len(self.link_start) - 1 and not self.has_empty_input:
+            return []
+        sizes = map(sub, self.link_start[1:], self.link_start)
+        repeated = []
+        for slot, size in enumerate(sizes):
+            if size > 1:
+                low = self.link_start[slot]
+                if len(set(self.links[low : low + size])) < size:
+                    seen = set()
+                    for index in range(low, low + size):
+                        alternative = self.links[index], self.selectors[index]
+                        if alternative in seen:
+                            repeated.append(index)
+                        seen.add(alternative)
+        return repeated
+
+    def without(self, gone: Collection[int]) -> Graph:
+        """The same records without the links that have these indices."""
+        if not gone:
+            return self
+        kept = bytearray(b"\1") * len(self.links)
+        for index in gone:
+            kept[index] = 0
+        return self._keeping(kept)
+
+    def _keeping(self, kept: bytearray) -> Graph:
+        """The same records with only the links that have a 1."""
+        before = [0, *accumulate(kept)]
+        return Graph(
+            self.digests,
+            self.input_start,
+            list(map(before.__getitem__, self.link_start)),
+            list(compress(self.links, kept)),
+            list(compress(self.selectors, kept)),
+        )
 
 
 def build(configs: Sequence[CacheConfig]) -> Graph:
@@ -98,13 +137,7 @@ def build(configs: Sequence[CacheConfig]) -> Graph:
 def _within(config: CacheConfig) -> Graph:
     """The graph of one document without the links that point outside it."""
     count = len(config.digests)
-    links, selectors, link_start = config.links, config.selectors, config.link_start
-    if not all_within(links, count):
-        inside = [0 <= link < count for link in links]
-        kept = [0]
-        for is_inside in inside:
-            kept.append(kept[-1] + is_inside)
-        link_start = [kept[start] for start in link_start]
-        selectors = [selector for selector, keep in zip(selectors, inside, strict=True) if keep]
-        links = [link for link, keep in zip(links, inside, strict=True) if keep]
-    return Graph(config.digests, config.input_start, link_start, links, selectors)
+    graph = Graph(config.digests, config.input_start, config.link_start, config.links, config.selectors)
+    if all_within(config.links, count):
+        return graph
+    return graph.without([index for index, link in enumerate(config.links) if not 0 <= link < count])

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, loop_check_cost
-from cachedoctor.graph.layers import ChainNumbers, LayerTree
+from cachedoctor.graph.layers import LayerTree
 from cachedoctor.graph.loops import Acyclic, Loop
 from cachedoctor.graph.merge import Merge, fixpoint
 from cachedoctor.graph.paths import Hotspot
 from cachedoctor.graph.quotient import MergedGraph, quotient, unmerged
-from cachedoctor.graph.reachable import Derivation, derive
+from cachedoctor.graph.reachable import Reachable, reachable
 from cachedoctor.graph.records import Graph, build
 from cachedoctor.graph.walk import WalkSteps, walk_steps
 from cachedoctor.text import short
 
-MOST_HOTSPOTS = 10
-
 Progress = Callable[[str], None]
-"""Told the name of each step as it starts."""
+"""Called with the name of each step as it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class HotspotInput:
 class Survey:
     """The graph of several cache configs, as written and merged, with what it costs to export.
 
-    Each part is found once, when it is asked for. Counts raise `paths.CountTooLarge` where they would not fit into the
+    Each part is computed once, when it is asked for. Counts raise `errors.CountTooLarge` if they would not fit into the
     memory that they may take.
     """
 
@@ -51,18 +51,23 @@ class Survey:
         return build(self.configs)
 
     @cached_property
-    def _derivation(self) -> Derivation:
-        return derive(self.graph)
+    def _reachable(self) -> Reachable:
+        return reachable(self.graph)
 
     @property
     def order(self) -> list[int]:
-        """The records that can be reached, sources first (`derive.derive`)."""
-        return self._derivation.order
+        """The records that can be reached, sources first (`reachable.Reachable.order`)."""
+        return self._reachable.order
+
+    @cached_property
+    def earliest(self) -> list[int]:
+        """The same records, each as soon as its sources allow."""
+        return self.graph.adjacency.earliest[0] if self._reachable.acyclic else self.order
 
     @cached_property
     def record_cycles(self) -> list[Loop]:
         """Cycles of the documents themselves, before anything is merged; items are records."""
-        return [] if self._derivation.acyclic else loops.find(unmerged(self.graph))
+        return [] if self._reachable.acyclic else loops.find(unmerged(self.graph))
 
     @cached_property
     def merge(self) -> Merge:
@@ -72,7 +77,7 @@ class Survey:
     @cached_property
     def merged(self) -> MergedGraph:
         """The fixpoint, loops still in it."""
-        return quotient(self.graph, self.order, self.merge.item)
+        return quotient(self.graph, self.order, self.merge.representative)
 
     @cached_property
     def acyclic(self) -> Acyclic:
@@ -94,15 +99,22 @@ class Survey:
         """What the loop check of v0.9 to v0.24 costs."""
         return loop_check_cost(self.graph, self.order, self.merge, self.merged)
 
-    @cached_property
+    @property
     def hotspots(self) -> list[Hotspot]:
         """Items of `loop_check.typical`, most calls first."""
-        return paths.hotspots(self.loop_check.typical, MOST_HOTSPOTS, self.loop_check.log_paths)
+        return self.loop_check.hotspots
 
     @cached_property
     def hotspot_inputs(self) -> list[list[HotspotInput]]:
-        """The inputs of each hotspot."""
-        return _hotspot_inputs(self.graph, self.order, self.loop_check, self.hotspots)
+        """The inputs of each hotspot, and how its paths are shared out among them."""
+        graph = self.loop_check.merged.graph
+        return [
+            [
+                HotspotInput(len(links), math.fsum(hotspot.source_shares.get(source, 0.0) for source, _ in links))
+                for links in graph.inputs(hotspot.item)
+            ]
+            for hotspot in self.hotspots
+        ]
 
     @cached_property
     def fixpoint_calls(self) -> int:
@@ -120,23 +132,23 @@ class Survey:
         return [layers.layer_tree(config.parents) for config in self.configs]
 
     @cached_property
-    def chain_numbers(self) -> ChainNumbers:
-        """Which layers are one, blob and parents alike."""
-        return ChainNumbers(self.configs, self.trees)
+    def chain_numbers(self) -> list[list[int]]:
+        """Which layers of which config are one, blob and parents alike (`layers.chain_numbers`)."""
+        return layers.chain_numbers(self.configs, self.trees)
 
     @cached_property
     def results(self) -> int:
         """Distinct results of the items of `merged`: another item, blob or parent makes another result."""
-        return _distinct_results(self.configs, self.chain_numbers.of_layers, self.merge.item, self.order)
+        return _distinct_results(self.configs, self.chain_numbers, self.merged)
 
     @cached_property
     def _result_lengths(self) -> list[int]:
-        return _result_lengths(self.configs, self.trees, self.merge.item, self.order)
+        return _result_lengths(self.configs, self.trees, self.merged)
 
     @cached_property
     def marshal_steps(self) -> int:
         """Questions for blobs while results are marshalled, by a formula."""
-        return sum(map(layers.marshal_steps, self._result_lengths))
+        return sum(number * layers.marshal_steps(length) for length, number in Counter(self._result_lengths).items())
 
     @property
     def longest_chain(self) -> int:
@@ -157,87 +169,62 @@ class Survey:
         return document, record
 
     def name(self, record: int) -> str:
-        """A record as people find it again: its index in its document, and the start of its digest."""
+        """A record as people can find it: its index in its document, and the start of its digest."""
         document, index = self.place(record)
         source = f" of source {document + 1}" if len(self.configs) > 1 else ""
         return f"record {index}{source} ({short(self.graph.digests[record])})"
 
 
 def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None) -> Survey:
-    """Build the graph of several cache configs, merge it and count what it costs, all that reports tell at once.
+    """Build the graph of several cache configs, merge it, and count at once whatever reports show.
 
-    Raises `paths.CountTooLarge`.
+    Raises `errors.CountTooLarge`.
     """
-    found = Survey(configs)
+    survey = Survey(configs)
     steps: Sequence[tuple[str, Callable[[], object]]] = (
-        ("reading the graph", lambda: (found.order, found.record_cycles)),
-        ("merging records", lambda: (found.merged, found.acyclic, found.loops, found.max_depth)),
-        ("counting loop-check calls", lambda: (found.loop_check, found.hotspots, found.hotspot_inputs)),
-        ("counting descendants", lambda: found.walk),
-        ("measuring layer chains", lambda: (found.results, found.marshal_steps)),
+        ("reading the graph", lambda: (survey.order, survey.record_cycles)),
+        ("merging records", lambda: (survey.merged, survey.acyclic, survey.loops, survey.max_depth)),
+        ("counting loop-check calls", lambda: (survey.loop_check, survey.hotspot_inputs)),
+        ("counting descendants", lambda: survey.walk),
+        ("measuring layer chains", lambda: (survey.results, survey.marshal_steps)),
     )
-    for step, find in steps:
+    for step, compute in steps:
         progress(step)
-        find()
-    return found
+        compute()
+    return survey
 
 
-def _hotspot_inputs(
-    graph: Graph, order: Sequence[int], loop_check: LoopCheckCost, hotspots: Sequence[Hotspot]
-) -> list[list[HotspotInput]]:
-    """Join the inputs of all records of each hotspot, and share its paths out among them."""
-    item = loop_check.item
-    alive = set(order)
-    links: dict[int, list[set[tuple[int, str]]]] = {loop_check.records[spot.item]: [] for spot in hotspots}
-    for record in order:
-        joined = links.get(item[record])
-        if joined is not None:
-            for number, alternatives in enumerate(graph.inputs(record)):
-                if number == len(joined):
-                    joined.append(set())
-                joined[number].update((item[source], selector) for source, selector in alternatives if source in alive)
-    found = []
-    for spot in hotspots:
-        shares = {loop_check.records[source]: share for source, share in spot.source_shares.items()}
-        found.append(
-            [
-                HotspotInput(len(one), math.fsum(shares.get(source, 0.0) for source, _ in one))
-                for one in links[loop_check.records[spot.item]]
-            ]
-        )
-    return found
+def _result_lengths(configs: Sequence[CacheConfig], trees: Sequence[LayerTree], merged: MergedGraph) -> list[int]:
+    """For each item, the number of layers of the longest result that its records would export; 0 for none."""
+    lengths = chain.from_iterable(map(layers.result_layers, configs, trees))
+    if merged.size == len(merged.item_of):
+        return list(lengths)
+    longest = [0] * merged.size
+    for item, length in zip(merged.item_of, lengths, strict=True):
+        if item >= 0 and length > longest[item]:
+            longest[item] = length
+    return longest
 
 
-def _result_lengths(
-    configs: Sequence[CacheConfig], trees: Sequence[LayerTree], item: Sequence[int], order: Sequence[int]
-) -> list[int]:
-    """For each item with a result, the number of layers of the longest that its records would export."""
-    of_record = [
-        length for config, tree in zip(configs, trees, strict=True) for length in layers.result_layers(config, tree)
-    ]
-    longest: dict[int, int] = {}
-    for record in order:
-        if of_record[record] > longest.get(item[record], 0):
-            longest[item[record]] = of_record[record]
-    return list(longest.values())
-
-
-def _distinct_results(
-    configs: Sequence[CacheConfig], numbers_of: Sequence[Sequence[int]], item: Sequence[int], order: Sequence[int]
-) -> int:
-    item_of = [-1] * len(item)
-    for record in order:
-        item_of[record] = item[record]
-    found: set[tuple[int, object]] = set()
+def _distinct_results(configs: Sequence[CacheConfig], numbers: Sequence[Sequence[int]], merged: MergedGraph) -> int:
+    """The number of distinct results: pairs of an item and a layer, or for chains of an item and blobs."""
+    alone = 0
+    pairs: set[tuple[int, int]] = set()
+    chains: set[tuple[int, tuple[str, ...]]] = set()
     base = 0
-    for config, numbers in zip(configs, numbers_of, strict=True):
-        number_of = dict(enumerate(numbers)).get
-        items = item_of[base : base + len(config.digests)]
-        found.update((items[record], number_of(layer)) for record, layer in layers.results(config))
-        blobs = dict(enumerate(config.blobs))
-        found.update(
-            (items[record], tuple(blobs[layer] for layer in chain if layer in blobs))
-            for record, chain, _ in config.chains
-        )
+    for config, own in zip(configs, numbers, strict=True):
+        items = merged.item_of[base : base + len(config.digests)]
         base += len(config.digests)
-    return sum(owner >= 0 and result is not None for owner, result in found)
+        count = len(own)
+        if merged.size == len(merged.item_of) and max(layers.result_counts(config), default=0) <= 1:
+            alone += sum(0 <= layer < count for layer in config.results)
+        else:
+            owners = map(items.__getitem__, layers.result_owners(config))
+            pairs.update(
+                (item, own[layer]) for item, layer in zip(owners, config.results, strict=True) if 0 <= layer < count
+            )
+        chains.update(
+            (items[record], tuple(config.blobs[layer] for layer in listed if 0 <= layer < count))
+            for record, listed, _ in config.chains
+        )
+    return alone + sum(item >= 0 for item, _ in (*pairs, *chains))

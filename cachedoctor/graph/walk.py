@@ -30,22 +30,19 @@ def walk_steps(graph: Acyclic) -> WalkSteps:
     the bits stand for a seeded uniform sample, and the sum is scaled up: unbiased, with a relative
     standard error of s / (m sqrt(SAMPLE)), m and s being mean and spread of the number of ancestors an item has.
     """
-    count = len(graph.order)
+    count = graph.size
     exact = count <= EXACT_ITEMS
     sample = range(count) if exact else random.Random(count).sample(range(count), SAMPLE)
     bit = [0] * count
     for position, item in enumerate(sample):
         bit[item] = 1 << position
     below = [0] * count
-    needed = list(map(len, graph.sources))
-    found = 0
+    sources_of = graph.sources
+    descendants = 0
     for item in reversed(graph.order):
-        seen = 0
-        for child in graph.children[item]:
-            seen |= below[child] | bit[child]
-            needed[child] -= 1
-            if not needed[child]:
-                below[child] = 0
-        found += seen.bit_count()
-        below[item] = seen
-    return WalkSteps(found if exact else found * count // SAMPLE, exact)
+        seen, below[item] = below[item], 0
+        descendants += seen.bit_count()
+        seen |= bit[item]
+        for source in sources_of[item]:
+            below[source] |= seen
+    return WalkSteps(descendants if exact else descendants * count // SAMPLE, exact)

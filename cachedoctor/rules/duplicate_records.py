@@ -38,7 +38,7 @@ from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
 def duplicate_records(context: Context) -> Iterator[Found]:
     """Count the records that merging joins with another one."""
     survey = context.survey
-    duplicates = [record for record in survey.order if survey.merge.item[record] != record]
+    duplicates = [record for record in survey.order if survey.merge.representative[record] != record]
     if duplicates:
         least = "" if survey.merge.complete else "At least "
         be = agree(len(duplicates), "is a duplicate", "are duplicates")

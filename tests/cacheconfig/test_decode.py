@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachedoctor.cacheconfig import (
@@ -320,11 +320,13 @@ def nested(read: CacheConfig) -> dict[str, Any]:
     }
 
 
+@settings(max_examples=500)
 @given(of_kind("document", st.none()).filter(bool))
 def test_any_document_is_read_as_go_reads_it(document: dict[str, Any]) -> None:
     assert nested(config(**document)) == as_go_reads(document, "document")
 
 
+@settings(max_examples=300)
 @given(of_kind("document", st.nothing()))
 def test_any_document_without_nulls_is_read_by_the_strict_reader(document: dict[str, Any]) -> None:
     read = decode_strictly(written(document))
@@ -340,6 +342,7 @@ def agree(data: bytes) -> bool:
     return read is not None
 
 
+@settings(max_examples=500)
 @given(nearly_valid())
 def test_what_the_strict_reader_takes_the_lenient_one_reads_alike(data: bytes) -> None:
     agree(data)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.quotient import MergedGraph, quotient
-from cachedoctor.graph.reachable import derive
+from cachedoctor.graph.reachable import reachable
 from cachedoctor.graph.records import Graph, build
 from tests.graph.reference import Document
 from tests.support import decoded
@@ -154,5 +154,5 @@ def graph_of(made: Sequence[Document]) -> Graph:
 def merged_of(made: Sequence[Document]) -> MergedGraph:
     """The graph of some documents at its fixpoint."""
     graph = graph_of(made)
-    order = derive(graph).order
-    return quotient(graph, order, fixpoint(graph, order).item)
+    order = reachable(graph).order
+    return quotient(graph, order, fixpoint(graph, order).representative)

@@ -15,7 +15,7 @@ from cachedoctor.graph.cost import LoopCheckCost, Order, loop_check_cost, second
 from cachedoctor.graph.layers import marshal_steps
 from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.quotient import MergedGraph, quotient
-from cachedoctor.graph.reachable import derive
+from cachedoctor.graph.reachable import reachable
 from tests.graph import reference
 from tests.graph.reference import Document
 from tests.graph.strategies import documents, graph_of
@@ -26,7 +26,7 @@ EXPECTED: dict[str, Any] = json.loads((FIXTURES / "expected.json").read_text())
 
 def cost_of(made: list[Document]) -> LoopCheckCost:
     graph = graph_of(made)
-    order = derive(graph).order
+    order = reachable(graph).order
     merge = fixpoint(graph, order)
     return loop_check_cost(graph, order, merge, quotient(graph, order, merge.item))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cachedoctor.graph import merge
 from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.quotient import quotient, unmerged
-from cachedoctor.graph.reachable import derive
+from cachedoctor.graph.reachable import reachable
 from tests.graph import reference
 from tests.graph.reference import Document, Record
 from tests.graph.strategies import documents, graph_of
@@ -48,16 +48,16 @@ def shuffled(document: Document, place: Sequence[int]) -> Document:
 @given(documents(cyclic=True, empty=True))
 def test_the_fixpoint_is_that_of_comparing_all_pairs(made: list[Document]) -> None:
     graph = graph_of(made)
-    found = fixpoint(graph, derive(graph).order)
+    found = fixpoint(graph, reachable(graph).order)
     assert found.complete
-    assert found.item == reference.fixpoint(reference.join(made))
+    assert found.representative == reference.fixpoint(reference.join(made))
 
 
 @settings(max_examples=1500, deadline=None)
 @given(documents(empty=True))
 def test_the_fixpoint_of_documents_that_import(made: list[Document]) -> None:
     graph = graph_of(made)
-    assert fixpoint(graph, derive(graph).order).item == reference.fixpoint(reference.join(made))
+    assert fixpoint(graph, reachable(graph).order).representative == reference.fixpoint(reference.join(made))
 
 
 @settings(max_examples=500, deadline=None)
@@ -71,7 +71,7 @@ def test_no_order_changes_the_fixpoint(made: list[Document], seed: int) -> None:
     expected = reference.fixpoint(records, pairs)
     graph = graph_of(made)
     for _ in range(3):
-        assert fixpoint(graph, some_order(records, choose)).item == expected
+        assert fixpoint(graph, some_order(records, choose)).representative == expected
 
 
 @settings(max_examples=500, deadline=None)
@@ -86,8 +86,8 @@ def test_places_in_the_document_do_not_change_the_fixpoint(made: list[Document],
         moved.append(shuffled(one, place))
         places += [len(places) + to for to in place]
     first, second = graph_of(made), graph_of(moved)
-    one_way = fixpoint(first, derive(first).order).item
-    other_way = fixpoint(second, derive(second).order).item
+    one_way = fixpoint(first, reachable(first).order).representative
+    other_way = fixpoint(second, reachable(second).order).representative
     assert reference.named(one_way) == reference.named([other_way[place] for place in places])
 
 
@@ -95,7 +95,7 @@ def test_places_in_the_document_do_not_change_the_fixpoint(made: list[Document],
 @given(documents(empty=True, most_orders=MOST_ORDERS))
 def test_where_it_is_proved_every_order_of_the_old_exporter_gives_that_partition(made: list[Document]) -> None:
     graph = graph_of(made)
-    found = fixpoint(graph, derive(graph).order)
+    found = fixpoint(graph, reachable(graph).order)
     if found.every_order is None:
         return
     records = reference.join(made)
@@ -108,7 +108,7 @@ def test_where_it_is_proved_every_order_of_the_old_exporter_gives_that_partition
 @given(documents(empty=True), st.integers(0, 1000))
 def test_where_it_is_proved_random_orders_of_larger_graphs_agree(made: list[Document], seed: int) -> None:
     graph = graph_of(made)
-    found = fixpoint(graph, derive(graph).order)
+    found = fixpoint(graph, reachable(graph).order)
     if found.every_order is None:
         return
     records = reference.join(made)
@@ -122,24 +122,24 @@ def test_where_it_is_proved_random_orders_of_larger_graphs_agree(made: list[Docu
 @given(documents(empty=True))
 def test_the_proved_partition_is_named_as_the_fixpoint_is_and_no_coarser(made: list[Document]) -> None:
     graph = graph_of(made)
-    found = fixpoint(graph, derive(graph).order)
+    found = fixpoint(graph, reachable(graph).order)
     if found.every_order is None:
         return
     assert found.every_order == reference.named(found.every_order)
-    assert all(found.item[own] == found.item[record] for record, own in enumerate(found.every_order))
+    assert all(found.representative[own] == found.representative[record] for record, own in enumerate(found.every_order))
 
 
 def test_something_is_proved_and_something_is_not() -> None:
     """So that the properties above are not true of nothing."""
     root, one = {"digest": "root"}, {"digest": "a", "inputs": [[{"link": 0}]]}
     same = graph_of([{"records": [root, one]}, {"records": [root, one]}])
-    found = fixpoint(same, derive(same).order)
-    assert found.item == [0, 1, 0, 1]
+    found = fixpoint(same, reachable(same).order)
+    assert found.representative == [0, 1, 0, 1]
     assert found.every_order is not None
     assert reference.named(found.every_order) == [0, 1, 0, 1]
     more = {"digest": "a", "inputs": [[{"link": 0}, {"link": 0, "selector": "s"}]]}
     other = graph_of([{"records": [root, one]}, {"records": [root, more]}])
-    assert fixpoint(other, derive(other).order).every_order is None
+    assert fixpoint(other, reachable(other).order).every_order is None
 
 
 def two_that_differ_at_the_second_input() -> Document:
@@ -150,15 +150,15 @@ def two_that_differ_at_the_second_input() -> Document:
 
 def test_an_alternative_that_differs_at_a_later_input_is_enough_of_a_proof() -> None:
     graph = graph_of([two_that_differ_at_the_second_input()])
-    found = fixpoint(graph, derive(graph).order)
-    assert found.every_order == found.item == [0, 1, 2, 3, 4]
+    found = fixpoint(graph, reachable(graph).order)
+    assert found.every_order == found.representative == [0, 1, 2, 3, 4]
 
 
 def test_out_of_work_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "WORK_FLOOR", 0)
     monkeypatch.setattr(merge, "WORK_PER_LINK", 0)
     graph = graph_of([two_that_differ_at_the_second_input()])
-    assert fixpoint(graph, derive(graph).order).every_order is None
+    assert fixpoint(graph, reachable(graph).order).every_order is None
 
 
 @settings(max_examples=1000, deadline=None)
@@ -166,8 +166,8 @@ def test_out_of_work_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_items_and_links_of_the_merged_graph(made: list[Document]) -> None:
     records = reference.join(made)
     graph = graph_of(made)
-    order = derive(graph).order
-    for item in (fixpoint(graph, order).item, list(range(graph.size))):
+    order = reachable(graph).order
+    for item in (fixpoint(graph, order).representative, list(range(graph.size))):
         merged = quotient(graph, order, item)
         expected = reference.edges(records, item)
         assert merged.records == reference.items(records, item)
@@ -211,14 +211,14 @@ def test_unmerged_keeps_dead_records_and_links_as_written(made: list[Document]) 
 @given(documents(empty=True))
 def test_out_of_work_it_says_so_and_what_it_merged_was_right(made: list[Document]) -> None:
     graph = graph_of(made)
-    order = derive(graph).order
+    order = reachable(graph).order
     expected = reference.fixpoint(reference.join(made))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge, "WORK_FLOOR", 20)
         patch.setattr(merge, "WORK_PER_LINK", 0)
         found = fixpoint(graph, order)
-    assert all(expected[own] == expected[record] for record, own in enumerate(found.item))
-    assert found.item == expected or not found.complete
+    assert all(expected[own] == expected[record] for record, own in enumerate(found.representative))
+    assert found.representative == expected or not found.complete
 
 
 def test_a_grid_of_which_no_two_are_one_runs_out_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,10 +231,10 @@ def test_a_grid_of_which_no_two_are_one_runs_out_of_work(monkeypatch: pytest.Mon
         for column in range(side)
     ]
     graph = graph_of([{"records": [*roots, *cells]}])
-    order = derive(graph).order
+    order = reachable(graph).order
     found = fixpoint(graph, order)
     assert found.complete
-    assert found.item == list(range(graph.size))
+    assert found.representative == list(range(graph.size))
     monkeypatch.setattr(merge, "WORK_FLOOR", 0)
     monkeypatch.setattr(merge, "WORK_PER_LINK", 1)
     assert not fixpoint(graph, order).complete
@@ -250,8 +250,8 @@ def test_records_that_only_share_a_dead_alternative_are_two() -> None:
         {"digest": "x", "inputs": [[{"link": 1}, {"link": 2}]]},
     ]
     graph = graph_of([{"records": records}])
-    found = fixpoint(graph, derive(graph).order)
-    assert found.item == [0, 1, 2, 3, 4]
+    found = fixpoint(graph, reachable(graph).order)
+    assert found.representative == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("count", [1, 30])
@@ -263,8 +263,8 @@ def test_merging_climbs_up_from_sources_that_merged_late(count: int) -> None:
         at = len(records)
         records += [{"digest": f"{level}", "inputs": [[{"link": at - 2 + side}]]} for side in (0, 1)]
     graph = graph_of([{"records": records}])
-    assert fixpoint(graph, derive(graph).order).item == list(range(len(records)))
+    assert fixpoint(graph, reachable(graph).order).representative == list(range(len(records)))
     records.append({"digest": "base", "inputs": [[{"link": 0}, {"link": 1}]]})
     graph = graph_of([{"records": records}])
     merged = [0, 1, *(2 + 2 * (level // 2) for level in range(2 * count + 2)), 2]
-    assert fixpoint(graph, derive(graph).order).item == merged
+    assert fixpoint(graph, reachable(graph).order).representative == merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from cachedoctor.graph.reachable import derive
+from cachedoctor.graph.reachable import reachable
 from tests.graph import reference
 from tests.graph.reference import Document
 from tests.graph.strategies import documents, graph_of
@@ -14,7 +14,7 @@ from tests.graph.strategies import documents, graph_of
 @given(documents(cyclic=True, empty=True))
 def test_derivable_records_are_those_that_sweeps_reach(made: list[Document]) -> None:
     records = reference.join(made)
-    order = derive(graph_of(made)).order
+    order = reachable(graph_of(made)).order
     assert len(order) == len(set(order))
     assert set(order) == reference.derivable(records)
     seen: set[int] = set()
@@ -29,7 +29,7 @@ def test_without_cycles_every_source_comes_first(made: list[Document]) -> None:
     records = reference.join(made)
     alive = reference.derivable(records)
     seen: set[int] = set()
-    for record in derive(graph_of(made)).order:
+    for record in reachable(graph_of(made)).order:
         assert {source for links in records[record].inputs for source, _ in links} & alive <= seen
         seen.add(record)
 
@@ -38,7 +38,7 @@ def test_without_cycles_every_source_comes_first(made: list[Document]) -> None:
 @given(documents(cyclic=True, empty=True))
 def test_acyclic_is_only_said_of_graphs_that_are(made: list[Document]) -> None:
     records = reference.join(made)
-    if derive(graph_of(made)).acyclic:
+    if reachable(graph_of(made)).acyclic:
         assert not reference.has_cycle(records)
         assert reference.derivable(records) == set(range(len(records)))
 
@@ -46,24 +46,24 @@ def test_acyclic_is_only_said_of_graphs_that_are(made: list[Document]) -> None:
 @settings(max_examples=500, deadline=None)
 @given(documents())
 def test_acyclic_is_always_said_where_nothing_is_wrong(made: list[Document]) -> None:
-    assert derive(graph_of(made)).acyclic
+    assert reachable(graph_of(made)).acyclic
 
 
 @settings(max_examples=500, deadline=None)
 @given(documents(empty=True))
 def test_without_cycles_the_exporter_drops_the_same_records(made: list[Document]) -> None:
     """Its worklist starts from inputs without alternatives, forward chaining from roots: they meet."""
-    assert set(derive(graph_of(made)).order) == set(reference.Export(reference.join(made)).run().added)
+    assert set(reachable(graph_of(made)).order) == set(reference.Export(reference.join(made)).run().added)
 
 
 def test_a_cycle_with_another_way_in_can_be_reached_and_one_without_is_dead() -> None:
     root, entered = {"digest": "root"}, [[{"link": 0}, {"link": 2}]]
     both: Document = {"records": [root, {"digest": "a", "inputs": entered}, {"digest": "b", "inputs": [[{"link": 1}]]}]}
-    assert derive(graph_of([both])).order == [0, 1, 2]
+    assert reachable(graph_of([both])).order == [0, 1, 2]
     closed: Document = {
         "records": [root, {"digest": "a", "inputs": [[{"link": 2}]]}, {"digest": "b", "inputs": [[{"link": 1}]]}]
     }
-    assert derive(graph_of([closed])).order == [0]
+    assert reachable(graph_of([closed])).order == [0]
 
 
 def test_dead_alternatives_hold_nothing_back() -> None:
@@ -74,4 +74,4 @@ def test_dead_alternatives_hold_nothing_back() -> None:
         {"digest": "x", "inputs": [[{"link": 0}, {"link": 3}]]},
         {"digest": "y", "inputs": [[{"link": 0}, {"link": 1}]]},
     ]
-    assert derive(graph_of([{"records": records}])).order == [0, 3, 2]
+    assert reachable(graph_of([{"records": records}])).order == [0, 3, 2]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from cachedoctor.graph import loops, paths
 from cachedoctor.graph.quotient import quotient
-from cachedoctor.graph.reachable import derive
+from cachedoctor.graph.reachable import reachable
 from cachedoctor.graph.replay import Exporter
 from tests.graph import reference
 from tests.graph.reference import Document
@@ -42,7 +42,7 @@ def partitions(records: list[reference.Record]) -> dict[tuple[int, ...], referen
 def is_among_all_orders(made: list[Document]) -> None:
     """Replays are partitions that some order gives, and each order's walk makes as many calls as there are paths."""
     graph = graph_of(made)
-    order = derive(graph).order
+    order = reachable(graph).order
     every = partitions(reference.join(made))
     exporter = Exporter(graph, order)
     for seed in SEEDS:
@@ -94,7 +94,7 @@ def test_documents_with_cycles_give_consistent_partitions(made: list[Document]) 
     """BuildKit refuses them; here only digests must agree, and dead records stay alone."""
     records = reference.join(made)
     graph = graph_of(made)
-    order = derive(graph).order
+    order = reachable(graph).order
     alive = set(order)
     for seed in SEEDS:
         item = Exporter(graph, order).replay(seed)
@@ -109,7 +109,7 @@ def test_documents_with_cycles_give_consistent_partitions(made: list[Document]) 
 @given(documents(empty=True))
 def test_a_seed_gives_the_same_replay_each_time(made: list[Document]) -> None:
     graph = graph_of(made)
-    order = derive(graph).order
+    order = reachable(graph).order
     exporter = Exporter(graph, order)
     first = [exporter.replay(seed) for seed in SEEDS]
     assert [exporter.replay(seed) for seed in reversed(SEEDS)] == first[::-1]
@@ -124,7 +124,7 @@ def test_of_several_candidates_the_one_with_the_smallest_hash_of_its_number_is_j
     graph = graph_of([{"records": [*roots, *each, joins]}])
     smallest = min(range(count), key=lambda index: sha256(str(index + 1).encode()).digest())
     assert smallest not in (0, count - 1)
-    exporter = Exporter(graph, derive(graph).order)
+    exporter = Exporter(graph, reachable(graph).order)
     for seed in SEEDS:
         assert exporter.replay(seed) == [*range(2 * count), count + smallest]
 
@@ -164,4 +164,4 @@ def test_a_source_whose_visit_has_not_ended_has_no_say(seed: int) -> None:
         {"digest": "x", "inputs": [[{"link": 0}], [{"link": 0}, {"link": 2}]]},
     ]
     graph = graph_of([{"records": records}])
-    assert Exporter(graph, derive(graph).order).replay(seed) == [0, 1, 2, 1]
+    assert Exporter(graph, reachable(graph).order).replay(seed) == [0, 1, 2, 1]

@@ -75,7 +75,7 @@ def test_fifty_thousand_records_in_two_documents_are_one_each() -> None:
     count = 50_000
     found = of(chain(count), chain(count))
     assert found.merged.records == list(range(count))
-    assert found.merge.item == [*range(count), *range(count)]
+    assert found.merge.representative == [*range(count), *range(count)]
     assert found.loop_check.proved
     assert found.loop_check.middle.calls == count
 
