@@ -60,7 +60,14 @@ class FocusError(CachedoctorError):
 
 
 class LimitError(CachedoctorError):
-    """A limit cannot be reached by removing what may be removed."""
+    """A limit cannot be reached by removing what may be removed.
+
+    `dropping_may_help` is set if giving up whole records, the oldest first, was not allowed and could reach it.
+    """
+
+    def __init__(self, problem: str, *, dropping_may_help: bool = False) -> None:
+        super().__init__(problem)
+        self.dropping_may_help = dropping_may_help
 
 
 class ProofError(CachedoctorError):

@@ -57,7 +57,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(cachedoctor.InputError, match=r"^nothing-there: cannot read it: .*$"):
         cachedoctor.load("nothing-there")
     documents = cachedoctor.load(DIAMONDS)
-    with pytest.raises(cachedoctor.LimitError, match="--max-calls 10"):
+    with pytest.raises(cachedoctor.LimitError, match="10 calls are too few"):
         cachedoctor.repair(documents, max_calls=10)
     target = tmp_path / "there.json"
     target.write_text("mine")

@@ -1,4 +1,4 @@
-"""The cache config in the types that its JSON has, and from these to columns.
+"""The cache config in the types that its JSON has: from JSON to columns, and back.
 
 msgspec decodes what BuildKit writes straight into structs, about three times as fast as a parser that makes a
 dictionary of each object, in half the memory. It is stricter than Go's `encoding/json` (no nulls, no unknown fields):
@@ -8,12 +8,12 @@ dictionary of each object, in half the memory. It is stricter than Go's `encodin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Annotated, Any
 
 import orjson
 from msgspec import UNSET, Meta, MsgspecError, Raw, Struct, UnsetType
-from msgspec.json import Decoder
+from msgspec.json import Decoder, Encoder
 
 from cachedoctor.cacheconfig.document import CacheConfig, nested_too_deep
 from cachedoctor.cacheconfig.times import are_times
@@ -164,3 +164,74 @@ def _shared(texts: list[str]) -> list[str]:
     """The same texts, equal ones as one object: selectors and times repeat, and take most of the memory."""
     seen: dict[str, str] = {}
     return list(map(seen.setdefault, texts, texts))
+
+
+class _WrittenLink(Struct, gc=False, omit_defaults=True):
+    selector: str | None = None
+    link: int | None = None
+
+
+class _WrittenResult(Struct, gc=False, omit_defaults=True, rename="camel"):
+    layer: int | None = None
+    created_at: str | None = None
+
+
+class _WrittenChain(Struct, gc=False, omit_defaults=True, rename="camel"):
+    layers: list[int] = _ABSENT
+    created_at: str | None = None
+
+
+class _WrittenLayer(Struct, gc=False, omit_defaults=True):
+    blob: str | None = None
+    parent: int | None = None
+
+
+class _WrittenRecord(Struct, gc=False, omit_defaults=True):
+    layers: list[_WrittenResult] = _ABSENT
+    chains: list[_WrittenChain] = _ABSENT
+    digest: str | None = None
+    inputs: list[list[_WrittenLink]] = _ABSENT
+
+
+class _WrittenDocument(Struct, gc=False, omit_defaults=True):
+    layers: list[_WrittenLayer | Raw] = _ABSENT
+    records: list[_WrittenRecord] = _ABSENT
+
+
+def encode(config: CacheConfig) -> bytes:
+    """The JSON of these columns, without escapes that JSON does not need.
+
+    Fields are those of the Go structs, in their order; what is marked `omitempty` there is left out if it is zero.
+    """
+    links = list(map(_WrittenLink, _or_none(config.selectors), config.links))
+    inputs = [links[low:high] for low, high in pairwise(config.link_start)]
+    results = list(map(_WrittenResult, config.results, _or_none(config.result_created)))
+    records = [
+        _WrittenRecord(results[first:last] or _ABSENT, _ABSENT, digest or None, inputs[low:high] or _ABSENT)
+        for digest, (first, last), (low, high) in zip(
+            config.digests, pairwise(config.result_start), pairwise(config.input_start), strict=True
+        )
+    ]
+    for owner, layers, created in config.chains:
+        chain = _WrittenChain(layers or _ABSENT, created or None)
+        records[owner].chains = [*records[owner].chains, chain]
+    layers_and_fields = zip(config.blobs, config.parents, config.layer_fields, strict=True)
+    document = _WrittenDocument([_written(*layer) for layer in layers_and_fields] or _ABSENT, records or _ABSENT)
+    return _ENCODER.encode(document)
+
+
+_ENCODER = Encoder()
+
+
+def _or_none(texts: Sequence[str]) -> list[str | None]:
+    return [text or None for text in texts]
+
+
+def _written(blob: str, parent: int, fields: dict[str, Any] | None) -> _WrittenLayer | Raw:
+    layer = _WrittenLayer(blob or None, parent or None)
+    if not fields:
+        return layer
+    # orjson writes floats as Go does.
+    known = _ENCODER.encode(layer)[:-1]
+    others = orjson.dumps(fields)[1:]
+    return Raw(known + (b"," if len(known) > 1 else b"") + others)

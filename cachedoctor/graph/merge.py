@@ -76,7 +76,10 @@ def _inputs_alive(graph: Graph, order: Sequence[int]) -> Callable[[int], list[li
 
 
 def _merge_identical(
-    graph: Graph, repeated: Sequence[int], inputs_of: Callable[[int], list[list[Alternative]]], representative: list[int]
+    graph: Graph,
+    repeated: Sequence[int],
+    inputs_of: Callable[[int], list[list[Alternative]]],
+    representative: list[int],
 ) -> bool:
     """Hash-cons: join records with the same digest and the same alternatives, sources first.
 
@@ -118,9 +121,7 @@ class _Closure:
         self.keys_of: dict[int, set[tuple[int, str, str]]] = defaultdict(set)
         self.work = WORK_FLOOR + WORK_PER_LINK * (graph.size + len(graph.links))
         for record in candidates:
-            inputs = [
-                {(representative[source], selector) for source, selector in links} for links in inputs_of(record)
-            ]
+            inputs = [{(representative[source], selector) for source, selector in links} for links in inputs_of(record)]
             self.inputs[record] = inputs
             for number, alternatives in enumerate(inputs):
                 for source, selector in alternatives:

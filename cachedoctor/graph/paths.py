@@ -22,7 +22,8 @@ MOST_BITS_ADDED = 1 << 41
 SMALL_BITS = 1_024
 """Counts of fewer bits are all kept: 160 bytes for each item at the most."""
 
-_FOLD = 1 << 62
+_SMALL_PART = 62
+"""Bits of a machine integer."""
 _SCALE = 512
 _LARGE_FLOAT = 2.0**_SCALE
 """Larger floats are divided by this, and how often is kept beside them."""
@@ -150,9 +151,10 @@ def _walks_in(order: Sequence[int], graph: Acyclic, wanted: Collection[int]) -> 
     walks = {}
     all_large = all_small = spent = 0
     look_at = _room()
+    fold = 1 << min(_SMALL_PART, _room())
     for item in order:
         walk, few = large[item], small[item]
-        if few >= _FOLD:
+        if few >= fold:
             walk, few = walk + few, 0
         if item in wanted:
             walks[item] = walk + few
@@ -220,7 +222,7 @@ def _paths_in(
 
 def _room() -> int:
     """Bits that may be added up before `_too_much` looks again: what is held cannot grow by more."""
-    return MOST_BITS_HELD // 8
+    return min(MOST_BITS_HELD, MOST_BITS_ADDED) // 8
 
 
 def _too_much(held: Sequence[int], spent: int) -> bool:

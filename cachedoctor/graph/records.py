@@ -103,6 +103,20 @@ class Graph:
             kept[index] = 0
         return self._keeping(kept)
 
+    def only(self, records: Sequence[int]) -> Graph:
+        """The graph of some records, ascending, that are numbered anew; none may have a source that is left out."""
+        number = {record: index for index, record in enumerate(records)}
+        slots = [range(self.input_start[record], self.input_start[record + 1]) for record in records]
+        spans = [range(self.link_start[slot], self.link_start[slot + 1]) for slot in chain.from_iterable(slots)]
+        kept = list(chain.from_iterable(spans))
+        return Graph(
+            digests=[self.digests[record] for record in records],
+            input_start=[0, *accumulate(map(len, slots))],
+            link_start=[0, *accumulate(map(len, spans))],
+            links=[number[self.links[index]] for index in kept],
+            selectors=[self.selectors[index] for index in kept],
+        )
+
     def _keeping(self, kept: bytearray) -> Graph:
         """The same records with only the links that have a 1."""
         before = [0, *accumulate(kept)]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, pairwise
-from typing import Any, TypeVar
+from itertools import accumulate, compress
+from operator import lt
+from typing import Any
 
-from cachedoctor.cacheconfig import NO_PARENT, CacheConfig
+from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, all_within
+from cachedoctor.cacheconfig.times import instant
 from cachedoctor.graph import layers
-from cachedoctor.graph.adjacency import Adjacency
 from cachedoctor.graph.loops import Acyclic
+from cachedoctor.graph.records import Graph
 from cachedoctor.graph.survey import Survey
-from cachedoctor.repairs.loops import Inputs
 
-Key = TypeVar("Key")
+_NONE = -1
+_OUTSIDE = -2
+_MISSING = -3
 
 
 @dataclass(slots=True)
@@ -40,117 +43,114 @@ class Removed:
     unused_layers: int = 0
 
 
-@dataclass(slots=True)
-class Draft:
-    """The items of a merged cache in the order of their smallest records. `inputs` may still hold loops."""
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The results and chains of all items, those of one item oldest first."""
 
-    digests: list[str]
-    inputs: list[Inputs]
-    results: list[list[tuple[str, int]]]
-    """For each item its results as (`createdAt`, layer), oldest first."""
-    chains: list[list[tuple[str, tuple[int, ...]]]]
-    """For each item its chains as (`createdAt`, layers), oldest first."""
+    start: list[int]
+    """Offset of each item's first result; one entry more than there are items."""
+    layers: list[int]
+    created: list[str]
+    chains: list[tuple[int, list[int], str]]
+    """Item, layers and `createdAt` of each chain, in the order of items."""
+
+    def of_items(self, kept: Sequence[int]) -> Results:
+        """Those of some items, which are numbered anew."""
+        spans = [range(self.start[item], self.start[item + 1]) for item in kept]
+        number = {item: index for index, item in enumerate(kept)}
+        return Results(
+            start=[0, *accumulate(map(len, spans))],
+            layers=[self.layers[index] for span in spans for index in span],
+            created=[self.created[index] for span in spans for index in span],
+            chains=[(number[item], listed, created) for item, listed, created in self.chains if item in number],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The layers of all documents, equal ones joined, in the order in which they first occur."""
+
     blobs: list[str]
     parents: list[int]
-    layer_fields: list[dict[str, Any] | None]
-    rank: list[int]
-    """An order in which each item comes after at least one alternative of each of its inputs."""
-    removed: Removed
+    fields: list[dict[str, Any] | None]
 
-    @property
-    def links(self) -> int:
-        """Number of links."""
-        return sum(len(one) for inputs in self.inputs for one in inputs)
+
+@dataclass(slots=True)
+class Draft:
+    """The items of a merged cache in the order of their smallest records."""
+
+    graph: Graph
+    """The items as records. It may still hold loops."""
+    results: Results
+    layers: Layers
+    removed: Removed
 
     def acyclic(self) -> Acyclic:
         """The graph of the draft, whose loops are cut already."""
-        sources = [[source for one in inputs for source, _ in one] for inputs in self.inputs]
-        links = Adjacency(sources)
-        order, cyclic = links.topological
+        _, cyclic = self.graph.adjacency.topological
         assert not cyclic
-        roots = [item for item, own in enumerate(sources) if not own]
-        return Acyclic(sources, links.children, order, roots, removed=0)
+        return Acyclic(self.graph.adjacency, removed=0)
+
+    def prune(self, gone: Collection[int]) -> None:
+        """Remove the links with these indices, and count them."""
+        self.removed.pruned_links += len(gone)
+        self.removed.pruned_definitions += sum(bool(self.graph.selectors[index]) for index in gone)
+        self.graph = self.graph.without(gone)
 
     def config(self) -> CacheConfig:
         """The document, with the layers that results need and no others."""
-        kept = self._needed_layers()
-        number = {layer: index for index, layer in enumerate(kept)}
-        inputs = list(chain.from_iterable(self.inputs))
-        links = list(chain.from_iterable(inputs))
-        results = list(chain.from_iterable(self.results))
+        graph, results, layers = self.graph, self.results, self.layers
+        needed = _needed(
+            layers.parents, [*results.layers, *(layer for _, listed, _ in results.chains for layer in listed)]
+        )
+        if not all(needed):
+            layers, results = _only(layers, results, needed)
         return CacheConfig(
-            blobs=[self.blobs[layer] for layer in kept],
-            parents=[number.get(self.parents[layer], NO_PARENT) for layer in kept],
-            digests=self.digests,
-            input_start=[0, *accumulate(map(len, self.inputs))],
-            link_start=[0, *accumulate(map(len, inputs))],
-            links=[source for source, _ in links],
-            selectors=[selector for _, selector in links],
-            result_start=[0, *accumulate(map(len, self.results))],
-            results=[number[layer] for _, layer in results],
-            result_created=[created for created, _ in results],
-            chains=[
-                (item, [number[layer] for layer in listed], created)
-                for item, own in enumerate(self.chains)
-                for created, listed in own
-            ],
-            layer_fields=[self.layer_fields[layer] for layer in kept],
+            blobs=layers.blobs,
+            parents=layers.parents,
+            digests=graph.digests,
+            input_start=graph.input_start,
+            link_start=graph.link_start,
+            links=graph.links,
+            selectors=graph.selectors,
+            result_start=results.start,
+            results=results.layers,
+            result_created=results.created,
+            chains=results.chains,
+            layer_fields=layers.fields,
             unknown_fields=(),
         )
 
-    def _needed_layers(self) -> list[int]:
-        needed = bytearray(len(self.blobs))
-        pointed = [layer for own in self.results for _, layer in own]
-        pointed += [layer for own in self.chains for _, listed in own for layer in listed]
-        for start in pointed:
-            layer = start
-            while layer != NO_PARENT and not needed[layer]:
-                needed[layer] = 1
-                layer = self.parents[layer]
-        return [layer for layer, is_needed in enumerate(needed) if is_needed]
+
+def _needed(parents: Sequence[int], results: Sequence[int]) -> bytearray:
+    """One byte per layer: 1 if it is the layer of a result, or above it."""
+    if len(set(results)) == len(parents):
+        return bytearray(b"\1") * len(parents)
+    needed = bytearray(len(parents))
+    for layer in results:
+        while layer != NO_PARENT and not needed[layer]:
+            needed[layer] = 1
+            layer = parents[layer]
+    return needed
 
 
-class _Layers:
-    """The layers of all documents, equal ones joined, in the order in which they first occur."""
-
-    def __init__(self, survey: Survey, blobs: Sequence[frozenset[str] | None]) -> None:
-        self.blobs: list[str] = []
-        self.parents: list[int] = []
-        self.fields: list[dict[str, Any] | None] = []
-        self.of_document: list[list[int]] = []
-        """For each layer of each document its number here, `_OUTSIDE` or `_MISSING` where no result may need it."""
-        numbers = survey.chain_numbers.of_layers
-        first: dict[int, int] = {}
-        parent_number: list[int] = []
-        for config, tree, own in zip(survey.configs, survey.trees, numbers, strict=True):
-            for layer, number in enumerate(own):
-                if tree.depth[layer] and number not in first:
-                    first[number] = len(self.blobs)
-                    self.blobs.append(config.blobs[layer])
-                    self.fields.append(config.layer_fields[layer])
-                    parent_number.append(own[config.parents[layer]] if tree.depth[layer] > 1 else _NONE)
-        self.parents = [NO_PARENT if number == _NONE else first[number] for number in parent_number]
-        for config, tree, own, listed in zip(survey.configs, survey.trees, numbers, blobs, strict=True):
-            incomplete = bytes(len(own)) if listed is None else layers.incomplete_layers(config, tree, listed)
-            self.of_document.append(
-                [
-                    _OUTSIDE if not tree.depth[layer] else _MISSING if incomplete[layer] else first[number]
-                    for layer, number in enumerate(own)
-                ]
-            )
-
-    def number(self, document: int, layer: int) -> int:
-        """The number of a layer here, or why there is none."""
-        own = self.of_document[document]
-        return own[layer] if 0 <= layer < len(own) else _OUTSIDE
+def _only(layers: Layers, results: Results, needed: bytearray) -> tuple[Layers, Results]:
+    """The layers that are needed, and the results with their new numbers."""
+    number = list(accumulate(needed, initial=0))
+    parents = compress(layers.parents, needed)
+    return Layers(
+        list(compress(layers.blobs, needed)),
+        [NO_PARENT if parent == NO_PARENT else number[parent] for parent in parents],
+        list(compress(layers.fields, needed)),
+    ), Results(
+        results.start,
+        list(map(number.__getitem__, results.layers)),
+        results.created,
+        [(item, list(map(number.__getitem__, listed)), created) for item, listed, created in results.chains],
+    )
 
 
-_NONE = -1
-_OUTSIDE = -2
-_MISSING = -3
-
-
-def draft(survey: Survey, blobs: Sequence[frozenset[str] | None]) -> Draft:
+def join(survey: Survey, blobs: Sequence[frozenset[str] | None]) -> Draft:
     """Merge the documents of a survey: dead records and bad links go, equal records and layers become one.
 
     `blobs` are for each document what its manifest lists, `None` where there is none. Every distinct result stays, but
@@ -158,122 +158,135 @@ def draft(survey: Survey, blobs: Sequence[frozenset[str] | None]) -> Draft:
     not list. Results are put oldest first: BuildKit up to v0.24 keeps the last, v0.25 and later take the newest.
     """
     removed = Removed()
-    item_of = _items(survey, removed)
-    made = _Layers(survey, blobs)
-    count = len(survey.merged.records)
-    results: dict[tuple[int, int], str] = {}
+    _count_records_and_links(survey, removed)
+    joined, numbers = _joined_layers(survey)
+    if any(listed is not None for listed in blobs):
+        numbers = [_without_missing(survey, document, blobs[document], own) for document, own in enumerate(numbers)]
+    return Draft(survey.merged.graph, _joined_results(survey, numbers, removed), joined, removed)
+
+
+def _count_records_and_links(survey: Survey, removed: Removed) -> None:
+    graph, item_of = survey.graph, survey.merged.item_of
+    removed.duplicate_records = len(survey.order) - survey.merged.size
+    removed.dangling_links = sum(len(config.links) for config in survey.configs) - len(graph.links)
+    for record, item in enumerate(item_of if survey.dead_records else ()):
+        if item >= 0:
+            removed.dangling_links += sum(item_of[source] < 0 for source in graph.links[graph.span(record)])
+        elif all(graph.inputs(record)):
+            removed.dead_records += 1
+        else:
+            removed.invalid_records += 1
+
+
+def _joined_layers(survey: Survey) -> tuple[Layers, list[list[int]]]:
+    """The layers of all documents, and for each layer of each document its number there, or `_OUTSIDE`."""
+    of_documents = list(zip(survey.configs, survey.trees, survey.chain_numbers, strict=True))
+    if len(of_documents) == 1:
+        config, tree, numbers = of_documents[0]
+        if all(tree.depth) and len(set(numbers)) == len(numbers):
+            return Layers(config.blobs, config.parents, config.layer_fields), [list(range(len(numbers)))]
+    joined = Layers([], [], [])
+    first: dict[int, int] = {}
+    parents: list[int] = []
+    for config, tree, numbers in of_documents:
+        for layer, number in enumerate(numbers):
+            if tree.depth[layer] and number not in first:
+                first[number] = len(joined.blobs)
+                joined.blobs.append(config.blobs[layer])
+                joined.fields.append(config.layer_fields[layer])
+                parents.append(numbers[config.parents[layer]] if tree.depth[layer] > 1 else _NONE)
+    joined.parents.extend(NO_PARENT if parent == _NONE else first[parent] for parent in parents)
+    return joined, [
+        [first[number] if depth else _OUTSIDE for number, depth in zip(numbers, tree.depth, strict=True)]
+        for _, tree, numbers in of_documents
+    ]
+
+
+def _without_missing(survey: Survey, document: int, listed: frozenset[str] | None, numbers: Sequence[int]) -> list[int]:
+    """The numbers of a document's layers, `_MISSING` where a blob is not listed."""
+    if listed is None:
+        return list(numbers)
+    incomplete = layers.incomplete_layers(survey.configs[document], survey.trees[document], listed)
+    return [
+        _MISSING if lacks and number != _OUTSIDE else number for number, lacks in zip(numbers, incomplete, strict=True)
+    ]
+
+
+def _joined_results(survey: Survey, numbers: Sequence[Sequence[int]], removed: Removed) -> Results:
+    """The results and chains of all records by item; of equal ones the newest date stays."""
+    owners: list[int] = []
+    result_layers: list[int] = []
+    created: list[str] = []
     chains: dict[tuple[int, tuple[int, ...]], str] = {}
-    _gather_results(survey, item_of, made, results, chains, removed)
-    inputs, rank = _gather_inputs(survey, item_of, removed)
-    return Draft(
-        digests=[survey.graph.digests[record] for record in survey.merged.records],
-        inputs=inputs,
-        results=_oldest_first(results, count),
-        chains=_oldest_first(chains, count),
-        blobs=made.blobs,
-        parents=made.parents,
-        layer_fields=made.fields,
-        rank=rank,
-        removed=removed,
+    base = 0
+    for config, own in zip(survey.configs, numbers, strict=True):
+        items = survey.merged.item_of[base : base + len(config.digests)]
+        base += len(config.digests)
+        owners += map(items.__getitem__, layers.result_owners(config))
+        result_layers += _numbers(own, config.results)
+        created += config.result_created
+        for record, listed, time in config.chains:
+            if items[record] >= 0 and (kept := tuple(_numbers(own, listed))) and _usable(kept, removed):
+                _keep_newest(chains, (items[record], kept), time, removed)
+    if min(owners, default=0) < 0 or min(result_layers, default=0) < 0:
+        usable = [owner >= 0 and _usable((layer,), removed) for owner, layer in zip(owners, result_layers, strict=True)]
+        owners = list(compress(owners, usable))
+        result_layers = list(compress(result_layers, usable))
+        created = list(compress(created, usable))
+    if not all(map(lt, owners, owners[1:])):
+        owners, result_layers, created = _by_item(owners, result_layers, created, removed)
+    return Results(
+        start=_start(owners, survey.merged.size),
+        layers=result_layers,
+        created=created,
+        chains=[
+            (item, list(listed), time)
+            for (item, listed), time in sorted(chains.items(), key=lambda chain: (chain[0][0], instant(chain[1])))
+        ],
     )
 
 
-def _items(survey: Survey, removed: Removed) -> list[int]:
-    """The item of each record, -1 for those that nothing reaches."""
-    graph = survey.graph
-    number = {record: item for item, record in enumerate(survey.merged.records)}
-    item_of = [-1] * graph.size
-    for record in survey.order:
-        item_of[record] = number[survey.merge.item[record]]
-    removed.duplicate_records = len(survey.order) - survey.merged.size
-    for record, item in enumerate(item_of):
-        if item < 0:
-            if all(graph.inputs(record)):
-                removed.dead_records += 1
-            else:
-                removed.invalid_records += 1
-    return item_of
+def _numbers(numbers: Sequence[int], own: Sequence[int]) -> list[int]:
+    """The numbers of some layers of a document, `_OUTSIDE` for those outside it."""
+    if all_within(own, len(numbers)):
+        return list(map(numbers.__getitem__, own))
+    return [numbers[layer] if 0 <= layer < len(numbers) else _OUTSIDE for layer in own]
 
 
-def _gather_inputs(survey: Survey, item_of: Sequence[int], removed: Removed) -> tuple[list[Inputs], list[int]]:
-    """The joined alternatives of each item, each once, in the order of the documents; and the rank of each item."""
-    graph, merged = survey.graph, survey.merged
-    removed.dangling_links = sum(len(config.links) for config in survey.configs) - len(graph.links)
-    links = list(zip(map(item_of.__getitem__, graph.links), graph.selectors, strict=True))
-    slots = [links[low:high] for low, high in pairwise(graph.link_start)]
-    inputs = [slots[low:high] for low, high in pairwise(graph.input_start)]
-    if merged.size < graph.size or merged.links < len(graph.links):
-        inputs = _joined(inputs, item_of, merged.size, removed)
-    rank = [-1] * merged.size
-    for place, record in enumerate(survey.order):
-        if rank[item_of[record]] < 0:
-            rank[item_of[record]] = place
-    return inputs, rank
-
-
-def _joined(inputs: Sequence[Inputs], item_of: Sequence[int], count: int, removed: Removed) -> list[Inputs]:
-    """The inputs of so many items from those of all records, whose sources are items already, or -1."""
-    joined: list[list[dict[tuple[int, str], None]]] = [[] for _ in range(count)]
-    for item, slots in zip(item_of, inputs, strict=True):
-        if item < 0:
-            continue
-        own = joined[item]
-        for number, one in enumerate(slots):
-            alive = [link for link in one if link[0] >= 0]
-            removed.dangling_links += len(one) - len(alive)
-            if number == len(own):
-                own.append({})
-            own[number].update(dict.fromkeys(alive))
-    return [[list(one) for one in own] for own in joined]
-
-
-def _gather_results(
-    survey: Survey,
-    item_of: Sequence[int],
-    made: _Layers,
-    results: dict[tuple[int, int], str],
-    chains: dict[tuple[int, tuple[int, ...]], str],
-    removed: Removed,
-) -> None:
-    """Put the results and chains of all records to their items; of equal ones the newest date stays."""
-    base = 0
-    for document, config in enumerate(survey.configs):
-        for (record, layer), created in zip(layers.results(config), config.result_created, strict=True):
-            item = item_of[base + record]
-            if item >= 0 and (number := _usable([made.number(document, layer)], removed)):
-                _newest(results, (item, number[0]), created, removed)
-        for record, listed, created in config.chains:
-            item = item_of[base + record]
-            if item >= 0 and (number := _usable([made.number(document, layer) for layer in listed], removed)):
-                _newest(chains, (item, number), created, removed)
-        base += len(config.digests)
-
-
-def _usable(numbers: list[int], removed: Removed) -> tuple[int, ...]:
+def _usable(numbers: Sequence[int], removed: Removed) -> bool:
+    """Whether layers are all there; counted if not."""
     if _OUTSIDE in numbers:
         removed.dangling_results += 1
-        return ()
+        return False
     if _MISSING in numbers:
         removed.missing_blob_results += 1
-        return ()
-    return tuple(numbers)
+        return False
+    return True
 
 
-def _newest(own: dict[Any, str], key: Any, created: str, removed: Removed) -> None:
-    if key not in own:
-        own[key] = created
+def _by_item(
+    owners: Sequence[int], result_layers: Sequence[int], created: Sequence[str], removed: Removed
+) -> tuple[list[int], list[int], list[str]]:
+    """The columns of results in the order of items, each result once, those of one item oldest first."""
+    newest: dict[tuple[int, int], str] = {}
+    for owner, layer, time in zip(owners, result_layers, created, strict=True):
+        _keep_newest(newest, (owner, layer), time, removed)
+    ordered = sorted(newest.items(), key=lambda result: (result[0][0], instant(result[1])))
+    return [item for (item, _), _ in ordered], [layer for (_, layer), _ in ordered], [time for _, time in ordered]
+
+
+def _keep_newest(times: dict[Any, str], key: Any, time: str, removed: Removed) -> None:
+    if key not in times:
+        times[key] = time
         return
     removed.duplicate_results += 1
-    if layers.instant(created) > layers.instant(own[key]):
-        own[key] = created
+    if instant(time) > instant(times[key]):
+        times[key] = time
 
 
-def _oldest_first(newest: Mapping[tuple[int, Key], str], count: int) -> list[list[tuple[str, Key]]]:
-    """What each of so many items has."""
-    own: list[list[tuple[str, Key]]] = [[] for _ in range(count)]
-    for (item, key), created in newest.items():
-        own[item].append((created, key))
-    for dated in own:
-        if len(dated) > 1:
-            dated.sort(key=lambda one: layers.instant(one[0]))
-    return own
+def _start(owners: Sequence[int], count: int) -> list[int]:
+    """Offset of the first result of each of so many items."""
+    sizes = [0] * count
+    for owner in owners:
+        sizes[owner] += 1
+    return [0, *accumulate(sizes)]

@@ -7,9 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cachedoctor.graph.loops import Loop
-
-Inputs = list[list[tuple[int, str]]]
-"""The inputs of an item, each a list of alternatives: a source item and a selector."""
+from cachedoctor.graph.records import Graph
 
 MOST_SIFTED = 3_000
 """Items of a loop that are ordered with care; larger loops are cut by the order in which records are derived."""
@@ -20,33 +18,26 @@ MOST_STARTS = 60
 MOST_KICKS = 300
 
 
-def cut(inputs: Sequence[Inputs], rank: Sequence[int], loops: Sequence[Loop]) -> list[Inputs]:
-    """Remove links until no loop is left, so that every item can still be derived.
+def closing(graph: Graph, rank: Sequence[int], loops: Sequence[Loop]) -> list[int]:
+    """The indices of links without which no loop is left, and every item can still be derived.
 
     `rank` is an order in which each item comes after at least one alternative of each of its inputs. Keeping only
     links that lead forward in such an order breaks every loop. Which order keeps most links is NP-hard to find
     (feedback arc set), so several orders are made greedily, the items of each are moved to their best places until
-    nothing improves, and the best is shaken and mended again. The same input gives the same cuts.
+    nothing improves, and the best is shaken and improved again. The same input gives the same links.
     """
-    position = list(rank)
-    loop_of = {item: number for number, loop in enumerate(loops) for item in loop.items}
+    backward = []
     for loop in loops:
         line = sorted(loop.items, key=rank.__getitem__)
         if len(line) <= MOST_SIFTED:
-            line = _best_line(_Links(inputs, line), line, BUDGET // len(loops))
-        for place, item in enumerate(line):
-            position[item] = place
-    return [
-        [
-            [
-                (source, selector)
-                for source, selector in one
-                if item not in loop_of or loop_of.get(source) != loop_of[item] or position[source] < position[item]
+            line = _best_line(_Links(graph, line), line, BUDGET // len(loops))
+        position = {item: place for place, item in enumerate(line)}
+        for item, place in position.items():
+            span = graph.span(item)
+            backward += [
+                index for index, source in enumerate(graph.links[span], span.start) if position.get(source, -1) >= place
             ]
-            for one in own
-        ]
-        for item, own in enumerate(inputs)
-    ]
+    return backward
 
 
 def _best_line(links: _Links, line: list[int], budget: int) -> list[int]:
@@ -97,7 +88,7 @@ def _greedy(links: _Links, choose: random.Random, *, towards_children: bool) -> 
 class _Links:
     """The links between the items of one loop."""
 
-    def __init__(self, inputs: Sequence[Inputs], items: Sequence[int]) -> None:
+    def __init__(self, graph: Graph, items: Sequence[int]) -> None:
         inside = set(items)
         self.needs: dict[int, list[set[int]]] = {item: [] for item in items}
         """For each item the inputs that depend on this loop alone, each as its sources."""
@@ -108,12 +99,12 @@ class _Links:
         self.needed_by: dict[int, list[tuple[int, int]]] = {item: [] for item in items}
         """For each item the needs that it meets, as (child, number of the need)."""
         for item in items:
-            for one in inputs[item]:
-                sources = [source for source, _ in one if source in inside and source != item]
+            for alternatives in graph.inputs(item):
+                sources = [source for source, _ in alternatives if source in inside and source != item]
                 for source in sources:
                     self.above[item].append(source)
                     self.below[source].append(item)
-                if all(source in inside for source, _ in one):
+                if all(source in inside for source, _ in alternatives):
                     for source in set(sources):
                         self.needed_by[source].append((item, len(self.needs[item])))
                     self.needs[item].append(set(sources))

@@ -23,11 +23,11 @@ class Lost:
 
 def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) -> Lost:
     """Compare what can be derived, and its results. `blobs` are what the manifest of each document before lists."""
-    number = before.chain_numbers
-    now = [number.add(config, tree) for config, tree in zip(after.configs, after.trees, strict=True)]
-    had = _results(before, number.of_layers, blobs)
-    has = _results(after, now, [None] * len(after.configs))
-    return Lost(records=_missing(_digests(before), _digests(after)), results=_missing(had, has))
+    configs, trees = [*before.configs, *after.configs], [*before.trees, *after.trees]
+    numbers = layers.chain_numbers(configs, trees)
+    had = _results(before, numbers[: len(before.configs)], blobs)
+    has = _results(after, numbers[len(before.configs) :], [None] * len(after.configs))
+    return Lost(records=_missing(before.merged.graph.digests, after.merged.graph.digests), results=_missing(had, has))
 
 
 def _missing(had: Sequence[Hashable], has: Sequence[Hashable]) -> int:
@@ -35,31 +35,25 @@ def _missing(had: Sequence[Hashable], has: Sequence[Hashable]) -> int:
     return 0 if had == has else (Counter(had) - Counter(has)).total()
 
 
-def _digests(survey: Survey) -> list[str]:
-    return list(map(survey.graph.digests.__getitem__, survey.merged.records))
-
-
 def _results(
     survey: Survey, numbers: Sequence[Sequence[int]], blobs: Sequence[frozenset[str] | None]
 ) -> list[tuple[str, Hashable]]:
     """Each distinct result and chain of each item: the item's digest, and the number of its layer or those of all."""
-    item_of = [-1] * survey.graph.size
-    for record in survey.order:
-        item_of[record] = survey.merge.item[record]
-    found: dict[tuple[int, int | tuple[int, ...]], None] = {}
+    distinct: dict[tuple[int, int | tuple[int, ...]], None] = {}
     base = 0
     for config, tree, own, listed in zip(survey.configs, survey.trees, numbers, blobs, strict=True):
+        items = survey.merged.item_of[base : base + len(config.digests)]
+        base += len(config.digests)
         count = len(own)
         lacking = bytes(count) if listed is None else layers.incomplete_layers(config, tree, listed)
         usable = [depth > 0 and not lacks for depth, lacks in zip(tree.depth, lacking, strict=True)]
         for record, layer in layers.results(config):
             if 0 <= layer < count and usable[layer]:
-                found[item_of[base + record], own[layer]] = None
+                distinct[items[record], own[layer]] = None
         for record, chain, _ in config.chains:
             if chain and all(0 <= layer < count and usable[layer] for layer in chain):
-                found[item_of[base + record], tuple(own[layer] for layer in chain)] = None
-        base += len(config.digests)
-    return [(survey.graph.digests[item], key) for item, key in found if item >= 0]
+                distinct[items[record], tuple(own[layer] for layer in chain)] = None
+    return [(survey.merged.graph.digests[item], key) for item, key in distinct if item >= 0]
 
 
 def check(after: Survey, errors: Sequence[str]) -> None:

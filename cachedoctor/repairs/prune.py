@@ -1,19 +1,22 @@
-"""Fewer alternatives: the cheapest equal cache, or only as few less as a limit asks for."""
+"""Fewer alternatives: the cheapest equal cache, or just enough less to meet a limit."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
+from typing import Literal
 
+from cachedoctor.cacheconfig.times import instant
 from cachedoctor.graph import paths
-from cachedoctor.graph.layers import instant
+from cachedoctor.graph.records import Graph
 from cachedoctor.repairs.draft import Draft
-from cachedoctor.repairs.loops import Inputs
 
 Preference = Literal["cheapest", "definition", "content"]
 """What may decide between alternatives that cost the same: nothing, those with a selector, or those without one."""
+
+MOST_TRIES = 64
+"""How often a group of links is put back on trial."""
 
 
 def minimal(draft: Draft, prefer: Preference) -> None:
@@ -24,40 +27,40 @@ def minimal(draft: Draft, prefer: Preference) -> None:
     cannot contain a loop. It minimizes every B at once, and so the calls of the loop check, and keeps every item
     derivable. O(links · log items).
     """
-    settled, paths_to = _settle(draft.inputs)
-    kept = []
-    for item, inputs in enumerate(draft.inputs):
-        chosen = []
-        for one in inputs:
-            before = [link for link in one if settled[link[0]] < settled[item]]
-            least = min(paths_to[source] for source, _ in before)
-            cheapest = [link for link in before if paths_to[link[0]] == least]
-            chosen.append([min(cheapest, key=lambda link: _dislike(link[1], prefer))])
-        kept.append(chosen)
-    _replace(draft, kept)
+    graph = draft.graph
+    settled, paths_to = _settle(graph)
+    gone: list[int] = []
+    for item, slots in enumerate(pairwise(graph.input_start)):
+        for low, high in pairwise(graph.link_start[slots[0] : slots[1] + 1]):
+            before = [index for index in range(low, high) if settled[graph.links[index]] < settled[item]]
+            kept = min(
+                before, key=lambda index: (paths_to[graph.links[index]], _dislike(graph.selectors[index], prefer))
+            )
+            gone += (index for index in range(low, high) if index != kept)
+    draft.prune(gone)
 
 
-def _settle(inputs: Sequence[Inputs]) -> tuple[list[int], list[int]]:
+def _settle(graph: Graph) -> tuple[list[int], list[int]]:
     """For each item when it was settled, and the least number of paths to it."""
-    waiting = list(map(len, inputs))
-    total = [0] * len(inputs)
-    dependents: list[list[tuple[int, int]]] = [[] for _ in inputs]
-    for item, own in enumerate(inputs):
-        for number, one in enumerate(own):
-            for source, _ in one:
-                dependents[source].append((item, number))
-    filled: set[tuple[int, int]] = set()
-    settled = [-1] * len(inputs)
-    heap = [(1, item) for item, count in enumerate(waiting) if not count]
+    count = graph.size
+    waiting = list(map(graph.arity, range(count)))
+    total = [0] * count
+    dependents: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    for item, slots in enumerate(pairwise(graph.input_start)):
+        for slot in range(*slots):
+            for source in graph.links[graph.link_start[slot] : graph.link_start[slot + 1]]:
+                dependents[source].append((item, slot))
+    filled = bytearray(len(graph.link_start))
+    settled = [-1] * count
+    heap = [(1, item) for item, inputs in enumerate(waiting) if not inputs]
     heapq.heapify(heap)
-    paths_to = [0] * len(inputs)
-    for moment in range(len(inputs)):
+    paths_to = [0] * count
+    for moment in range(count):
         least, item = heapq.heappop(heap)
         settled[item], paths_to[item] = moment, least
-        for slot in dependents[item]:
-            if slot not in filled:
-                filled.add(slot)
-                child = slot[0]
+        for child, slot in dependents[item]:
+            if not filled[slot]:
+                filled[slot] = 1
                 total[child] += least
                 waiting[child] -= 1
                 if not waiting[child]:
@@ -69,57 +72,27 @@ def _dislike(selector: str, prefer: Preference) -> bool:
     return {"definition": not selector, "content": bool(selector)}.get(prefer, False)
 
 
-def _replace(draft: Draft, kept: list[Inputs]) -> None:
-    """Take over inputs that are a part of those before, and count what went."""
-    for before, after in zip(draft.inputs, kept, strict=True):
-        for one, rest in zip(before, after, strict=True):
-            stays = set(rest)
-            gone = [link for link in one if link not in stays]
-            draft.removed.pruned_links += len(gone)
-            draft.removed.pruned_definitions += sum(bool(selector) for _, selector in gone)
-    draft.inputs = kept
-
-
-@dataclass(frozen=True, slots=True)
-class _Alternative:
-    """One link that may go."""
-
-    item: int
-    number: int
-    link: tuple[int, str]
-    cost: float
-    """Logarithm of the calls that go through it."""
-    bytes: int
-    """What it takes in the document."""
-
-
-def _removable(draft: Draft, keep: Callable[[tuple[int, str], float], tuple[object, ...]]) -> list[_Alternative]:
-    """All links but for one of each input, that for which `keep` is least."""
+def _costs(draft: Draft) -> tuple[list[float], list[float]]:
+    """For each link the logarithm of the paths to its source, and of the calls that go through it."""
     log_paths, log_calls = paths.logarithms(draft.acyclic())
-    found = []
-    for item, inputs in enumerate(draft.inputs):
-        for number, one in enumerate(inputs):
-            kept = min(one, key=lambda link: keep(link, log_paths[link[0]]))
-            found += [
-                _Alternative(item, number, link, log_paths[link[0]] + log_calls[item], _bytes(link))
-                for link in one
-                if link != kept
-            ]
-    return found
+    to_sources = list(map(log_paths.__getitem__, draft.graph.links))
+    owners = map(log_calls.__getitem__, draft.graph.owners())
+    return to_sources, [paths_to + calls for paths_to, calls in zip(to_sources, owners, strict=True)]
 
 
-def _bytes(link: tuple[int, str]) -> int:
+def _removable(graph: Graph, keep: Callable[[int], tuple[object, ...]]) -> list[int]:
+    """The indices of all links but for one of each input, that for which `keep` is least."""
+    removable: list[int] = []
+    for low, high in pairwise(graph.link_start):
+        if high - low > 1:
+            kept = min(range(low, high), key=keep)
+            removable += (index for index in range(low, high) if index != kept)
+    return removable
+
+
+def _bytes(source: int, selector: str) -> int:
     """Bytes of a link in the document, with the comma that goes with it."""
-    source, selector = link
     return len(f'{{"link":{source}}},') + (len(f'"selector":"{selector}",'.encode()) if selector else 0)
-
-
-def _without(inputs: Sequence[Inputs], gone: Sequence[_Alternative]) -> list[Inputs]:
-    out = {(one.item, one.number, one.link) for one in gone}
-    return [
-        [[link for link in one if (item, number, link) not in out] for number, one in enumerate(own)]
-        for item, own in enumerate(inputs)
-    ]
 
 
 def to_calls(draft: Draft, limit: int, prefer: Preference) -> bool:
@@ -129,49 +102,49 @@ def to_calls(draft: Draft, limit: int, prefer: Preference) -> bool:
     turn out to be affordable after all are put back, cheapest first, in halving groups. Where no part of them is
     enough, the cheapest equal cache of `minimal` is taken, which may be enough or not.
     """
+    graph = draft.graph
 
-    def calls(gone: Sequence[_Alternative]) -> int:
-        draft.inputs = _without(whole, gone)
-        return paths.calls(draft.acyclic())
+    def fits(gone: Collection[int]) -> bool:
+        draft.graph = graph.without(gone)
+        affordable = paths.calls(draft.acyclic()) <= limit
+        draft.graph = graph
+        return affordable
 
-    whole = draft.inputs
-    if calls([]) <= limit:
+    if fits(()):
         return True
-    ranked = _removable(draft, lambda link, cost: (round(cost, 6), _dislike(link[1], prefer)))
-    ranked.sort(key=lambda one: (-round(one.cost, 6), not _dislike(one.link[1], prefer)))
-    if calls(ranked) > limit:
-        draft.inputs = whole
+    to_sources, through = _costs(draft)
+
+    def dislike(index: int) -> bool:
+        return _dislike(graph.selectors[index], prefer)
+
+    ranked = _removable(graph, lambda index: (round(to_sources[index], 6), dislike(index)))
+    ranked.sort(key=lambda index: (-round(through[index], 6), not dislike(index)))
+    if not fits(ranked):
         minimal(draft, prefer)
         return paths.calls(draft.acyclic()) <= limit
     fewest, enough = 0, len(ranked)
     while fewest + 1 < enough:
         middle = (fewest + enough) // 2
-        fewest, enough = (fewest, middle) if calls(ranked[:middle]) <= limit else (middle, enough)
-    gone = _put_back(ranked[:enough], lambda rest: calls(rest) <= limit)
-    draft.inputs = whole
-    _replace(draft, _without(whole, gone))
+        fewest, enough = (fewest, middle) if fits(ranked[:middle]) else (middle, enough)
+    draft.prune(_put_back(ranked[:enough], fits))
     return True
 
 
-MOST_TRIES = 64
-"""How often a group of links is put back on trial."""
-
-
-def _put_back(gone: list[_Alternative], fits: Callable[[list[_Alternative]], bool]) -> list[_Alternative]:
+def _put_back(gone: Sequence[int], fits: Callable[[Collection[int]], bool]) -> set[int]:
+    """Those of the links that have to go after all, of which the last are put back first."""
     pending = [gone[::-1]]
-    out = set(range(len(gone)))
-    place = {id(one): number for number, one in enumerate(gone)}
+    out = set(gone)
     for _ in range(MOST_TRIES):
         if not pending:
             break
         group = pending.pop()
-        trial = out - {place[id(one)] for one in group}
-        if fits([gone[number] for number in sorted(trial)]):
-            out = trial
+        rest = out.difference(group)
+        if fits(rest):
+            out = rest
         elif len(group) > 1:
             half = len(group) // 2
             pending += [group[half:], group[:half]]
-    return [gone[number] for number in sorted(out)]
+    return out
 
 
 def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
@@ -181,21 +154,29 @@ def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
     """
     if excess <= 0:
         return True
-    found = _removable(draft, lambda link, cost: (_bytes(link), _dislike(link[1], prefer), round(cost, 6)))
-    by_size = _until(sorted(found, key=lambda one: (-one.bytes, -round(one.cost, 6))), excess)
-    by_cost = _until(sorted(found, key=lambda one: (-((one.bytes + 8) // 16), -round(one.cost, 6))), excess)
-    gone = by_cost if len(by_cost) * 100 <= len(by_size) * 102 else by_size
-    _replace(draft, _without(draft.inputs, gone))
-    return sum(one.bytes for one in gone) >= excess
+    graph = draft.graph
+    to_sources, through = _costs(draft)
+    sizes = list(map(_bytes, graph.links, graph.selectors))
+    found = _removable(
+        graph,
+        lambda index: (sizes[index], _dislike(graph.selectors[index], prefer), round(to_sources[index], 6)),
+    )
+    by_size = sorted(found, key=lambda index: (-sizes[index], -round(through[index], 6)))
+    by_cost = sorted(found, key=lambda index: (-((sizes[index] + 8) // 16), -round(through[index], 6)))
+    largest, costliest = _until(by_size, sizes, excess), _until(by_cost, sizes, excess)
+    gone = costliest if len(costliest) * 100 <= len(largest) * 102 else largest
+    draft.prune(gone)
+    return sum(sizes[index] for index in gone) >= excess
 
 
-def _until(ranked: Sequence[_Alternative], excess: int) -> list[_Alternative]:
+def _until(ranked: Sequence[int], sizes: Sequence[int], excess: int) -> list[int]:
+    """The first of these links that take so many bytes together."""
     gone = []
-    for one in ranked:
+    for index in ranked:
         if excess <= 0:
             break
-        gone.append(one)
-        excess -= one.bytes
+        gone.append(index)
+        excess -= sizes[index]
     return gone
 
 
@@ -204,23 +185,28 @@ def drop_oldest(draft: Draft, fits: Callable[[], bool]) -> bool:
 
     A record becomes a leaf once all that is made from it went. How many have to go is found by bisection.
     """
-    whole = (draft.digests, draft.inputs, draft.results, draft.chains, draft.rank)
+    graph, results = draft.graph, draft.results
     order = _leaves_first(draft)
+
+    def fits_without(dropped: int) -> bool:
+        kept = sorted(order[dropped:])
+        draft.graph, draft.results = graph.only(kept), results.of_items(kept)
+        return fits()
+
     few, enough = 0, len(order)
     while few < enough:
         middle = (few + enough) // 2
-        _keep(draft, whole, set(order[:middle]))
-        few, enough = (few, middle) if fits() else (middle + 1, enough)
-    _keep(draft, whole, set(order[:enough]))
-    draft.removed.dropped_records = [whole[0][item] for item in order[:enough]]
-    return fits() and enough < len(order)
+        few, enough = (few, middle) if fits_without(middle) else (middle + 1, enough)
+    draft.removed.dropped_records = [graph.digests[item] for item in order[:enough]]
+    return fits_without(enough) and enough < len(order)
 
 
 def _leaves_first(draft: Draft) -> list[int]:
     """All items, each after its children, of those that can go the one with the oldest results first."""
     graph = draft.acyclic()
+    ages = _ages(draft)
     waiting = list(map(len, graph.children))
-    heap = [(_age(draft, item), item) for item, count in enumerate(waiting) if not count]
+    heap = [(ages[item], item) for item, count in enumerate(waiting) if not count]
     heapq.heapify(heap)
     order = []
     while heap:
@@ -229,22 +215,14 @@ def _leaves_first(draft: Draft) -> list[int]:
         for source in graph.sources[item]:
             waiting[source] -= 1
             if not waiting[source]:
-                heapq.heappush(heap, (_age(draft, source), source))
+                heapq.heappush(heap, (ages[source], source))
     return order
 
 
-def _age(draft: Draft, item: int) -> tuple[str, str]:
-    """The newest date of an item's results; an item without any is as old as can be."""
-    dates = [created for created, _ in (*draft.results[item], *draft.chains[item])]
-    return max(map(instant, dates), default=("", ""))
-
-
-def _keep(draft: Draft, whole: tuple[Any, ...], gone: set[int]) -> None:
-    digests, inputs, results, chains, rank = whole
-    kept = [item for item in range(len(digests)) if item not in gone]
-    number = {item: index for index, item in enumerate(kept)}
-    draft.digests = [digests[item] for item in kept]
-    draft.inputs = [[[(number[source], selector) for source, selector in one] for one in inputs[item]] for item in kept]
-    draft.results = [results[item] for item in kept]
-    draft.chains = [chains[item] for item in kept]
-    draft.rank = [rank[item] for item in kept]
+def _ages(draft: Draft) -> list[tuple[str, str]]:
+    """The newest date of each item's results; an item without any is as old as can be."""
+    results = draft.results
+    ages = [max(map(instant, results.created[low:high]), default=("", "")) for low, high in pairwise(results.start)]
+    for item, _, created in results.chains:
+        ages[item] = max(ages[item], instant(created))
+    return ages

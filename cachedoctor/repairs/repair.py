@@ -13,7 +13,7 @@ from cachedoctor.graph.survey import Progress, Survey
 from cachedoctor.io.memory import lacking
 from cachedoctor.numbers import digits
 from cachedoctor.repairs import loops, proof, prune
-from cachedoctor.repairs.draft import Draft, Removed, draft
+from cachedoctor.repairs.draft import Draft, Removed, join
 from cachedoctor.repairs.proof import Lost
 from cachedoctor.rules import RULES, Context, Limits, findings
 from cachedoctor.sources import CacheDocument
@@ -71,13 +71,13 @@ class Repaired:
 
 
 def repair(documents: Sequence[CacheDocument], options: Options, progress: Progress = lambda step: None) -> Repaired:
-    """Mend and join cache documents, in the order given.
+    """Repair cache documents and join them, in the order given.
 
     Dead records, bad links and unused layers go, equal records become one with all their results, and loops are cut
     where every record can still be derived. Alternatives go only as far as `options` ask for.
 
-    Raises `LimitError` where a limit cannot be reached, `InputError` where the paths are too many to be counted, and
-    `ProofError` where the outcome is not what it should be.
+    Raises `LimitError` if a limit cannot be reached, `InputError` if there are too many paths to count, and
+    `ProofError` if the result is not what it should be.
     """
     try:
         return _repair(documents, options, progress)
@@ -91,17 +91,17 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
     before = Survey([document.config for document in documents])
     if not before.order:
         raise LimitError("no record of it can be derived, so that nothing would be left")
-    made = draft(before, [document.blobs for document in documents])
+    draft = join(before, [document.blobs for document in documents])
     progress("cutting loops")
-    _cut(made, before, options)
+    _cut(draft, before, options)
     progress("removing alternatives")
-    _limit(made, options)
-    config = made.config()
-    distinct = set().union(*before.chain_numbers.of_layers)
-    made.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
+    _limit(draft, options)
+    config = draft.config()
+    distinct = set().union(*before.chain_numbers)
+    draft.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
     data = encode(config)
     progress("proving that nothing is lost")
-    after, lost = prove(data, documents, before, made.removed)
+    after, lost = prove(data, documents, before, draft.removed)
     size = _size(after, len(data))
     _hold_limits(size, options)
     return Repaired(
@@ -110,7 +110,7 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
         data=data,
         before=_size(before, sum(document.size for document in documents)),
         after=size,
-        removed=made.removed,
+        removed=draft.removed,
         lost=lost,
         warnings=_warnings(documents),
     )
@@ -127,9 +127,9 @@ def _weigh(documents: Sequence[CacheDocument]) -> None:
 
 def _hold_limits(size: Size, options: Options) -> None:
     if options.max_bytes is not None and size.bytes > options.max_bytes:
-        raise ProofError(f"the repaired cache has {size.bytes} bytes, over --max-bytes")
+        raise ProofError(f"the repaired cache has {size.bytes} bytes, over the limit of {options.max_bytes}")
     if options.max_calls is not None and size.calls > options.max_calls:
-        raise ProofError(f"the repaired cache takes {digits(size.calls)} calls, over --max-calls")
+        raise ProofError(f"the repaired cache takes {digits(size.calls)} calls, over the limit of {options.max_calls}")
 
 
 def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> tuple[Survey, Lost]:
@@ -144,13 +144,13 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, remov
         raise ProofError(f"the repaired cache cannot be read: {error}") from error
     # The same columns: nothing was dropped, whatever a manifest lists.
     unchanged = [config] == before.configs
-    found = before if unchanged else Survey([config])
+    after = before if unchanged else Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
-    proof.check(found, _refusals(document, found))
-    missing = Lost(0, 0) if unchanged else proof.lost(before, [one.blobs for one in documents], found)
-    if not removed.dropped_records and (missing.records or missing.results):
-        raise ProofError(f"{missing.records} records and {missing.results} results would be lost")
-    return found, missing
+    proof.check(after, _refusals(document, after))
+    lost = Lost(0, 0) if unchanged else proof.lost(before, [document.blobs for document in documents], after)
+    if not removed.dropped_records and (lost.records or lost.results):
+        raise ProofError(f"{lost.records} records and {lost.results} results would be lost")
+    return after, lost
 
 
 def _refusals(document: CacheDocument, found: Survey) -> list[str]:
@@ -160,46 +160,55 @@ def _refusals(document: CacheDocument, found: Survey) -> list[str]:
     return [finding.rule for finding in findings(context, only=asked)]
 
 
-def _cut(made: Draft, before: Survey, options: Options) -> None:
+def _cut(draft: Draft, before: Survey, options: Options) -> None:
     if options.minimal:
-        prune.minimal(made, options.prefer)
-    links = made.links
-    if before.loops and not options.minimal:
-        made.inputs = loops.cut(made.inputs, made.rank, before.loops)
-        made.removed.looping_links = links - made.links
+        prune.minimal(draft, options.prefer)
+    elif before.loops:
+        closing = loops.closing(draft.graph, _rank(before), before.loops)
+        draft.removed.looping_links = len(closing)
+        draft.graph = draft.graph.without(closing)
 
 
-def _limit(made: Draft, options: Options) -> None:
+def _rank(before: Survey) -> list[int]:
+    """When each item is first derived, each record as soon as its sources allow."""
+    rank = [-1] * before.merged.size
+    for place, record in enumerate(before.earliest):
+        item = before.merged.item_of[record]
+        if rank[item] < 0:
+            rank[item] = place
+    return rank
+
+
+def _limit(draft: Draft, options: Options) -> None:
     if options.max_bytes is not None:
-        _limit_bytes(made, options.max_bytes, options)
-    if options.max_calls is not None and not prune.to_calls(made, options.max_calls, options.prefer):
-        fewest = digits(paths.calls(made.acyclic()))
-        raise LimitError(f"--max-calls {options.max_calls}: the fewest that keep every record are {fewest}")
+        _limit_bytes(draft, options.max_bytes, options)
+    if options.max_calls is not None and not prune.to_calls(draft, options.max_calls, options.prefer):
+        fewest = digits(paths.calls(draft.acyclic()))
+        raise LimitError(f"{options.max_calls} calls are too few: the fewest that keep every record are {fewest}")
 
 
-def _limit_bytes(made: Draft, limit: int, options: Options) -> None:
-    size = len(encode(made.config()))
-    if prune.to_bytes(made, size - limit, options.prefer):
+def _limit_bytes(draft: Draft, limit: int, options: Options) -> None:
+    def size() -> int:
+        return len(encode(draft.config()))
+
+    if prune.to_bytes(draft, size() - limit, options.prefer):
         return
-    size = len(encode(made.config()))
     if not options.drop_oldest:
-        raise LimitError(
-            f"--max-bytes {limit:,}: with one alternative for each input it is still {size:,} bytes; --drop-oldest may "
-            "give up the records with the oldest results"
-        )
-    if not prune.drop_oldest(made, lambda: len(encode(made.config())) <= limit):
-        raise LimitError(f"--max-bytes {limit:,}: no record at all would be left")
+        problem = f"{limit:,} bytes are too few: with one alternative for each input it still has {size():,} bytes"
+        raise LimitError(problem, dropping_may_help=True)
+    if not prune.drop_oldest(draft, lambda: size() <= limit):
+        raise LimitError(f"{limit:,} bytes are too few: no record at all would be left")
 
 
-def _size(found: Survey, size: int) -> Size:
+def _size(survey: Survey, size: int) -> Size:
     return Size(
-        records=found.graph.size,
-        links=sum(len(config.links) for config in found.configs),
-        layers=sum(len(config.blobs) for config in found.configs),
-        results=sum(len(config.results) + len(config.chains) for config in found.configs),
+        records=survey.graph.size,
+        links=sum(len(config.links) for config in survey.configs),
+        layers=sum(len(config.blobs) for config in survey.configs),
+        results=sum(len(config.results) + len(config.chains) for config in survey.configs),
         bytes=size,
-        calls=found.fixpoint_calls,
-        loops=len(found.loops) or len(found.record_cycles),
+        calls=survey.fixpoint_calls,
+        loops=len(survey.loops) or len(survey.record_cycles),
     )
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
 
-from cachedoctor.cacheconfig.times import are_times, is_time
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachedoctor.cacheconfig.times import are_times, instant, is_time
 
 TIMES = [
     "2026-11-24T08:14:45.23117993Z",
@@ -55,3 +60,53 @@ def test_an_absent_time_is_not_a_time_but_may_be_among_them() -> None:
     assert not is_time("")
     assert are_times([])
     assert are_times(["", *TIMES])
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00.1Z"),
+        ("2026-11-24T08:00:00.49Z", "2026-11-24T08:00:00.5Z"),
+        ("2026-11-24T08:00:00.123456788Z", "2026-11-24T08:00:00.123456789Z"),
+        ("2026-11-24T10:00:00+02:00", "2026-11-24T08:00:01Z"),
+        ("", "0001-01-01T00:00:00Z"),
+        ("2026-11-24T08:00:00.2+00:00", "2026-11-24T06:00:00.3-02:00"),
+    ],
+)
+def test_instants_are_in_the_order_of_time(earlier: str, later: str) -> None:
+    assert instant(earlier) < instant(later)
+
+
+@st.composite
+def times(draw: st.DrawFn) -> tuple[str, Fraction]:
+    """A time as text, in any zone and with any fraction, and its distance from an epoch in seconds."""
+    minutes = draw(st.sampled_from([0, 0, 60, -330, 765]))
+    whole = draw(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)).map(lambda one: one.replace(microsecond=0)))
+    near = datetime(2026, 11, 24, 8) + timedelta(seconds=draw(st.integers(-2, 2)), minutes=minutes)
+    local = draw(st.sampled_from([whole, near, near]))
+    fraction = draw(st.integers(0, 999_999_999)) // 10 ** draw(st.integers(0, 9))
+    digits = f"{fraction:09}".rstrip("0") if draw(st.booleans()) else f"{fraction}".rstrip("0")
+    zone = draw(st.sampled_from(["Z", "+00:00"])) if not minutes else f"{'-' if minutes < 0 else '+'}{_clock(minutes)}"
+    text = f"{local.isoformat()}{'.' if digits else ''}{digits}{zone}"
+    utc = local.replace(tzinfo=timezone(timedelta(minutes=minutes))) - datetime(1, 1, 1, tzinfo=UTC)
+    seconds = utc.days * 86_400 + utc.seconds
+    return text, Fraction(seconds) + Fraction(int(digits or "0"), 10 ** len(digits))
+
+
+def _clock(minutes: int) -> str:
+    return f"{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
+@settings(max_examples=600, deadline=None)
+@given(times(), times())
+def test_instants_of_any_zones_and_fractions_are_in_the_order_of_time(
+    one: tuple[str, Fraction], other: tuple[str, Fraction]
+) -> None:
+    assert (instant(one[0]) < instant(other[0])) == (one[1] < other[1])
+    assert (instant(one[0]) == instant(other[0])) == (one[1] == other[1])
+
+
+@pytest.mark.parametrize("created", ["0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00+01:00"])
+def test_a_time_before_the_first_year_is_none(created: str) -> None:
+    """Go reads it, Python has no such time; neither has a build."""
+    assert instant(created) == instant("") < instant("0001-01-01T00:00:00Z")

@@ -151,6 +151,11 @@ def graph_of(made: Sequence[Document]) -> Graph:
     return build(configs(made))
 
 
+def partition_of(merged: MergedGraph) -> list[int]:
+    """The smallest record of the item that each record is in; dead records stand alone."""
+    return [merged.records[item] if item >= 0 else record for record, item in enumerate(merged.item_of)]
+
+
 def merged_of(made: Sequence[Document]) -> MergedGraph:
     """The graph of some documents at its fixpoint."""
     graph = graph_of(made)

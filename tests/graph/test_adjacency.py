@@ -15,8 +15,13 @@ SOURCES = st.integers(1, 9).flatmap(
 
 @settings(max_examples=500, deadline=None)
 @given(SOURCES)
-def test_topological_order(sources: list[list[int]]) -> None:
-    order, cyclic = Adjacency(sources).topological
+def test_orders_put_sources_first_and_cycles_apart(sources: list[list[int]]) -> None:
+    adjacency = Adjacency(sources)
+    is_topological(sources, *adjacency.topological)
+    is_topological(sources, *adjacency.earliest)
+
+
+def is_topological(sources: list[list[int]], order: list[int], cyclic: list[int]) -> None:
     assert sorted([*order, *cyclic]) == list(range(len(sources)))
     assert cyclic == sorted(cyclic)
     pairs = {(source, item) for item, own in enumerate(sources) for source in own}
@@ -29,7 +34,15 @@ def test_topological_order(sources: list[list[int]]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(SOURCES)
-def test_reverse_keeps_each_link(sources: list[list[int]]) -> None:
+def test_the_reverse_keeps_each_link(sources: list[list[int]]) -> None:
     children = Adjacency(sources).children
     forward = sorted((source, item) for source, own in enumerate(children) for item in own)
     assert forward == sorted((source, item) for item, own in enumerate(sources) for source in own)
+
+
+def test_the_order_is_that_of_the_numbers_if_they_allow_it() -> None:
+    """The other order takes each item as soon as its sources allow."""
+    adjacency = Adjacency([[], [0], [1], []])
+    assert adjacency.topological == ([0, 1, 2, 3], [])
+    assert adjacency.earliest == ([0, 3, 1, 2], [])
+    assert Adjacency([[1], []]).topological == ([1, 0], [])

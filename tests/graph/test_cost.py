@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 
 from cachedoctor.graph import cost, loops, paths
-from cachedoctor.graph.adjacency import Adjacency
 from cachedoctor.graph.cost import LoopCheckCost, Order, loop_check_cost, seconds
 from cachedoctor.graph.layers import marshal_steps
 from cachedoctor.graph.merge import fixpoint
-from cachedoctor.graph.quotient import MergedGraph, quotient
+from cachedoctor.graph.quotient import quotient, unmerged
 from cachedoctor.graph.reachable import reachable
+from cachedoctor.graph.records import build
 from tests.graph import reference
 from tests.graph.reference import Document
-from tests.graph.strategies import documents, graph_of
+from tests.graph.strategies import documents, graph_of, partition_of
 from tests.support import FIXTURES
 
 EXPECTED: dict[str, Any] = json.loads((FIXTURES / "expected.json").read_text())
@@ -28,12 +28,12 @@ def cost_of(made: list[Document]) -> LoopCheckCost:
     graph = graph_of(made)
     order = reachable(graph).order
     merge = fixpoint(graph, order)
-    return loop_check_cost(graph, order, merge, quotient(graph, order, merge.item))
+    return loop_check_cost(graph, order, merge, quotient(graph, order, merge.representative))
 
 
 def of_orders(orders: list[Order], *, proved: bool = False) -> LoopCheckCost:
-    empty = loops.cut(MergedGraph([], Adjacency([]), 0))
-    return LoopCheckCost(orders, proved, empty, [], [], [])
+    empty = unmerged(build([]))
+    return LoopCheckCost(orders, proved, empty, loops.cut(empty), [])
 
 
 @settings(max_examples=300, deadline=None)
@@ -69,13 +69,14 @@ def test_the_typical_graph_is_that_of_the_order_in_the_middle(made: list[Documen
     records = reference.join(made)
     found = cost_of(made)
     middle, typical = found.middle, found.typical
-    assert found.item == reference.named(found.item)
-    assert found.records == reference.items(records, found.item)
+    partition = partition_of(found.merged)
+    assert partition == reference.named(partition)
+    assert found.records == reference.items(records, partition)
     assert len(typical.order) == len(found.records) == middle.items
     assert typical.removed == middle.links_removed
     assert paths.calls(typical) == middle.calls
     kept = sum(map(len, typical.sources))
-    assert kept + typical.removed == middle.links == len(reference.edges(records, found.item))
+    assert kept + typical.removed == middle.links == len(reference.edges(records, partition))
     position = found.orders.index(middle)
     assert abs(position - (len(found.orders) - 1 - position)) <= 1 or len(set(found.orders)) < len(found.orders)
 
@@ -89,7 +90,7 @@ def test_items_are_named_by_their_smallest_record_where_a_later_one_is_derived_f
         {"digest": "child", "inputs": [[{"link": 0}]]},
     ]
     found = cost_of([{"records": records}])
-    assert (found.records, found.item) == ([0, 2], [0, 0, 2, 2])
+    assert (found.records, partition_of(found.merged)) == ([0, 2], [0, 0, 2, 2])
 
 
 @settings(max_examples=100, deadline=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
 from itertools import chain
 from typing import Any
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers
+from tests.cacheconfig.test_times import times
 from tests.support import decoded, digest, document, record
 from tests.support import layers as listed
 
@@ -29,21 +29,6 @@ def test_depth_and_faults_as_if_each_layer_was_followed(parents: list[int]) -> N
         assert tree.depth[layer] == (len(path) if ends else 0)
         assert (layer in tree.cyclic) == (parents[path[-1]] == layer)
         assert (layer in tree.dangling) == (parents[layer] != -1 and not 0 <= parents[layer] < len(parents))
-
-
-@pytest.mark.parametrize(
-    ("earlier", "later"),
-    [
-        ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00.1Z"),
-        ("2026-11-24T08:00:00.49Z", "2026-11-24T08:00:00.5Z"),
-        ("2026-11-24T08:00:00.123456788Z", "2026-11-24T08:00:00.123456789Z"),
-        ("2026-11-24T10:00:00+02:00", "2026-11-24T08:00:01Z"),
-        ("", "0001-01-01T00:00:00Z"),
-        ("2026-11-24T08:00:00.2+00:00", "2026-11-24T06:00:00.3-02:00"),
-    ],
-)
-def test_instants_are_in_the_order_of_time(earlier: str, later: str) -> None:
-    assert layers.instant(earlier) < layers.instant(later)
 
 
 def test_the_newest_result_counts() -> None:
@@ -64,9 +49,7 @@ def test_a_missing_blob_takes_all_below_it() -> None:
 
 def test_equal_chains_have_equal_numbers() -> None:
     first, second = document([], listed(-1, 0, 1)).config, document([], [*listed(-1, 0), *listed(-1)]).config
-    numbers = layers.ChainNumbers(
-        [first, second], [layers.layer_tree(one.parents) for one in (first, second)]
-    ).of_layers
+    numbers = layers.chain_numbers([first, second], [layers.layer_tree(one.parents) for one in (first, second)])
     assert numbers == [[0, 1, 2], [0, 1, 0]]
 
 
@@ -129,7 +112,7 @@ def test_incomplete_are_the_layers_with_a_missing_blob_at_or_above_them(parents:
 @given(st.lists(st.tuples(PARENTS, BLOBS), min_size=1, max_size=2))
 def test_numbers_are_equal_where_blobs_and_all_parents_are(made: list[tuple[list[int], list[str]]]) -> None:
     listed = [with_layers(parents, blobs, []) for parents, blobs in made]
-    numbers = layers.ChainNumbers(listed, [layers.layer_tree(parents) for parents, _ in made]).of_layers
+    numbers = layers.chain_numbers(listed, [layers.layer_tree(parents) for parents, _ in made])
     seen = [
         (numbers[document][layer], tuple(blobs[step] for step in path))
         for document, (parents, blobs) in enumerate(made)
@@ -138,35 +121,6 @@ def test_numbers_are_equal_where_blobs_and_all_parents_are(made: list[tuple[list
         if ends
     ]
     assert all((one[0] == other[0]) == (one[1] == other[1]) for one in seen for other in seen)
-
-
-@st.composite
-def times(draw: st.DrawFn) -> tuple[str, Fraction]:
-    """A time as text, in any zone and with any fraction, and its distance from an epoch in seconds."""
-    minutes = draw(st.sampled_from([0, 0, 60, -330, 765]))
-    whole = draw(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)).map(lambda one: one.replace(microsecond=0)))
-    near = datetime(2026, 11, 24, 8) + timedelta(seconds=draw(st.integers(-2, 2)), minutes=minutes)
-    local = draw(st.sampled_from([whole, near, near]))
-    fraction = draw(st.integers(0, 999_999_999)) // 10 ** draw(st.integers(0, 9))
-    digits = f"{fraction:09}".rstrip("0") if draw(st.booleans()) else f"{fraction}".rstrip("0")
-    zone = draw(st.sampled_from(["Z", "+00:00"])) if not minutes else f"{'-' if minutes < 0 else '+'}{_clock(minutes)}"
-    text = f"{local.isoformat()}{'.' if digits else ''}{digits}{zone}"
-    utc = local.replace(tzinfo=timezone(timedelta(minutes=minutes))) - datetime(1, 1, 1, tzinfo=UTC)
-    seconds = utc.days * 86_400 + utc.seconds
-    return text, Fraction(seconds) + Fraction(int(digits or "0"), 10 ** len(digits))
-
-
-def _clock(minutes: int) -> str:
-    return f"{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
-
-
-@settings(max_examples=600, deadline=None)
-@given(times(), times())
-def test_instants_of_any_zones_and_fractions_are_in_the_order_of_time(
-    one: tuple[str, Fraction], other: tuple[str, Fraction]
-) -> None:
-    assert (layers.instant(one[0]) < layers.instant(other[0])) == (one[1] < other[1])
-    assert (layers.instant(one[0]) == layers.instant(other[0])) == (one[1] == other[1])
 
 
 @settings(max_examples=300, deadline=None)
@@ -178,12 +132,6 @@ def test_the_length_is_that_of_the_newest_result(results: list[tuple[tuple[str, 
     newest = max(results, key=lambda one: one[0][1])[1]
     expected = {0: 1, 1: 2, 2: 3}.get(newest, 0)
     assert layers.result_layers(config, layers.layer_tree(parents)) == [0, expected]
-
-
-@pytest.mark.parametrize("created", ["0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00+01:00"])
-def test_a_time_before_the_first_year_is_none(created: str) -> None:
-    """Go reads it, Python has no such time; neither has a build."""
-    assert layers.instant(created) == layers.instant("") < layers.instant("0001-01-01T00:00:00Z")
 
 
 def test_a_result_without_a_time_is_older_than_any() -> None:

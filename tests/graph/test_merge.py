@@ -126,7 +126,9 @@ def test_the_proved_partition_is_named_as_the_fixpoint_is_and_no_coarser(made: l
     if found.every_order is None:
         return
     assert found.every_order == reference.named(found.every_order)
-    assert all(found.representative[own] == found.representative[record] for record, own in enumerate(found.every_order))
+    assert all(
+        found.representative[own] == found.representative[record] for record, own in enumerate(found.every_order)
+    )
 
 
 def test_something_is_proved_and_something_is_not() -> None:

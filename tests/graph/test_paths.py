@@ -23,16 +23,20 @@ MOST_PATHS = 1_000
 def walked(graph: Acyclic) -> list[tuple[int, ...]]:
     """Every path from a root, each link on its own."""
     links = [(source, item) for item, own in enumerate(graph.sources) for source in own]
-    every = list(itertools.islice(reference.every_path(graph.roots, links), MOST_PATHS))
+    roots = [item for item, sources in enumerate(graph.sources) if not sources]
+    every = list(itertools.islice(reference.every_path(roots, links), MOST_PATHS))
     assume(len(every) < MOST_PATHS)
     return every
 
 
 def diamonds(count: int) -> Acyclic:
     """Each item is made from the one before in two ways."""
-    records: list[Document] = [{"digest": "0"}]
-    records += [{"digest": f"{at + 1}", "inputs": [[{"link": at}], [{"link": at}]]} for at in range(count)]
-    return loops.cut(merged_of([{"records": records}]))
+    return loops.cut(merged_of([{"records": diamond_records(count)}]))
+
+
+def diamond_records(count: int) -> list[Document]:
+    links: list[Document] = [{"digest": f"{at + 1}", "inputs": [[{"link": at}], [{"link": at}]]} for at in range(count)]
+    return [{"digest": "0"}, *links]
 
 
 @settings(max_examples=700, deadline=None)
@@ -50,8 +54,9 @@ def test_calls_of_graphs_whose_loops_were_cut(made: list[Document], seed: int) -
 
 
 def hotspots(graph: loops.Acyclic, most: int) -> list[paths.Hotspot]:
-    _, log_paths = paths.calls_and_log_paths(graph)
-    return paths.hotspots(graph, most, log_paths)
+    total, hotspots = paths.calls_and_hotspots(graph, most)
+    assert total == paths.calls(graph)
+    return hotspots
 
 
 @settings(max_examples=700, deadline=None)
@@ -104,21 +109,43 @@ def test_counts_past_any_float_are_exact(count: int) -> None:
     assert all(set(spot.source_shares.values()) <= {0.5} for spot in top)
 
 
+def comb(count: int, tail: int) -> Acyclic:
+    """A chain of diamonds, each item of which leads to the start of another chain of diamonds, the tail.
+
+    The paths to each item of the first chain are needed again at the start of the tail, and the walk from there at each
+    item of the first chain: so all of them are held.
+    """
+    records = diamond_records(count)
+    records.append({"digest": "tail 0", "inputs": [[{"link": at} for at in range(count)]]})
+    records += [
+        {"digest": f"tail {at}", "inputs": [[{"link": count + at}], [{"link": count + at}]]} for at in range(1, tail)
+    ]
+    return loops.cut(merged_of([{"records": records}]))
+
+
 def test_counts_that_outgrow_the_memory_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comb of diamonds: the count at each is needed once more at the very end, so all are held."""
-    count = 200
-    records: list[Document] = [{"digest": "0"}]
-    records += [{"digest": f"{at + 1}", "inputs": [[{"link": at}], [{"link": at}]]} for at in range(count)]
-    records.append({"digest": "end", "inputs": [[{"link": at} for at in range(count)]]})
-    graph = loops.cut(merged_of([{"records": records}]))
-    # item k has 2^k paths, which are k + 1 bits
-    held = count * (count + 1) // 2
+    count, tail = 200, 150
+    graph = comb(count, tail)
+    total = 2 ** (count + 1) - 1 + (2**count - 1) * (2**tail - 1)
+    monkeypatch.setattr(paths, "SMALL_BITS", 64)
+    held = count * tail
     monkeypatch.setattr(paths, "MOST_BITS_HELD", 2 * held)
-    assert paths.calls(graph) == 2 ** (count + 1) - 1 + 2**count - 1
+    assert paths.calls(graph) == hotspots(graph, 3)[0].calls == total
     monkeypatch.setattr(paths, "MOST_BITS_HELD", held // 2)
-    for count_of in (paths.calls, paths.logarithms, lambda one: hotspots(one, 3)):
-        with pytest.raises(errors.CountTooLarge):
-            count_of(graph)
+    with pytest.raises(errors.CountTooLarge):
+        paths.calls(graph)
+    with pytest.raises(errors.CountTooLarge):
+        hotspots(graph, 3)
+
+
+def test_the_paths_to_hotspots_may_outgrow_the_memory_allowed_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walks from the items take 90 bits each, the paths to them up to 400."""
+    graph = comb(400, 90)
+    monkeypatch.setattr(paths, "SMALL_BITS", 64)
+    monkeypatch.setattr(paths, "MOST_BITS_HELD", 400 * 150)
+    assert paths.calls(graph) == 2**401 - 1 + (2**400 - 1) * (2**90 - 1)
+    with pytest.raises(errors.CountTooLarge):
+        hotspots(graph, 450)
 
 
 def test_what_is_let_go_does_not_count_as_held(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,10 +157,14 @@ def test_two_towers_that_are_a_loop_together() -> None:
 
 
 def test_counts_that_do_not_fit_are_refused_by_the_survey(monkeypatch: pytest.MonkeyPatch) -> None:
-    count = 300
+    """The walk from each record that leads to the last diamonds is held until those are counted."""
+    count = 1_100
     records: list[Document] = [{"digest": "0"}]
-    records += [{"digest": f"{at + 1}", "inputs": [[{"link": at}], [{"link": at}]]} for at in range(count)]
+    records += [{"digest": f"{at + 1}", "inputs": [[{"link": at}]]} for at in range(count)]
     records.append({"digest": "end", "inputs": [[{"link": at} for at in range(count)]]})
-    monkeypatch.setattr(paths, "MOST_BITS_HELD", count * count // 4)
+    records += [
+        {"digest": f"end {at}", "inputs": [[{"link": count + at}], [{"link": count + at}]]} for at in range(1, count)
+    ]
+    monkeypatch.setattr(paths, "MOST_BITS_HELD", count * count // 2)
     with pytest.raises(errors.CountTooLarge):
         of(records)

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachedoctor.cacheconfig import decode
-from cachedoctor.graph import survey as module
+from cachedoctor.graph.cost import MOST_HOTSPOTS
 from cachedoctor.graph.survey import Survey, survey
 from tests.graph import reference
 from tests.graph.reference import Document
-from tests.graph.strategies import configs, documents
+from tests.graph.strategies import configs, documents, partition_of
 from tests.support import FIXTURES, digest
 
 EXPECTED: dict[str, Any] = json.loads((FIXTURES / "expected.json").read_text())
@@ -180,7 +180,7 @@ def test_hotspot_inputs_share_out_the_paths(made: list[Document]) -> None:
     check = found.loop_check
     if check.typical.removed:
         return
-    edges = reference.edges(records, check.item)
+    edges = reference.edges(records, partition_of(check.merged))
     ways: dict[int, int] = {}
 
     def ways_to(name: int) -> int:
@@ -188,7 +188,7 @@ def test_hotspot_inputs_share_out_the_paths(made: list[Document]) -> None:
             ways[name] = sum(ways_to(source) for source, item, _, _ in edges if item == name) or 1
         return ways[name]
 
-    assert len(found.hotspots) == min(module.MOST_HOTSPOTS, len(check.records))
+    assert len(found.hotspots) == min(MOST_HOTSPOTS, len(check.records))
     for spot, inputs in zip(found.hotspots, found.hotspot_inputs, strict=True):
         name = check.records[spot.item]
         own = [

@@ -128,9 +128,16 @@ def repair(
         result = page(repaired, written.path if written else None, written.replaced if written else None)
         text = render(result, format, out.style)
     except (InputError, LimitError) as error:
-        fail(str(error))
+        fail(f"{error}{_hint(error)}")
     except ProofError as error:
         fail(f"nothing was written: {error}; this is a bug of cachedoctor, please report it with the cache")
     for warning in repaired.warnings:
         warn(warning)
     out.write(text, commands=format == "github")
+
+
+def _hint(error: Exception) -> str:
+    """What may help against an error, if anything."""
+    if isinstance(error, LimitError) and error.dropping_may_help:
+        return "; --drop-oldest may give up the records with the oldest results"
+    return ""
