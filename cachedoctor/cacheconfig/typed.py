@@ -8,7 +8,7 @@ dictionary of each object, in half the memory. It is stricter than Go's `encodin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, chain, pairwise
+from itertools import pairwise
 from typing import Annotated, Any
 
 import orjson
@@ -107,42 +107,21 @@ def inline_layers(blobs: Sequence[str]) -> list[Layer]:
 def columns(
     document: Document, layer_fields: list[dict[str, Any] | None], unknown_fields: tuple[str, ...] = ()
 ) -> CacheConfig | None:
-    """The columns of a document, which is emptied to free its structs on the way; `None` for a bad time."""
-    layers, records = document.layers, document.records
-    document.layers = document.records = _ABSENT
-    blobs = [layer.blob for layer in layers]
-    parents = [layer.parent for layer in layers]
-    del layers
-    digests = [record.digest for record in records]
+    """The columns of a document; `None` if a time is not one."""
+    records = document.records
+    result_start, results, result_created = _results(records)
+    input_start, link_start, links, selectors = _links(records)
     chains = [
         (index, list(chained.layers), chained.created_at or "")
         for index, record in enumerate(records)
         for chained in record.chains
     ]
-    results_of = [record.layers for record in records]
-    inputs_of = [record.inputs for record in records]
-    del records
-    result_start = _offsets(results_of)
-    result_structs = list(chain.from_iterable(results_of))
-    del results_of
-    results = [result.layer for result in result_structs]
-    result_created = _shared([result.created_at or "" for result in result_structs])
-    del result_structs
-    input_start = _offsets(inputs_of)
-    inputs = list(chain.from_iterable(inputs_of))
-    del inputs_of
-    link_start = _offsets(inputs)
-    link_structs = list(chain.from_iterable(inputs))
-    del inputs
-    links = [link.link for link in link_structs]
-    selectors = _shared([link.selector for link in link_structs])
-    del link_structs
     if not are_times({*result_created, *(created for _, _, created in chains)}):
         return None
     return CacheConfig(
-        blobs=blobs,
-        parents=parents,
-        digests=digests,
+        blobs=[layer.blob for layer in document.layers],
+        parents=[layer.parent for layer in document.layers],
+        digests=[record.digest for record in records],
         input_start=input_start,
         link_start=link_start,
         links=links,
@@ -156,14 +135,34 @@ def columns(
     )
 
 
-def _offsets(lists: Sequence[Sequence[object]]) -> list[int]:
-    return [0, *accumulate(map(len, lists))]
+def _results(records: Sequence[Record]) -> tuple[list[int], list[int], list[str]]:
+    """The columns of results. Equal times are one object: there are few, and each takes more than all else."""
+    start, layers = [0], []
+    created: list[str] = []
+    shared: dict[str, str] = {}
+    for record in records:
+        for result in record.layers:
+            layers.append(result.layer)
+            time = result.created_at or ""
+            created.append(shared.setdefault(time, time))
+        start.append(len(layers))
+    return start, layers, created
 
 
-def _shared(texts: list[str]) -> list[str]:
-    """The same texts, equal ones as one object: selectors and times repeat, and take most of the memory."""
-    seen: dict[str, str] = {}
-    return list(map(seen.setdefault, texts, texts))
+def _links(records: Sequence[Record]) -> tuple[list[int], list[int], list[int], list[str]]:
+    """The columns of inputs and links, in one loop that is easy on the caches. Equal selectors are one object."""
+    input_start, link_start, links = [0], [0], []
+    selectors: list[str] = []
+    shared: dict[str, str] = {}
+    for record in records:
+        for alternatives in record.inputs:
+            for link in alternatives:
+                links.append(link.link)
+                selector = link.selector
+                selectors.append(shared.setdefault(selector, selector) if selector else "")
+            link_start.append(len(links))
+        input_start.append(len(link_start) - 1)
+    return input_start, link_start, links, selectors
 
 
 class _WrittenLink(Struct, gc=False, omit_defaults=True):

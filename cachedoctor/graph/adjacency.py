@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 
 @dataclass(frozen=True)
@@ -15,20 +17,32 @@ class Adjacency:
     """The sources of each item, with one entry per link."""
 
     @cached_property
+    def fan_out(self) -> Counter[int]:
+        """The number of links from each item that has children."""
+        return Counter(chain.from_iterable(self.sources))
+
+    @cached_property
     def children(self) -> list[list[int]]:
         """The children of each item, with one entry per link."""
         return reverse(self.sources)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether each item has a higher number than its sources, as in every document that BuildKit wrote."""
+        for item, sources in enumerate(self.sources):
+            for source in sources:
+                if source >= item:
+                    return False
+        return True
 
     @cached_property
     def topological(self) -> tuple[list[int], list[int]]:
         """The items in an order in which each comes after all its sources; links may be repeated.
 
         Items that a cycle holds back are not in it, but in the second list, ascending: they are in a cycle or below
-        one. The order is that of the numbers if these allow it, as in every document that BuildKit wrote. O(n + links).
+        one. The order is that of the numbers if these allow it. O(n + links).
         """
-        if all(source < item for item, sources in enumerate(self.sources) for source in sources):
-            return list(range(len(self.sources))), []
-        return self.earliest
+        return (list(range(len(self.sources))), []) if self.ordered else self.earliest
 
     @cached_property
     def earliest(self) -> tuple[list[int], list[int]]:

@@ -36,6 +36,11 @@ class Acyclic:
         return len(self.sources)
 
     @property
+    def links(self) -> int:
+        """Number of links."""
+        return sum(map(len, self.sources))
+
+    @property
     def sources(self) -> list[list[int]]:
         """The sources of each item, with one entry per link; only roots have none."""
         return self.adjacency.sources
@@ -51,9 +56,17 @@ class Acyclic:
         return self.adjacency.topological[0]
 
     @property
-    def items(self) -> Iterator[tuple[int, list[int]]]:
+    def forwards(self) -> Iterator[tuple[int, list[int]]]:
         """All items with their sources, each after its sources."""
+        if self.adjacency.ordered:
+            return enumerate(self.sources)
         return zip(self.order, map(self.sources.__getitem__, self.order), strict=True)
+
+    @property
+    def backwards(self) -> Iterator[tuple[int, list[int]]]:
+        """The same the other way round."""
+        order = self.order[::-1]
+        return zip(order, map(self.sources.__getitem__, order), strict=True)
 
 
 def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
-from operator import add, mul
-from typing import NoReturn
+from itertools import islice
+from operator import mul
 
 from cachedoctor.errors import CountTooLarge
 from cachedoctor.graph.adjacency import earliest
@@ -22,8 +20,11 @@ MOST_BITS_ADDED = 1 << 41
 SMALL_BITS = 1_024
 """Counts of fewer bits are all kept: 160 bytes for each item at the most."""
 
+_TOO_LARGE = "their exact number would take more than a GiB of memory, or too long"
 _SMALL_PART = 62
 """Bits of a machine integer."""
+_FAR_LARGER = 1 << 130
+"""A number to which one of `_SMALL_PART` bits adds less than a float can tell."""
 _SCALE = 512
 _LARGE_FLOAT = 2.0**_SCALE
 """Larger floats are divided by this, and how often is kept beside them."""
@@ -51,7 +52,7 @@ def calls(graph: Acyclic) -> int:
     to the exporter's own count on acyclic graphs. O(items + links) additions of big integers.
     """
     paths = _small_paths(graph)
-    return sum(paths) if paths is not None else _large_walks(graph, ())[0]
+    return sum(paths) if paths is not None else _large_walks(graph)[0]
 
 
 def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
@@ -68,18 +69,16 @@ def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
         walks_from = {item: walks[item] for item in top}
         paths_to = {item: _paths_to(graph, item, paths) for item in top}
     else:
-        top = _top([round(score, 6) for score in map(add, *logarithms(graph))], most)
-        total, walks_from = _large_walks(graph, top)
-        paths_to = _large_paths(graph, top)
-    fan_out = Counter(filter(walks_from.__contains__, chain.from_iterable(graph.sources)))
+        total, walks_from = _large_walks(graph, most, _log_paths(graph))
+        paths_to = _large_paths(graph, walks_from)
     hotspots = [
-        Hotspot(item, fan_out[item], number * walks_from[item], number, shares)
+        Hotspot(item, graph.adjacency.fan_out[item], number * walks_from[item], number, shares)
         for item, (number, shares) in paths_to.items()
     ]
     return total, sorted(hotspots, key=lambda hotspot: (-hotspot.calls, hotspot.item))
 
 
-def _top(scores: Sequence[float], most: int) -> set[int]:
+def _top(scores: Sequence[int], most: int) -> set[int]:
     """The items with the highest scores, of equal ones the first."""
     least = min(heapq.nlargest(most, scores), default=0)
     top = {item for item, score in enumerate(scores) if score > least}
@@ -96,7 +95,7 @@ def _paths_to(graph: Acyclic, item: int, paths: Sequence[int]) -> tuple[int, dic
 def max_depth(graph: Acyclic) -> int:
     """Number of links on the longest path."""
     depth = [0] * graph.size
-    for item, sources in graph.items:
+    for item, sources in graph.forwards:
         if len(sources) == 1:
             depth[item] = depth[sources[0]] + 1
         elif sources:
@@ -106,12 +105,11 @@ def max_depth(graph: Acyclic) -> int:
 
 def _small_paths(graph: Acyclic) -> list[int] | None:
     """The number of paths from a root to each item, `None` where one has more than `SMALL_BITS`."""
-    links = sum(map(len, graph.sources))
-    if SMALL_BITS * graph.size > MOST_BITS_HELD or SMALL_BITS * links > MOST_BITS_ADDED:
+    if SMALL_BITS * graph.size > MOST_BITS_HELD or SMALL_BITS * graph.links > MOST_BITS_ADDED:
         return None
     large = 1 << SMALL_BITS
     paths = [1] * graph.size
-    for item, sources in graph.items:
+    for item, sources in graph.forwards:
         if len(sources) == 1:
             paths[item] = paths[sources[0]]
         elif sources:
@@ -124,87 +122,101 @@ def _small_paths(graph: Acyclic) -> list[int] | None:
 def _small_walks(graph: Acyclic) -> list[int]:
     """The number of calls of a walk that starts at each item."""
     walks = [1] * graph.size
-    sources_of = graph.sources
-    for item in reversed(graph.order):
+    for item, sources in graph.backwards:
         walk = walks[item]
-        for source in sources_of[item]:
+        for source in sources:
             walks[source] += walk
     return walks
 
 
-def _large_walks(graph: Acyclic, wanted: Collection[int]) -> tuple[int, dict[int, int]]:
-    """The number of all paths; and of the calls of a walk that starts at each of the items `wanted`."""
+def _large_walks(graph: Acyclic, most: int = 0, log_paths: Sequence[float] | None = None) -> tuple[int, dict[int, int]]:
+    """The number of all paths; and of the calls of a walk from each of the `most` items that most calls go through.
+
+    These are judged by logarithms, those of their paths given.
+    """
     # The order as written is nearly always good enough, and known.
-    walks = _walks_in(graph.order[::-1], graph, wanted)
-    if walks is None:
-        walks = _walks_in(earliest(graph.children, graph.sources)[0], graph, wanted)
-    return walks if walks is not None else _refuse()
+    try:
+        return _walks_in(graph.order[::-1], graph, most, log_paths)
+    except _TooMuchHeld:
+        return _walks_in(earliest(graph.children, graph.sources)[0], graph, most, log_paths)
 
 
-def _walks_in(order: Sequence[int], graph: Acyclic, wanted: Collection[int]) -> tuple[int, dict[int, int]] | None:
-    """The same, children first in this order; `None` where too much would have to be held.
+def _walks_in(
+    order: Sequence[int], graph: Acyclic, most: int, log_paths: Sequence[float] | None
+) -> tuple[int, dict[int, int]]:
+    """The same, children first in this order.
 
     Each number is the sum of two, so that the calls of an item's own cost no addition of large ones.
     """
-    sources_of = graph.sources
-    large, small = [0] * graph.size, [1] * graph.size
-    walks = {}
-    all_large = all_small = spent = 0
-    look_at = _room()
-    fold = 1 << min(_SMALL_PART, _room())
+    sources_of, everything = graph.sources, [graph.size]
+    large, small = [0] * (graph.size + 1), [*[1] * graph.size, 0]
+    heap: list[_Candidate] = []
+    least = 0.0
+    fold = 1 << min(_SMALL_PART, MOST_BITS_HELD, MOST_BITS_ADDED)
+    # Even together, smaller numbers take little of what they may.
+    free = min(MOST_BITS_HELD, MOST_BITS_ADDED) // (8 * (graph.size + graph.links + 1))
+    account = _Account(large)
     for item in order:
         walk, few = large[item], small[item]
         if few >= fold:
             walk, few = walk + few, 0
-        if item in wanted:
-            walks[item] = walk + few
-        sources = sources_of[item]
-        if not sources:
-            all_large += walk
-            all_small += few
-            large[item] = 0
-        elif not walk:
+        if log_paths:
+            score = log_paths[item] + math.log2(walk if walk >= _FAR_LARGER else walk + few)
+            if score >= least:
+                least = _push(heap, (round(score, 6), -item, walk, few), most)
+        # What starts at a root is counted behind all items.
+        sources = sources_of[item] or everything
+        for source in sources:
+            small[source] += few
+        if walk:
             for source in sources:
-                small[source] += few
-        else:
-            for source in sources:
-                small[source] += few
                 before = large[source]
                 large[source] = before + walk if before else walk
             large[item] = 0
-            spent += walk.bit_length() * len(sources)
-            if spent > look_at:
-                if _too_much(large, spent):
-                    return None
-                look_at = spent + _room()
-    return all_large + all_small, walks
+            bits = walk.bit_length()
+            if bits > free:
+                account.move(item, bits, sources_of[item])
+    return large[-1] + small[-1], {-negative: walk + few for _, negative, walk, few in heap}
+
+
+_Candidate = tuple[float, int, int, int]
+"""The score of an item, its negative, and the two parts of its walk."""
+
+
+def _push(heap: list[_Candidate], candidate: _Candidate, most: int) -> float:
+    """Put a candidate among the best; below what score others need not be tried."""
+    if len(heap) < most:
+        heapq.heappush(heap, candidate)
+        return 0.0
+    heapq.heappushpop(heap, candidate)
+    return heap[0][0] - 1e-6
 
 
 def _large_paths(graph: Acyclic, wanted: Collection[int]) -> dict[int, tuple[int, dict[int, float]]]:
     """For each of the items `wanted` what `_paths_to` says."""
-    paths = _paths_in(graph.order, graph, wanted)
-    if paths is None:
-        paths = _paths_in(earliest(graph.sources, graph.children)[0], graph, wanted)
-    return paths if paths is not None else _refuse()
+    try:
+        return _paths_in(graph.order, graph, wanted)
+    except _TooMuchHeld:
+        return _paths_in(earliest(graph.sources, graph.children)[0], graph, wanted)
 
 
-def _paths_in(
-    order: Sequence[int], graph: Acyclic, wanted: Collection[int]
-) -> dict[int, tuple[int, dict[int, float]]] | None:
-    """The same, sources first in this order; `None` where too much would have to be held."""
+def _paths_in(order: Sequence[int], graph: Acyclic, wanted: Collection[int]) -> dict[int, tuple[int, dict[int, float]]]:
+    """The same, sources first in this order."""
     sources_of = graph.sources
     paths = [0] * graph.size
-    needed = Counter(chain.from_iterable(graph.sources))
+    needed = graph.adjacency.fan_out.copy()
     paths_to: dict[int, tuple[int, dict[int, float]]] = {}
-    spent = 0
-    look_at = _room()
+    held = spent = 0
     for item in order:
         sources = sources_of[item]
         total = paths[sources[0]] if sources else 1
         for source in sources[1:]:
             total += paths[source]
         paths[item] = total
-        spent += total.bit_length() * len(sources)
+        bits = total.bit_length()
+        held += bits
+        spent += bits * len(sources)
+        _check(held, spent)
         if item in wanted:
             paths_to[item] = _paths_to(graph, item, paths)
             if len(paths_to) == len(wanted):
@@ -212,28 +224,48 @@ def _paths_in(
         for source in sources:
             needed[source] -= 1
             if not needed[source]:
+                held -= paths[source].bit_length()
                 paths[source] = 0
-        if spent > look_at:
-            if _too_much(paths, spent):
-                return None
-            look_at = spent + _room()
     return paths_to
 
 
-def _room() -> int:
-    """Bits that may be added up before `_too_much` looks again: what is held cannot grow by more."""
-    return min(MOST_BITS_HELD, MOST_BITS_ADDED) // 8
+class _TooMuchHeld(CountTooLarge):
+    """In another order it may be less."""
 
 
-def _too_much(held: Sequence[int], spent: int) -> bool:
-    """Whether these numbers take too much memory. Raises `CountTooLarge` after too many additions."""
+def _check(held: int, spent: int) -> None:
+    """Raise `CountTooLarge` if too many bits are held in memory, or were added up."""
     if spent > MOST_BITS_ADDED:
-        _refuse()
-    return sum(map(int.bit_length, held)) > MOST_BITS_HELD
+        raise CountTooLarge(_TOO_LARGE)
+    if held > MOST_BITS_HELD:
+        raise _TooMuchHeld(_TOO_LARGE)
 
 
-def _refuse() -> NoReturn:
-    raise CountTooLarge("their exact number would take more than a GiB of memory, or too long")
+class _Account:
+    """The bits that are held in a list of sums, and those that were added up.
+
+    A sum is reckoned to have as many bits as all that was added to it. Only where that would be too much are the bits
+    of all sums looked at.
+    """
+
+    def __init__(self, sums: Sequence[int]) -> None:
+        self._sums = sums
+        self._bits = [0] * len(sums)
+        self._held = self._spent = 0
+        self._look_at = MOST_BITS_HELD
+
+    def move(self, item: int, bits: int, sources: Sequence[int]) -> None:
+        """Take over that a number of so many bits was taken from one place, and added in others."""
+        added = bits * len(sources)
+        for source in sources:
+            self._bits[source] += bits
+        self._held += added - self._bits[item]
+        self._spent += added
+        if self._held > self._look_at or self._spent > MOST_BITS_ADDED:
+            self._bits = list(map(int.bit_length, self._sums))
+            self._held = sum(self._bits)
+            self._look_at = max(MOST_BITS_HELD, self._held + MOST_BITS_HELD // 8)
+            _check(self._held, self._spent)
 
 
 def logarithms(graph: Acyclic) -> tuple[list[float], list[float]]:
@@ -243,15 +275,17 @@ def logarithms(graph: Acyclic) -> tuple[list[float], list[float]]:
 
 def _log_paths(graph: Acyclic) -> list[float]:
     paths, scales = [1.0] * graph.size, [0] * graph.size
-    for item, sources in graph.items:
-        if len(sources) == 1:
-            source = sources[0]
-            paths[item], scales[item] = paths[source], scales[source]
-        elif sources:
-            scale = max([scales[source] for source in sources])
-            total = 0.0
+    for item, sources in graph.forwards:
+        if sources:
+            total, scale = 0.0, 0
             for source in sources:
-                total += paths[source] if scales[source] == scale else _scaled(paths[source], scales[source] - scale)
+                there = scales[source]
+                if there == scale:
+                    total += paths[source]
+                elif there > scale:
+                    total, scale = _scaled(total, scale - there) + paths[source], there
+                else:
+                    total += _scaled(paths[source], there - scale)
             if total >= _LARGE_FLOAT:
                 total, scale = _scaled(total, -1), scale + 1
             paths[item], scales[item] = total, scale
@@ -259,13 +293,12 @@ def _log_paths(graph: Acyclic) -> list[float]:
 
 
 def _log_walks(graph: Acyclic) -> list[float]:
-    sources_of = graph.sources
     walks, scales = [1.0] * graph.size, [0] * graph.size
-    for item in reversed(graph.order):
+    for item, sources in graph.backwards:
         walk, scale = walks[item], scales[item]
         if walk >= _LARGE_FLOAT:
             walk, scale = walks[item], scales[item] = _scaled(walk, -1), scale + 1
-        for source in sources_of[item]:
+        for source in sources:
             there = scales[source]
             if there == scale:
                 walks[source] += walk

@@ -37,12 +37,11 @@ def walk_steps(graph: Acyclic) -> WalkSteps:
     for position, item in enumerate(sample):
         bit[item] = 1 << position
     below = [0] * count
-    sources_of = graph.sources
     descendants = 0
-    for item in reversed(graph.order):
+    for item, sources in graph.backwards:
         seen, below[item] = below[item], 0
         descendants += seen.bit_count()
         seen |= bit[item]
-        for source in sources_of[item]:
+        for source in sources:
             below[source] |= seen
     return WalkSteps(descendants if exact else descendants * count // SAMPLE, exact)

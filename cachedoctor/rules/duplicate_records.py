@@ -38,8 +38,8 @@ from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
 def duplicate_records(context: Context) -> Iterator[Found]:
     """Count the records that merging joins with another one."""
     survey = context.survey
-    duplicates = [record for record in survey.order if survey.merge.representative[record] != record]
-    if duplicates:
+    if survey.merged.size < len(survey.order):
+        duplicates = [record for record in survey.order if survey.merge.representative[record] != record]
         least = "" if survey.merge.complete else "At least "
         be = agree(len(duplicates), "is a duplicate", "are duplicates")
         yield Found(

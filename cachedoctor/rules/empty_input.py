@@ -22,6 +22,7 @@ rest of it (`--driver-opt image=moby/buildkit:v0.24.0`), but has [CD201](#cd201-
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import eq
 
 from cachedoctor.buildkit import REFUSES_EMPTY_INPUT
 from cachedoctor.cacheconfig import CacheConfig
@@ -69,7 +70,9 @@ def _described(records: list[int]) -> str:
 
 def _with_empty_input(config: CacheConfig) -> list[int]:
     start = config.link_start
-    empty = [slot for slot, is_empty in enumerate(map(int.__eq__, start, start[1:])) if is_empty]
+    if not any(map(eq, start, start[1:])):
+        return []
+    empty = [slot for slot, is_empty in enumerate(map(eq, start, start[1:])) if is_empty]
     records: list[int] = []
     record = 0
     for slot in empty:

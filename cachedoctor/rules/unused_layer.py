@@ -43,7 +43,7 @@ def unused_layer(context: Context) -> Iterator[Found]:
         if document.kind == "inline":
             continue
         used = layers.used_layers(document.config)
-        unused = [layer for layer, needed in enumerate(used) if not needed]
-        if unused:
+        if 0 in used:
+            unused = [layer for layer, needed in enumerate(used) if not needed]
             be = agree(len(unused), "is not needed", "are not needed")
             yield Found(f"{count(len(unused))} of {len(used):,} layers {be} by any result.", unused, document.source)
