@@ -18,7 +18,7 @@ from cachedoctor.analysis.analyze import analyze
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.errors import InputError, LimitError
 from cachedoctor.graph.merge import fixpoint
-from cachedoctor.graph.reachable import reachable
+from cachedoctor.graph.records import reachable
 from cachedoctor.repairs.repair import Options, Repaired, repair
 from cachedoctor.report.page import Style
 from cachedoctor.sources import CacheDocument, load, parse

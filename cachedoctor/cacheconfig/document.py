@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 NO_PARENT = -1
@@ -75,3 +77,47 @@ class CacheConfig:
     def annotated(self) -> bool:
         """Whether layers have annotations, as the gha, s3 and azblob backends write them and the others do not."""
         return any(fields and "annotations" in fields for fields in self.layer_fields)
+
+
+_CLOCK = r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d++)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
+_TIME = re.compile(rf"(\d{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]){_CLOCK}", re.ASCII)
+_TIMES = re.compile(rf"(?:\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]){_CLOCK}\n)*+", re.ASCII)
+_LONG_MONTHS = frozenset({1, 3, 5, 7, 8, 10, 12})
+
+
+def is_time(text: str) -> bool:
+    """Whether Go reads a text as a time (`time.Time.UnmarshalJSON`, RFC 3339)."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return False
+    year, month, day = int(match[1]), int(match[2]), int(match[3])
+    return day <= 28 or day <= (_days_of_february(year) if month == 2 else 30 + (month in _LONG_MONTHS))
+
+
+def are_times(texts: Collection[str]) -> bool:
+    """Whether each text is a time, or empty for an absent one."""
+    present = [text for text in texts if text]
+    lines = "\n".join([*present, ""])
+    # One match is enough where all days are in every month; a text with a line break in it could be two times.
+    whole = lines.count("\n") == len(present)
+    return (whole and _TIMES.fullmatch(lines) is not None) or all(map(is_time, present))
+
+
+def _days_of_february(year: int) -> int:
+    return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+
+
+def instant(created: str) -> tuple[str, str]:
+    """A key that sorts times by when they are: whole seconds in UTC, then the fraction. An absent time comes first."""
+    if created.endswith("Z"):
+        whole, _, fraction = created[:-1].partition(".")
+        return whole, fraction
+    if not created:
+        return "", ""
+    whole, zone = created[:-6], created[-6:]
+    whole, _, fraction = whole.partition(".")
+    try:
+        utc = datetime.fromisoformat(whole + zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return "", ""
+    return utc.replace(tzinfo=None).isoformat(), fraction

@@ -8,8 +8,7 @@ from heapq import nsmallest
 from typing import Any
 
 from cachedoctor.cacheconfig import typed
-from cachedoctor.cacheconfig.document import MOST_NESTED, CacheConfig, nested_too_deep
-from cachedoctor.cacheconfig.times import is_time
+from cachedoctor.cacheconfig.document import MOST_NESTED, CacheConfig, is_time, nested_too_deep
 from cachedoctor.errors import InputError
 
 MOST_UNKNOWN = 100

@@ -14,8 +14,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, MsgspecError, Raw, Struct, UnsetType
 from msgspec.json import Decoder, Encoder
 
-from cachedoctor.cacheconfig.document import CacheConfig, nested_too_deep
-from cachedoctor.cacheconfig.times import are_times
+from cachedoctor.cacheconfig.document import CacheConfig, are_times, nested_too_deep
 
 _ABSENT: Any = ()
 """An absent list: immutable, so that one can stand in all structs."""

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cachedoctor.diagnosis.phases import Phase, phase_of, phase_of_stack
-from cachedoctor.diagnosis.shares import widest
+from cachedoctor.diagnosis.phases import Phase, phase_of, phase_of_stack, widest
 
 if TYPE_CHECKING:
     from cachedoctor.pprof.goroutines import Goroutine

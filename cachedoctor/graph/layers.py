@@ -8,7 +8,7 @@ from itertools import chain, pairwise, repeat
 from operator import lt, sub
 
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, all_within
-from cachedoctor.cacheconfig.times import instant
+from cachedoctor.cacheconfig.document import instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cachedoctor.graph.adjacency import Adjacency
 from cachedoctor.graph.quotient import MergedGraph
+from cachedoctor.graph.records import Adjacency
 
 
 @dataclass(frozen=True, slots=True)

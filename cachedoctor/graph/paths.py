@@ -10,8 +10,9 @@ from itertools import islice
 from operator import mul
 
 from cachedoctor.errors import CountTooLarge
-from cachedoctor.graph.adjacency import earliest
+from cachedoctor.graph.logarithms import log_paths
 from cachedoctor.graph.loops import Acyclic
+from cachedoctor.graph.records import earliest
 
 MOST_BITS_HELD = 8 << 30
 """Bits of counts that may be in memory at once: 1 GiB."""
@@ -25,9 +26,6 @@ _SMALL_PART = 62
 """Bits of a machine integer."""
 _FAR_LARGER = 1 << 130
 """A number to which one of `_SMALL_PART` bits adds less than a float can tell."""
-_SCALE = 512
-_LARGE_FLOAT = 2.0**_SCALE
-"""Larger floats are divided by this, and how often is kept beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
         walks_from = {item: walks[item] for item in top}
         paths_to = {item: _paths_to(graph, item, paths) for item in top}
     else:
-        total, walks_from = _large_walks(graph, most, _log_paths(graph))
+        total, walks_from = _large_walks(graph, most, log_paths(graph))
         paths_to = _large_paths(graph, walks_from)
     hotspots = [
         Hotspot(item, graph.adjacency.fan_out[item], number * walks_from[item], number, shares)
@@ -266,53 +264,3 @@ class _Account:
             self._held = sum(self._bits)
             self._look_at = max(MOST_BITS_HELD, self._held + MOST_BITS_HELD // 8)
             _check(self._held, self._spent)
-
-
-def logarithms(graph: Acyclic) -> tuple[list[float], list[float]]:
-    """For each item the binary logarithms of the paths to it, and of the calls of a walk that starts at it."""
-    return _log_paths(graph), _log_walks(graph)
-
-
-def _log_paths(graph: Acyclic) -> list[float]:
-    paths, scales = [1.0] * graph.size, [0] * graph.size
-    for item, sources in graph.forwards:
-        if sources:
-            total, scale = 0.0, 0
-            for source in sources:
-                there = scales[source]
-                if there == scale:
-                    total += paths[source]
-                elif there > scale:
-                    total, scale = _scaled(total, scale - there) + paths[source], there
-                else:
-                    total += _scaled(paths[source], there - scale)
-            if total >= _LARGE_FLOAT:
-                total, scale = _scaled(total, -1), scale + 1
-            paths[item], scales[item] = total, scale
-    return _logarithms(paths, scales)
-
-
-def _log_walks(graph: Acyclic) -> list[float]:
-    walks, scales = [1.0] * graph.size, [0] * graph.size
-    for item, sources in graph.backwards:
-        walk, scale = walks[item], scales[item]
-        if walk >= _LARGE_FLOAT:
-            walk, scale = walks[item], scales[item] = _scaled(walk, -1), scale + 1
-        for source in sources:
-            there = scales[source]
-            if there == scale:
-                walks[source] += walk
-            elif there < scale:
-                walks[source], scales[source] = walk + _scaled(walks[source], there - scale), scale
-            else:
-                walks[source] += _scaled(walk, scale - there)
-    return _logarithms(walks, scales)
-
-
-def _scaled(number: float, scales: int) -> float:
-    return math.ldexp(number, _SCALE * scales)
-
-
-def _logarithms(numbers: Sequence[float], scales: Sequence[int]) -> list[float]:
-    logarithms = list(map(math.log2, numbers))
-    return [one + _SCALE * scale for one, scale in zip(logarithms, scales, strict=True)] if any(scales) else logarithms

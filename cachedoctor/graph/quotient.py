@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cachedoctor.graph.adjacency import Adjacency
-from cachedoctor.graph.records import Graph
+from cachedoctor.graph.records import Adjacency, Graph
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,6 @@ from itertools import accumulate, chain, compress, pairwise, repeat
 from operator import eq, sub
 
 from cachedoctor.cacheconfig import CacheConfig, all_within
-from cachedoctor.graph.adjacency import Adjacency
 
 
 @dataclass(frozen=True)
@@ -155,3 +155,122 @@ def _within(config: CacheConfig) -> Graph:
     if all_within(config.links, count):
         return graph
     return graph.without([index for index, link in enumerate(config.links) if not 0 <= link < count])
+
+
+@dataclass(frozen=True)
+class Adjacency:
+    """The links between items that are numbered 0 to n - 1. Everything else is computed once, when it is asked for."""
+
+    sources: list[list[int]]
+    """The sources of each item, with one entry per link."""
+
+    @cached_property
+    def fan_out(self) -> Counter[int]:
+        """The number of links from each item that has children."""
+        return Counter(chain.from_iterable(self.sources))
+
+    @cached_property
+    def children(self) -> list[list[int]]:
+        """The children of each item, with one entry per link."""
+        return reverse(self.sources)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether each item has a higher number than its sources, as in every document that BuildKit wrote."""
+        for item, sources in enumerate(self.sources):
+            for source in sources:
+                if source >= item:
+                    return False
+        return True
+
+    @cached_property
+    def topological(self) -> tuple[list[int], list[int]]:
+        """The items in an order in which each comes after all its sources; links may be repeated.
+
+        Items that a cycle holds back are not in it, but in the second list, ascending: they are in a cycle or below
+        one. The order is that of the numbers if these allow it. O(n + links).
+        """
+        return (list(range(len(self.sources))), []) if self.ordered else self.earliest
+
+    @cached_property
+    def earliest(self) -> tuple[list[int], list[int]]:
+        """As `topological`, in the order in which each item comes as soon as its sources allow (Kahn 1962)."""
+        return earliest(self.sources, self.children)
+
+
+def reverse(sources: Sequence[Sequence[int]]) -> list[list[int]]:
+    """From the sources of each item to the children of each item, one entry per link."""
+    children: list[list[int]] = [[] for _ in sources]
+    for item, own in enumerate(sources):
+        for source in own:
+            children[source].append(item)
+    return children
+
+
+def earliest(sources: Sequence[Sequence[int]], children: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """See `Adjacency.earliest`; `children` is the same graph the other way round."""
+    waiting = list(map(len, sources))
+    order = [item for item, number in enumerate(waiting) if not number]
+    for item in order:
+        for child in children[item]:
+            waiting[child] -= 1
+            if not waiting[child]:
+                order.append(child)
+    return order, [item for item, number in enumerate(waiting) if number] if len(order) < len(waiting) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """The records that are not dead."""
+
+    order: list[int]
+    """Each after at least one alternative of each of its inputs, and after all of them unless a cycle forbids it."""
+    acyclic: bool
+    """Whether all records are known to be free of cycles; false means that this was not determined."""
+
+
+def reachable(graph: Graph) -> Reachable:
+    """Find the records that can be reached from roots.
+
+    A record is reached once every input has a reached alternative (forward chaining over an AND-OR graph); records
+    that are left out are dead: no lookup can hit them. In a graph without cycles these are the records that BuildKit
+    v0.9 to v0.24 drop in `v1.(*item).validate`. O(records + links).
+    """
+    if not graph.has_empty_input:
+        order, cyclic = graph.adjacency.topological
+        if not cyclic:
+            return Reachable(order, acyclic=True)
+    reached = _chain_forward(graph)
+    number = [-1] * graph.size
+    for index, record in enumerate(reached):
+        number[record] = index
+    sources = [[number[link] for link in graph.links[graph.span(record)] if number[link] >= 0] for record in reached]
+    order, cyclic = Adjacency(sources).earliest
+    return Reachable([reached[index] for index in (*order, *cyclic)], acyclic=False)
+
+
+def _chain_forward(graph: Graph) -> list[int]:
+    """The records that can be reached, in the order in which the first alternatives reach them."""
+    waiting = [graph.arity(record) for record in range(graph.size)]
+    order = [record for record, count in enumerate(waiting) if not count]
+    dependents = _dependents(graph)
+    filled = bytearray(len(graph.link_start))
+    for record in order:
+        for slot, child in dependents[record]:
+            if not filled[slot]:
+                filled[slot] = 1
+                waiting[child] -= 1
+                if not waiting[child]:
+                    order.append(child)
+    return order
+
+
+def _dependents(graph: Graph) -> list[list[tuple[int, int]]]:
+    """For each record the (input, record) pairs that have it as an alternative; inputs numbered over the graph."""
+    dependents: list[list[tuple[int, int]]] = [[] for _ in range(graph.size)]
+    for child in range(graph.size):
+        for slot in range(graph.input_start[child], graph.input_start[child + 1]):
+            entry = (slot, child)
+            for source in graph.links[graph.link_start[slot] : graph.link_start[slot + 1]]:
+                dependents[source].append(entry)
+    return dependents

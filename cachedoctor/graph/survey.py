@@ -11,15 +11,13 @@ from itertools import chain
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
-from cachedoctor.graph.cost import LoopCheckCost, loop_check_cost
+from cachedoctor.graph.cost import LoopCheckCost, WalkSteps, loop_check_cost, walk_steps
 from cachedoctor.graph.layers import LayerTree
 from cachedoctor.graph.loops import Acyclic, Loop
 from cachedoctor.graph.merge import Merge, fixpoint
 from cachedoctor.graph.paths import Hotspot
 from cachedoctor.graph.quotient import MergedGraph, quotient, unmerged
-from cachedoctor.graph.reachable import Reachable, reachable
-from cachedoctor.graph.records import Graph, build
-from cachedoctor.graph.walk import WalkSteps, walk_steps
+from cachedoctor.graph.records import Graph, Reachable, build, reachable
 from cachedoctor.text import short
 
 Progress = Callable[[str], None]

@@ -9,7 +9,7 @@ from operator import lt
 from typing import Any
 
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, all_within
-from cachedoctor.cacheconfig.times import instant
+from cachedoctor.cacheconfig.document import instant
 from cachedoctor.graph import layers
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.records import Graph

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from cachedoctor.cacheconfig.times import instant
+from cachedoctor.cacheconfig.document import instant
 from cachedoctor.graph import paths
+from cachedoctor.graph.logarithms import logarithms
 from cachedoctor.graph.records import Graph
 from cachedoctor.repairs.draft import Draft
 
@@ -74,7 +75,7 @@ def _dislike(selector: str, prefer: Preference) -> bool:
 
 def _costs(draft: Draft) -> tuple[list[float], list[float]]:
     """For each link the logarithm of the paths to its source, and of the calls that go through it."""
-    log_paths, log_calls = paths.logarithms(draft.acyclic())
+    log_paths, log_calls = logarithms(draft.acyclic())
     to_sources = list(map(log_paths.__getitem__, draft.graph.links))
     owners = map(log_calls.__getitem__, draft.graph.owners())
     return to_sources, [paths_to + calls for paths_to, calls in zip(to_sources, owners, strict=True)]

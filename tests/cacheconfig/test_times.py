@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor.cacheconfig.times import are_times, instant, is_time
+from cachedoctor.cacheconfig.document import are_times, instant, is_time
 
 TIMES = [
     "2026-11-24T08:14:45.23117993Z",

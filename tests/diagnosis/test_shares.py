@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cachedoctor.diagnosis.evidence import load
-from cachedoctor.diagnosis.phases import Phase
-from cachedoctor.diagnosis.shares import shares, shares_of_table, widest
+from cachedoctor.diagnosis.phases import Phase, shares, shares_of_table, widest
 from cachedoctor.pprof.table import read
 from cachedoctor.pprof.top import top
 from tests.diagnosis.examples import CHECK_LOOPS, STACKS, V1

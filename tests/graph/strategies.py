@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.quotient import MergedGraph, quotient
-from cachedoctor.graph.reachable import reachable
-from cachedoctor.graph.records import Graph, build
+from cachedoctor.graph.records import Graph, build, reachable
 from tests.graph.reference import Document
 from tests.support import decoded
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor.graph.adjacency import Adjacency
+from cachedoctor.graph.records import Adjacency
 from tests.graph import reference
 
 SOURCES = st.integers(1, 9).flatmap(

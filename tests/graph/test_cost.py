@@ -15,8 +15,7 @@ from cachedoctor.graph.cost import LoopCheckCost, Order, loop_check_cost, second
 from cachedoctor.graph.layers import marshal_steps
 from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.quotient import quotient, unmerged
-from cachedoctor.graph.reachable import reachable
-from cachedoctor.graph.records import build
+from cachedoctor.graph.records import build, reachable
 from tests.graph import reference
 from tests.graph.reference import Document
 from tests.graph.strategies import documents, graph_of, partition_of

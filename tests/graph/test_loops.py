@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 
 from cachedoctor.graph import loops
-from cachedoctor.graph.adjacency import Adjacency
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.quotient import MergedGraph, unmerged
+from cachedoctor.graph.records import Adjacency
 from tests.graph import reference
 from tests.graph.reference import Document
 from tests.graph.strategies import documents, graph_of, merged_of

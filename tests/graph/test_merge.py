@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cachedoctor.graph import merge
 from cachedoctor.graph.merge import fixpoint
 from cachedoctor.graph.quotient import quotient, unmerged
-from cachedoctor.graph.reachable import reachable
+from cachedoctor.graph.records import reachable
 from tests.graph import reference
 from tests.graph.reference import Document, Record
 from tests.graph.strategies import documents, graph_of

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cachedoctor import errors
 from cachedoctor.graph import loops, paths
+from cachedoctor.graph.logarithms import logarithms
 from cachedoctor.graph.loops import Acyclic
 from tests.graph import reference
 from tests.graph.reference import Document
@@ -84,7 +85,7 @@ def test_logarithms_and_depth(made: list[Document]) -> None:
     every = walked(graph)
     passing = Counter(item for path in every for item in path)
     ending = Counter(path[-1] for path in every)
-    log_paths, log_calls = paths.logarithms(graph)
+    log_paths, log_calls = logarithms(graph)
     for item in range(len(graph.order)):
         assert math.isclose(log_paths[item], math.log2(ending[item]), abs_tol=1e-9)
         assert math.isclose(log_paths[item] + log_calls[item], math.log2(passing[item]), abs_tol=1e-9)

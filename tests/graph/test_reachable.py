@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from cachedoctor.graph.reachable import reachable
+from cachedoctor.graph.records import reachable
 from tests.graph import reference
 from tests.graph.reference import Document
 from tests.graph.strategies import documents, graph_of

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from cachedoctor.graph import loops, paths
 from cachedoctor.graph.quotient import quotient
-from cachedoctor.graph.reachable import reachable
+from cachedoctor.graph.records import reachable
 from cachedoctor.graph.replay import Exporter
 from tests.graph import reference
 from tests.graph.reference import Document

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor.graph import loops, walk
+from cachedoctor.graph import cost, loops
+from cachedoctor.graph.cost import walk_steps
 from cachedoctor.graph.loops import Acyclic
-from cachedoctor.graph.walk import walk_steps
 from tests.graph import reference
 from tests.graph.reference import Document
 from tests.graph.strategies import documents, merged_of
@@ -37,7 +37,7 @@ def test_a_chain_has_its_closed_form(count: int) -> None:
 
 def test_an_estimate_is_near_and_says_that_it_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     count = 3_000
-    monkeypatch.setattr(walk, "EXACT_ITEMS", 10)
+    monkeypatch.setattr(cost, "EXACT_ITEMS", 10)
     found = walk_steps(chain(count))
     exact = count * (count - 1) // 2
     assert not found.exact
@@ -53,7 +53,7 @@ def test_an_estimate_of_a_wide_graph_is_near(monkeypatch: pytest.MonkeyPatch) ->
     records += [{"digest": f"{at}", "inputs": [alternatives]} for at in range(below)]
     graph = loops.cut(merged_of([{"records": records}]))
     assert walk_steps(graph).steps == roots * below
-    monkeypatch.setattr(walk, "EXACT_ITEMS", 10)
+    monkeypatch.setattr(cost, "EXACT_ITEMS", 10)
     found = walk_steps(graph)
     assert not found.exact
     assert abs(found.steps - roots * below) < 0.1 * roots * below
