@@ -348,6 +348,7 @@ BAD_UPLOADS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("location", BAD_UPLOADS)
 def test_uploads_only_to_where_uploads_are(app: str, client: Client, location: str) -> None:
     """Whatever a registry names for an upload: one line, and nothing is put there, nor deleted."""
