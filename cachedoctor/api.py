@@ -121,9 +121,10 @@ def write(
     `ValueError` for `-` and names with a NUL.
     """
     name = os.fspath(target)
-    if name == "-" or "\0" in name:
+    location = sources.parse(name, tag)
+    if not location.writable or "\0" in name:
         raise ValueError(f"{name!r} is not a place that a cache can be written to")
-    writer = sources.parse(name, tag).writer(repaired.documents, force=force, access=access)
+    writer = location.writer(repaired.documents, force=force, access=access)
     writer.write(repaired.config, repaired.data, repaired.check)
     return writer.path
 

@@ -3,9 +3,11 @@
 CachedoctorError
 ├── InputError            a source that cannot be read, or a place that cannot be written; one line
 │   └── RegistryError     what is wrong at a registry (`sources.registry.connections`)
+│       └── Unanswered    no answer in time
+│           └── Dropped   the connection was lost
 ├── CountTooLarge         paths whose exact number would not fit into memory
 ├── FocusError            a --focus that is not a regular expression, or has nothing to act on
-├── LimitError            a limit that repair cannot reach with what it may remove
+├── LimitError            what repair cannot do with what it may remove
 └── ProofError            a repaired cache that is not what it should be: a bug of cachedoctor
 """
 
@@ -16,7 +18,7 @@ from contextlib import contextmanager
 
 
 class CachedoctorError(Exception):
-    """The root of all."""
+    """The base class of all errors: catch this."""
 
 
 class InputError(CachedoctorError):

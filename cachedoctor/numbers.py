@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _CHUNK_BITS = 4096
@@ -70,6 +71,11 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
 
 
+def listing(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
 def percent(share: float) -> str:
     """A share of a whole: `99.9%`, and `100%` only for all of it."""
     text = f"{share:.1%}"
@@ -89,20 +95,33 @@ def duration(seconds: float | None) -> str:
     return f"about {elapsed(seconds)}"
 
 
+def taking(seconds: float | None) -> str:
+    """A time to put behind a count: ` (about 5 min)`, ` (would not finish: about 3,900 years)`."""
+    return f" ({duration(seconds).replace(' (', ': ').rstrip(')')})"
+
+
+def count_range(fewest: int, most: int) -> str:
+    """`10 billion to 19 billion`, or one number if both look the same."""
+    low, high = count(fewest), count(most)
+    return low if low == high else f"{low} to {high}"
+
+
 def elapsed(seconds: float) -> str:
     """A measured time: `12 s`, `40 min`, `1.5 h`, `3 days`."""
     if seconds < 1:
         return "under 1 s"
     size, name = next(unit for unit in _UNITS if seconds >= unit[0] * 0.95)
-    text = _short(seconds / size)
+    text = _short(max(1.0, seconds / size))
     return f"{text} {name}{'s' if name == 'day' and text != '1' else ''}"
 
 
 def time_range(least: float | None, most: float | None) -> str:
     """A range of estimated times: `about 3.8 to 11 min`, `under 1 s to about 2 s`."""
     low, high = duration(least), duration(most)
-    if low == high or low.startswith("would not"):
+    if low == high or (low.startswith("would not") and most is None):
         return low
+    if low.startswith("would not"):
+        return f"{low.rpartition(' ')[0]} to {high.partition('about ')[2]}"
     if high.startswith("would not"):
         return f"{low}, or it {high}"
     amount, _, unit = low.rpartition(" ")

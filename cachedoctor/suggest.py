@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_NEAR = 0.5
+NEAR = 0.5
 """The share of common letters from which one word may be a misspelling of another."""
 
 _LONGEST_WORD = 100
@@ -24,12 +24,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return max(known, key=likeness)
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def meant(word: str, known: Iterable[str], near: float = NEAR) -> str:
     """Return "did you mean X?", or the list of choices if nothing is close."""
     from difflib import SequenceMatcher
 
     words = list(known)
     best = nearest(word, words)
-    if SequenceMatcher(None, word[:_LONGEST_WORD].lower(), best.lower()).ratio() >= _NEAR:
+    if SequenceMatcher(None, word[:_LONGEST_WORD].lower(), best.lower()).ratio() >= near:
         return f"did you mean {best}?"
     return f"expected one of {', '.join(words)}"

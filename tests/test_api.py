@@ -60,7 +60,7 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(cachedoctor.InputError, match=r"^nothing-there: cannot read it: .*$"):
         cachedoctor.load("nothing-there")
     documents = cachedoctor.load(DIAMONDS)
-    with pytest.raises(cachedoctor.LimitError, match="10 calls are too few"):
+    with pytest.raises(cachedoctor.LimitError, match="limit of 10 calls is too low"):
         cachedoctor.repair(documents, max_calls=10)
     target = tmp_path / "there.json"
     target.write_text("mine")

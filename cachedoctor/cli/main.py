@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pkgutil
 import sys
@@ -15,6 +16,8 @@ from cachedoctor.cli import commands
 from cachedoctor.cli.output import complain, fail, report_elsewhere
 from cachedoctor.io.interrupts import INTERRUPTED
 
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Errors of standard output, which click writes help and versions to."""
 MOST_SHOWN = 300
 """Characters of an internal error that are shown: it may hold a whole input."""
 
@@ -45,7 +48,10 @@ class _Group(click.Group):
         except click.UsageError as error:
             from cachedoctor.suggest import meant
 
-            hint = meant(args[0], self.list_commands(context))
+            if os.path.lexists(args[0]):
+                hint = "cachedoctor analyze reads caches, cachedoctor profile reads profiles"
+            else:
+                hint = meant(args[0], self.list_commands(context), near=0.65)
             raise click.UsageError(f"no such command: {args[0]!r}; {hint}", context) from error
 
     def invoke(self, context: click.Context) -> object:
@@ -86,7 +92,10 @@ def main() -> None:
     except MemoryError:
         fail("not enough memory for this input")
     except Exception as error:
-        _crashed(error.__cause__ if isinstance(error, _Unexpected) and error.__cause__ else error)
+        cause = error.__cause__ if isinstance(error, _Unexpected) and error.__cause__ else error
+        if isinstance(cause, OSError) and cause.errno in _UNWRITABLE:
+            fail(f"cannot write: {cause.strerror}")
+        _crashed(cause)
     sys.exit(code)
 
 

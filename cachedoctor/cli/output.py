@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NARROWEST = 40
 USUAL_WIDTH = 80
 LONGEST_LINE = 4096
-"""Letters of a warning or a reason: foreign words in it may be as long as the whole input."""
+"""Letters of a warning or a reason: text from the input can be as long as the input."""
 PROGRESS_AFTER = 1.0
 """Seconds before progress is shown."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -49,7 +50,7 @@ def fetch(url: str, seconds: int, progress: Progress = lambda step: None) -> Ite
         parts = urlsplit(url)
         valid = bool(parts.hostname) and not parts.username and not parts.password and parts.port != 0
     except ValueError as error:
-        raise InputError("not an address; expected http://HOST:PORT", source=url) from error
+        raise InputError("not an address; expected http://HOST:PORT", source="http://…") from error
     if not valid:
         raise InputError("expected http://HOST:PORT, without a user", source=parts._replace(netloc="…").geturl())
     if parts.path.rstrip("/") not in ("", "/debug", "/debug/pprof"):
@@ -70,7 +71,7 @@ def _patience(query: str) -> float:
     from urllib.parse import parse_qs
 
     seconds = parse_qs(query).get("seconds", ["30"])[0]
-    return min(int(seconds) if seconds.isdecimal() else 30, 3600) + GRACE_SECONDS
+    return min(int(seconds) if re.fullmatch("[0-9]{1,9}", seconds) else 30, 3600) + GRACE_SECONDS
 
 
 def _name(what: str, ending: str = "pprof") -> str:

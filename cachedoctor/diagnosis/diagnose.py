@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
 from cachedoctor.diagnosis import exports as dumps
 from cachedoctor.diagnosis import phases
 from cachedoctor.diagnosis.causes import CAUSE_OF, Cause
@@ -14,15 +15,9 @@ from cachedoctor.diagnosis.exports import Export, Wait
 from cachedoctor.diagnosis.findings import TIMED, Finding, findings
 from cachedoctor.diagnosis.phases import Phase, shares, shares_of_table
 from cachedoctor.errors import FocusError
+from cachedoctor.numbers import YEAR
 from cachedoctor.pprof import units
 from cachedoctor.pprof.top import Sort, Top, top
-
-if TYPE_CHECKING:
-    from cachedoctor.graph.survey import Survey
-from typing import TYPE_CHECKING, NamedTuple
-
-from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
-from cachedoctor.numbers import YEAR
 
 if TYPE_CHECKING:
     from cachedoctor.graph.survey import Survey
@@ -181,7 +176,7 @@ class Remaining(NamedTuple):
 
     @property
     def never(self) -> bool:
-        """Whether nobody will wait for the end."""
+        """Whether it would take more than a year."""
         return self.left[0] is None or self.left[0] > YEAR
 
     @property

@@ -104,7 +104,7 @@ class Graph:
         return self._keeping(kept)
 
     def only(self, records: Sequence[int]) -> Graph:
-        """The graph of some records, ascending, that are numbered anew; none may have a source that is left out."""
+        """The graph of some records, ascending, renumbered; none may have a source that is left out."""
         number = {record: index for index, record in enumerate(records)}
         slots = [range(self.input_start[record], self.input_start[record + 1]) for record in records]
         spans = [range(self.link_start[slot], self.link_start[slot + 1]) for slot in chain.from_iterable(slots)]

@@ -54,7 +54,7 @@ class Survey:
 
     @property
     def order(self) -> list[int]:
-        """The records that can be reached, sources first (`reachable.Reachable.order`)."""
+        """The records that can be reached, sources first (`records.Reachable.order`)."""
         return self._reachable.order
 
     @cached_property
@@ -131,7 +131,7 @@ class Survey:
 
     @cached_property
     def chain_numbers(self) -> list[list[int]]:
-        """Which layers of which config are one, blob and parents alike (`layers.chain_numbers`)."""
+        """Which layers of the configs are the same: equal blob and equal ancestors (`layers.chain_numbers`)."""
         return layers.chain_numbers(self.configs, self.trees)
 
     @cached_property
@@ -174,7 +174,7 @@ class Survey:
 
 
 def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None) -> Survey:
-    """Build the graph of several cache configs, merge it, and count at once whatever reports show.
+    """Build the graph of several cache configs, merge it, and compute everything that reports show.
 
     Raises `errors.CountTooLarge`.
     """

@@ -84,14 +84,15 @@ def write_atomically(path: str | Path, data: bytes, check: Callable[[bytes], Non
     """
     from pathlib import Path
 
-    target = Path(os.path.realpath(path))
     with suppress(FileNotFoundError):
-        if not stat.S_ISREG(target.stat().st_mode):
+        if not stat.S_ISREG(os.stat(path).st_mode):
             check(data)
-            # Without waiting for a reader: writing to a pipe that nobody has open is an error.
-            with os.fdopen(os.open(target, os.O_WRONLY | os.O_NONBLOCK), "wb") as file:
+            # Opened without waiting for a reader: writing to a pipe that nobody has open is an error.
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "wb") as file:
+                os.set_blocking(file.fileno(), True)
                 file.write(data)
             return
+    target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}")
     with on_interrupt(temporary.unlink):
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

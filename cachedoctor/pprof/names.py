@@ -9,6 +9,14 @@ from pathlib import PurePosixPath
 _ARGUMENTS = re.compile(r"\(anonymous namespace\)|operator\(\)|(\()")
 
 
+_FOLDERS = re.compile(r"^[^\[(]*/")
+
+
+def without_folders(name: str) -> str:
+    """A function without the folders of its Go package: `v1.(*CacheChains).Marshal`."""
+    return _FOLDERS.sub("", name)
+
+
 def simplified(name: str, system_name: str) -> str:
     """A function name as pprof prints it: what looks like C++ loses its parameters and template arguments.
 

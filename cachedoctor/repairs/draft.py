@@ -55,7 +55,7 @@ class Results:
     """Item, layers and `createdAt` of each chain, in the order of items."""
 
     def of_items(self, kept: Sequence[int]) -> Results:
-        """Those of some items, which are numbered anew."""
+        """Those of some items, renumbered."""
         spans = [range(self.start[item], self.start[item + 1]) for item in kept]
         number = {item: index for index, item in enumerate(kept)}
         return Results(

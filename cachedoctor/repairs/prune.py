@@ -132,7 +132,7 @@ def to_calls(draft: Draft, limit: int, prefer: Preference) -> bool:
 
 
 def _put_back(gone: Sequence[int], fits: Callable[[Collection[int]], bool]) -> set[int]:
-    """Those of the links that have to go after all, of which the last are put back first."""
+    """The links that must still be removed; the last ones are put back first."""
     pending = [gone[::-1]]
     out = set(gone)
     for _ in range(MOST_TRIES):

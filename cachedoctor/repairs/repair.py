@@ -184,7 +184,9 @@ def _limit(draft: Draft, options: Options) -> None:
         _limit_bytes(draft, options.max_bytes, options)
     if options.max_calls is not None and not prune.to_calls(draft, options.max_calls, options.prefer):
         fewest = digits(paths.calls(draft.acyclic()))
-        raise LimitError(f"{options.max_calls} calls are too few: the fewest that keep every record are {fewest}")
+        raise LimitError(
+            f"the limit of {options.max_calls} calls is too low: the fewest that keep every record are {fewest}"
+        )
 
 
 def _limit_bytes(draft: Draft, limit: int, options: Options) -> None:
@@ -194,10 +196,11 @@ def _limit_bytes(draft: Draft, limit: int, options: Options) -> None:
     if prune.to_bytes(draft, size() - limit, options.prefer):
         return
     if not options.drop_oldest:
-        problem = f"{limit:,} bytes are too few: with one alternative for each input it still has {size():,} bytes"
+        least = f"with one alternative for each input it still has {size():,} bytes"
+        problem = f"the limit of {limit:,} bytes is too low: {least}"
         raise LimitError(problem, dropping_may_help=True)
     if not prune.drop_oldest(draft, lambda: size() <= limit):
-        raise LimitError(f"{limit:,} bytes are too few: no record at all would be left")
+        raise LimitError(f"the limit of {limit:,} bytes is too low: no record at all would be left")
 
 
 def _size(survey: Survey, size: int) -> Size:

@@ -13,7 +13,7 @@ from cachedoctor.buildkit import (
     Span,
 )
 from cachedoctor.graph import cost
-from cachedoctor.numbers import count, duration, plural
+from cachedoctor.numbers import count, count_range, duration, plural, taking
 from cachedoctor.report import analysis_tables as tables
 from cachedoctor.report.analysis_document import document
 from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section, Steps, Tone
@@ -65,7 +65,8 @@ def _entry(finding: Finding, analysis: Analysis) -> Entry:
         known=finding.known,
         body=(finding.message,),
         details=(_records(finding),) if finding.records else (),
-        help=(Steps(finding.help),),
+        # Its advice was shown when the baseline was written.
+        help=() if finding.known else (Steps(finding.help),),
     )
 
 
@@ -122,7 +123,8 @@ def headline(analysis: Analysis) -> str:
     empty = not analysis.survey.order
     if refused:
         rest = "It has no record that a build could use." if empty else next_export(analysis, "to export its records")
-        return f"{_refusal(*refused[0])} {rest}"
+        worst = max(refused, key=lambda pair: pair[0] == EVERY)
+        return f"{_refusal(*worst)} {rest}"
     if empty:
         return "This cache is empty: it has no record that a build could use."
     complete = analysis.check is None or len(analysis.check.rules) == len(RULES)
@@ -131,7 +133,7 @@ def headline(analysis: Analysis) -> str:
 
 
 def _refusal(refused_by: Span, finding: Finding) -> str:
-    """Who refuses the cache, and the reason in two"""
+    """Which releases refuse the cache, and because of which rule."""
     who = "BuildKit refuses" if refused_by == EVERY else f"BuildKit {refused_by} refuse"
     return f"{who} to import this cache ({finding.name})."
 
@@ -146,8 +148,8 @@ def next_export(analysis: Analysis, purpose: str) -> str:
         releases = str(analysis.buildkit or LOOP_CHECK)
         check = cost.seconds(loop_check.middle.calls, SECONDS_PER_CALL[1])
         also = " and marshaling its results" if marshal is None or (check is not None and marshal > check + 1) else ""
-        time = duration(_sum(check, marshal))
-        parts.append(f"BuildKit {releases} would need {calls(loop_check)}{also} ({time}) {purpose}")
+        time = taking(_sum(check, marshal))
+        parts.append(f"BuildKit {releases} would need {calls(loop_check)}{also}{time} {purpose}")
     rewritten = REWRITTEN.concerns(analysis.buildkit)
     if rewritten or not parts:
         releases = str(analysis.buildkit or REWRITTEN)
@@ -164,9 +166,9 @@ def _sum(*seconds: float | None) -> float | None:
 def calls(loop_check: cost.LoopCheckCost) -> str:
     """The loop-check calls, with the word that says how well they are known."""
     fewest, middle, most = loop_check.orders[0].calls, loop_check.middle.calls, loop_check.orders[-1].calls
-    if fewest == most:
+    if count(fewest) == count(most):
         return plural(middle, "check") if loop_check.exact else f"about {plural(middle, 'check')}"
-    return f"{count(fewest)} to {count(most)} checks, usually {count(middle)}"
+    return f"{count_range(fewest, most)} checks, usually {count(middle)}"
 
 
 def judgement(analysis: Analysis, check: Check) -> str:

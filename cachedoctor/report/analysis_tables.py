@@ -11,7 +11,7 @@ from cachedoctor.buildkit import (
     SECONDS_PER_WALK_STEP,
 )
 from cachedoctor.graph import cost
-from cachedoctor.numbers import count, duration, percent, plural, time_range
+from cachedoctor.numbers import count, count_range, duration, percent, plural, time_range
 from cachedoctor.report.page import Foreign, Table
 from cachedoctor.rules import RULES, Severity, verdict
 from cachedoctor.text import short
@@ -47,9 +47,8 @@ def costs(analysis: Analysis) -> Table:
         fewest, most = loop_check.orders[0].calls, loop_check.orders[-1].calls
         least = cost.seconds(fewest, SECONDS_PER_CALL[0])
         longest = cost.seconds(most, SECONDS_PER_CALL[2])
-        calls = count(fewest) if fewest == most else f"{count(fewest)} to {count(most)}"
         what = f"loop-check calls ({certainty(loop_check)})"
-        rows.append((str(LOOP_CHECK), what, calls, time_range(least, longest)))
+        rows.append((str(LOOP_CHECK), what, count_range(fewest, most), time_range(least, longest)))
     if REWRITTEN.concerns(analysis.buildkit):
         walk = survey.walk
         seconds = cost.seconds(walk.steps, SECONDS_PER_WALK_STEP)

@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
     tone: Tone
     title: str
-    """The id and name of a rule, or a cause such as `loop-check`; empty if the headline has said it all."""
+    """The id and name of a rule, or a cause such as `loop-check`; empty if the headline already says it."""
     label: str = ""
     """Stands before the title: `error`."""
     affects: str = ""

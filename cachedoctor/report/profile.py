@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,17 +11,15 @@ from cachedoctor.diagnosis.evidence import Evidence
 from cachedoctor.diagnosis.exports import RUNNING, Export, Wait
 from cachedoctor.diagnosis.phases import WORDS
 from cachedoctor.errors import InputError
-from cachedoctor.numbers import count, duration, elapsed, percent, time_range
+from cachedoctor.numbers import count_range, duration, elapsed, percent, time_range
 from cachedoctor.pprof import units
+from cachedoctor.pprof.names import without_folders
 from cachedoctor.pprof.top import HEAD, Row, Top
-from cachedoctor.report import Part
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Stacks, Steps, Table, Tone, Verbatim
 from cachedoctor.text import printable
 
-PARTS = frozenset({Part.WORDS, Part.DOCUMENT, Part.STACKS})
 MOST_WAITS = 8
-_FOLDERS = re.compile(r"^[^\[(]*/")
 _NAME = len(HEAD) + 2
 """The column of pprof's table in which names begin."""
 
@@ -62,8 +59,9 @@ def headline(diagnosis: Diagnosis) -> str:
 
 def remaining(left: Remaining) -> str:
     """How much longer it takes."""
-    work = count(left.fewest) if left.fewest == left.most else f"{count(left.fewest)} to {count(left.most)}"
-    how = f"{work} {left.work}, at {count(int(left.rate[0]))} to {count(int(left.rate[1]))} per second (estimated)"
+    work = left.work.replace("marshalling", "marshaling")
+    speed = count_range(int(left.rate[0]), int(left.rate[1]))
+    how = f"{count_range(left.fewest, left.most)} {work}, at {speed} per second (estimated)"
     whole = time_range(*left.total)
     if left.never:
         return f"It {whole}: {how}." if whole.startswith("would") else f"It takes {whole}: {how}."
@@ -123,7 +121,7 @@ def _exports(exports: Sequence[Export]) -> Table:
             WORDS[export.phase],
             _since(export.minutes, export.state),
             export.state or "unknown",
-            Foreign(_without_folders(export.function)),
+            Foreign(without_folders(export.function)),
         )
         for export in exports
     ]
@@ -137,17 +135,12 @@ def _waits(waits: Sequence[Wait]) -> Table:
             f"{wait.count:,}",
             WORDS[wait.phase],
             _since(wait.minutes, wait.state),
-            Foreign(_without_folders(wait.function)),
+            Foreign(without_folders(wait.function)),
         )
         for wait in waits[:MOST_WAITS]
     ]
     heads = ("goroutines", "wait for", "up to", "function")
     return Table("What goroutines of builds wait for", heads, rows, frozenset({0}))
-
-
-def _without_folders(function: str) -> str:
-    """A function without the folders of its package."""
-    return _FOLDERS.sub("", function)
 
 
 def _since(minutes: int | None, state: str) -> str:
@@ -162,7 +155,7 @@ def _functions(top: Top, width: int | None) -> list[str]:
     for row, summed in top.summed():
         line = printable(top.line(row, summed))
         if width and len(line) > width:
-            line = line[:_NAME] + _without_folders(line[_NAME:])
+            line = line[:_NAME] + without_folders(line[_NAME:])
         lines.append(line if not width or len(line) <= width else f"{line[: width - 1]}…")
     return lines
 

@@ -7,16 +7,13 @@ from typing import Any
 
 from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK, SECONDS_PER_CALL
 from cachedoctor.graph import cost
-from cachedoctor.numbers import count, duration, plural
+from cachedoctor.numbers import count, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
-from cachedoctor.report import Part
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Line, Listing, Page, Table, Tone
 from cachedoctor.rules import Limits
 from cachedoctor.sources.document import digest_of
 from cachedoctor.text import printable, short
-
-PARTS = frozenset({Part.WORDS, Part.DOCUMENT})
 
 _NEXT_EXPORT = (
     "Importing the repaired cache brings no loops, duplicates or dead records into the next export. Diamonds in the "
@@ -36,12 +33,15 @@ def page(repaired: Repaired, path: str | None = None, replaced: str | None = Non
     lossless = not (repaired.lost.records or repaired.lost.results)
     return Page(
         command="repair",
-        headline=[Line(_headline(repaired, path, replaced), Tone.OK if lossless else Tone.WARNING)],
+        headline=[
+            Line(_headline(repaired, path, replaced), Tone.OK if lossless else Tone.WARNING),
+            *(Line(problem, Tone.WARNING) for problem in _still_wrong(repaired)),
+        ],
         entries=(),
         sections=[
             _sizes(repaired),
             Listing("Removed", _removed(repaired)),
-            Listing("Notes", _notes(repaired)),
+            Listing("Notes", [_NEXT_EXPORT]),
         ],
         document=lambda: document(repaired, path, replaced),
     )
@@ -149,18 +149,18 @@ def _removed(repaired: Repaired) -> list[str]:
     return lines
 
 
-def _notes(repaired: Repaired) -> list[str]:
-    notes = []
+def _still_wrong(repaired: Repaired) -> list[str]:
+    """What this repair leaves, with the option that cures it."""
+    problems = []
     limits = Limits()
     size = len(repaired.data)
     if size > IMPORT_LIMIT:
-        notes.append(f"BuildKit will not import it: {size:,} bytes are over 1 MiB. Add --max-bytes 1MiB.")
+        problems.append(f"BuildKit will not import it: {size:,} bytes are over 1 MiB. Add --max-bytes 1MiB.")
     seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
     if seconds is None or seconds >= limits.max_seconds:
         calls = plural(repaired.after.calls, "check")
-        time = duration(seconds)
-        notes.append(
-            f"Exporting these records on BuildKit {LOOP_CHECK} needs {calls} ({time}). Add --max-calls 100000000 to "
-            "get below that."
+        problems.append(
+            f"Exporting these records on BuildKit {LOOP_CHECK} still needs {calls}{taking(seconds)}. Add --max-calls "
+            "100000000 to get below that."
         )
-    return [*notes, _NEXT_EXPORT]
+    return problems

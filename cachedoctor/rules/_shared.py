@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cachedoctor.buildkit import LOSES_LINKS, RECOMMENDED
-from cachedoctor.numbers import duration
 from cachedoctor.rules.rule import Context, Limits, Severity
 
 REPAIR = "Run cachedoctor repair SOURCE -o DEST. It fixes this, and loses no usable records or results."
@@ -27,12 +26,6 @@ def severity_of(seconds: float | None, limits: Limits) -> Severity | None:
     if seconds is None or seconds > limits.max_seconds:
         return Severity.ERROR
     return Severity.WARNING if seconds >= limits.warn_seconds else None
-
-
-def taking(seconds: float | None) -> str:
-    """A time to put behind a count: ` (about 5 min)`, or `, which would not finish (about 3,900 years)`."""
-    text = duration(seconds)
-    return f", which {text}" if text.startswith("would") else f" ({text})"
 
 
 def named(records: Sequence[int], context: Context) -> Sequence[int | str]:

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from cachedoctor.buildkit import EVERY
 from cachedoctor.cacheconfig import CacheConfig, all_within
 from cachedoctor.graph import layers
-from cachedoctor.numbers import plural
+from cachedoctor.numbers import listing, plural
 from cachedoctor.rules._shared import DELETE, REFUSED, REPAIR, UNNOTICED, agree
 from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
 
@@ -54,7 +54,7 @@ def bad_index(context: Context) -> Iterator[Found]:
         refused = bool(links or results or any(needed[layer] for layer in tree.dangling))
         parts = [plural(number, noun) for noun, number in counts.items() if number]
         yield Found(
-            f"{' and '.join(parts)} {agree(sum(counts.values()), 'points', 'point')} outside the document, which has "
+            f"{listing(parts)} {agree(sum(counts.values()), 'points', 'point')} outside the document, which has "
             f"{plural(len(config.digests), 'record')} and {plural(len(config.blobs), 'layer')}. "
             f"{REFUSED if refused else UNNOTICED}",
             sorted({*links, *results}),

@@ -34,8 +34,8 @@ from collections.abc import Iterator
 
 from cachedoctor.buildkit import EVERY, SECONDS_PER_MARSHAL_STEP
 from cachedoctor.graph import cost
-from cachedoctor.numbers import plural
-from cachedoctor.rules._shared import severity_of, taking
+from cachedoctor.numbers import plural, taking
+from cachedoctor.rules._shared import severity_of
 from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rule
 
 

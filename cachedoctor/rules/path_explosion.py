@@ -53,8 +53,8 @@ from collections.abc import Iterator
 
 from cachedoctor.buildkit import LOOP_CHECK, SECONDS_PER_CALL
 from cachedoctor.graph import cost
-from cachedoctor.numbers import count, plural
-from cachedoctor.rules._shared import START_OVER, UPGRADE, severity_of, taking
+from cachedoctor.numbers import count, count_range, plural, taking
+from cachedoctor.rules._shared import START_OVER, UPGRADE, severity_of
 from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rule
 
 
@@ -67,8 +67,8 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
         UPGRADE,
         "Have fewer diamonds in the Dockerfile: each stage reached by more than one route doubles the paths. The "
         "hotspots show where.",
-        "If the cache grew over many imports, run cachedoctor repair SOURCE -o DEST --max-calls N. It does not help if "
-        "the Dockerfile itself has the diamonds: the exporter recreates both alternatives of every step.",
+        "If the cache grew over many imports, run cachedoctor repair SOURCE -o DEST --max-calls 100000000. It does not "
+        "help if the Dockerfile itself has the diamonds: the exporter recreates both alternatives of every step.",
         START_OVER,
         "mode=min does not help: it drops layers, not records. Export less often.",
         "If an export is stuck now: canceling the build does not stop the loop check. Restart buildkitd.",
@@ -104,12 +104,11 @@ def _severity(calls: int, context: Context) -> Severity | None:
 def _checks(loop_check: cost.LoopCheckCost) -> str:
     fewest, typical, most = loop_check.orders[0].calls, loop_check.middle.calls, loop_check.orders[-1].calls
     time = taking(cost.seconds(typical, SECONDS_PER_CALL[1]))
-    if fewest == most:
+    if count(fewest) == count(most):
         about = "" if loop_check.exact else "about "
         return f"{about}{plural(typical, 'check')}{time}"
     return (
-        f"{count(fewest)} to {count(most)} checks, depending on the order the exporter uses; usually "
-        f"{count(typical)}{time}"
+        f"{count_range(fewest, most)} checks, depending on the order the exporter uses; usually {count(typical)}{time}"
     )
 
 

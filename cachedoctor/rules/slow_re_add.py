@@ -30,8 +30,8 @@ from collections.abc import Iterator
 
 from cachedoctor.buildkit import REWRITTEN, SECONDS_PER_WALK_STEP
 from cachedoctor.graph import cost
-from cachedoctor.numbers import plural
-from cachedoctor.rules._shared import START_OVER, severity_of, taking
+from cachedoctor.numbers import plural, taking
+from cachedoctor.rules._shared import START_OVER, severity_of
 from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rule
 
 

@@ -70,9 +70,16 @@ def _other_content(head: bytes) -> str:
     if head.lstrip()[:1] == b"<":
         return "HTML"
     binary = any(byte < 0x20 and byte not in b"\t\n\r" for byte in head)
-    if binary or head.startswith((b"goroutine ", b"File: ", b"Showing nodes", b"(pprof)")):
+    if (binary and _begins_a_profile(head[0])) or head.startswith(
+        (b"goroutine ", b"File: ", b"Showing nodes", b"(pprof)")
+    ):
         return "not JSON, perhaps a profile, which cachedoctor profile reads"
-    return "not JSON"
+    return "binary data, not JSON" if binary else "not a JSON object"
+
+
+def _begins_a_profile(byte: int) -> bool:
+    """Whether a byte can be the tag of a field of a profile (`profile.proto`): 1 to 14, a varint or with a length."""
+    return 1 <= byte >> 3 <= 14 and byte & 7 in (0, 2)
 
 
 def json_documents(data: bytes, beside: Callable[[], BlobStore], platform: str | None) -> list[CacheDocument]:

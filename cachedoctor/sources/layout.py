@@ -11,14 +11,14 @@ from typing import Any
 
 import orjson
 
-from cachedoctor.buildkit import INDEX
+from cachedoctor.buildkit import CACHE_CONFIG, INDEX
 from cachedoctor.cacheconfig import CacheConfig, nested_too_deep
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import read_bounded, write_atomically
 from cachedoctor.io.interrupts import on_interrupt
-from cachedoctor.sources.descriptors import REF_NAME, is_digest, new_manifest, split, verify
+from cachedoctor.sources.descriptors import REF_NAME, Descriptor, is_digest, new_manifest, split, verify
 from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Writer, digest_of
-from cachedoctor.sources.json import parse
+from cachedoctor.sources.json import parse, typed
 from cachedoctor.sources.oci import layout_documents
 
 MOST_FILES = 100_000
@@ -128,8 +128,8 @@ def tag_of(document: CacheDocument) -> str:
     with reading(document.source, "index.json"):
         index = parse(FolderStore(layout_folder(document)).file("index.json", MOST_MANIFEST_BYTES))
     digest = document.named_digest or document.manifest_digest
-    tags = [_tag(descriptor) for descriptor in index["manifests"] if descriptor.get("digest") == digest]
-    return next((tag for tag in tags if isinstance(tag, str)), "latest")
+    tags = [_tags(descriptor) for descriptor in index["manifests"] if descriptor.get("digest") == digest]
+    return next((min(found) for found in tags if found), "latest")
 
 
 class LayoutWriter(Writer):
@@ -175,7 +175,7 @@ class LayoutWriter(Writer):
             "size": len(encoded),
             "annotations": {REF_NAME: self._tag},
         }
-        others = [descriptor for descriptor in index["manifests"] if _tag(descriptor) != self._tag]
+        others = [kept for descriptor in index["manifests"] for kept in _without(descriptor, self._tag)]
         write_atomically(self._folder / "index.json", orjson.dumps(index | {"manifests": [*others, tagged]}))
 
     def _index(self) -> dict[str, Any]:
@@ -189,7 +189,9 @@ class LayoutWriter(Writer):
             index = parse(FolderStore(self._folder).file("index.json", MOST_MANIFEST_BYTES))
             if not _is_index(index) or nested_too_deep(index):
                 raise InputError("expected an OCI index")
-            if not self._force and any(_tag(descriptor) == self._tag for descriptor in index["manifests"]):
+            if any(descriptor.get("mediaType") == CACHE_CONFIG for descriptor in index["manifests"]):
+                raise InputError("is itself a cache, and not a list of tags; write it to another folder")
+            if not self._force and any(self._tag in _tags(descriptor) for descriptor in index["manifests"]):
                 raise InputError(f"has a tag {self._tag!r} already; use --force to move it")
         return dict(index)
 
@@ -238,9 +240,17 @@ def _is_index(parsed: Any) -> bool:
     return isinstance(listed, list) and all(isinstance(descriptor, dict) for descriptor in listed)
 
 
-def _tag(descriptor: dict[str, Any]) -> object:
-    annotations = descriptor.get("annotations")
-    return annotations.get(REF_NAME) if isinstance(annotations, dict) else None
+def _tags(descriptor: dict[str, Any]) -> frozenset[str]:
+    """The tags of a descriptor, by the same rule as when it is read."""
+    return typed(descriptor, Descriptor).tags
+
+
+def _without(descriptor: dict[str, Any], tag: str) -> list[dict[str, Any]]:
+    """The descriptor without a tag: nothing is left if it has no other."""
+    tags = _tags(descriptor)
+    if tag not in tags:
+        return [descriptor]
+    return [descriptor | {"annotations": {REF_NAME: other}} for other in sorted(tags - {tag})]
 
 
 def _link_or_copy(origin: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -156,3 +157,14 @@ def test_an_unknown_command_gets_a_hint() -> None:
     assert typo.returncode == other.returncode == 2
     assert b"no such command: 'analyse'; did you mean analyze?" in typo.stderr
     assert b"no such command: 'xyz'; expected one of analyze, check, profile, repair" in other.stderr
+    file = run(SERVICE)
+    assert b"cachedoctor analyze reads caches, cachedoctor profile reads profiles" in file.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("analyze", "--help")])
+def test_help_to_a_full_disk_is_one_line(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        got = subprocess.run(
+            [sys.executable, "-m", "cachedoctor", *arguments], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (got.returncode, got.stderr) == (2, b"cachedoctor: cannot write: No space left on device\n")

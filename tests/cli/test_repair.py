@@ -26,6 +26,7 @@ LOOP = FIXTURES / "exporter-state/export-loop.json"
 TAGS = (FIXTURES / "manifests/tag-a.json", FIXTURES / "manifests/tag-b.json")
 CONFIG = "74130241ac664423bff288890af130b7ffda324a039719bd7a705be33235e006"
 REF_NAME = "org.opencontainers.image.ref.name"
+IMAGE_NAME = "io.containerd.image.name"
 LISTED = FIXTURES / "layouts/v0.32.2-docker-list"
 IMAGE_MANIFEST = FIXTURES / "layouts/v0.21.1-image-manifest"
 
@@ -171,6 +172,63 @@ def test_in_place_moves_or_sets_a_tag(tmp_path: Path) -> None:
     origin = independent.parse((LISTED / "blobs/sha256" / CONFIG).read_bytes())
     inputs = sum(len(record.get("inputs", [])) for record in origin["records"])
     assert {json.loads(document)["graph"]["links"] for document in reports} == {inputs}
+
+
+def test_in_place_repairs_the_folder_that_was_read(tmp_path: Path) -> None:
+    """A folder beside it that is named like a reference to it is another one."""
+    for name in ("layout", "oci:layout"):
+        shutil.copytree(LISTED, tmp_path / name)
+    before = tree(tmp_path / "oci:layout")
+    got = run("repair", "layout", "--in-place", "--prune", "minimal", cwd=tmp_path)
+    assert got.returncode == 0, got.stderr
+    assert tree(tmp_path / "oci:layout") == before
+    assert tree(tmp_path / "layout") != before
+
+
+def test_in_place_moves_the_tag_that_containerd_gave(tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    shutil.copytree(LISTED, layout)
+    index = json.loads((layout / "index.json").read_text())
+    index["manifests"][0]["annotations"] = {IMAGE_NAME: "registry.example.com/app:main", REF_NAME: "other"}
+    (layout / "index.json").write_text(json.dumps(index))
+    links = json.loads(run("analyze", layout, "-f", "json").stdout)["graph"]["links"]
+    report(f"oci:{layout}:main", "--in-place", "--prune", "minimal")
+    assert tags(layout) == {"main", "other"}
+    for tag in ("main", "other"):
+        got = run("analyze", f"oci:{layout}:{tag}", "-f", "json")
+        assert (json.loads(got.stdout)["graph"]["links"] < links) is (tag == "main")
+
+
+def test_in_place_refuses_a_layout_whose_index_is_the_cache(tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    shutil.copytree(LISTED, layout)
+    manifest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"].removeprefix("sha256:")
+    shutil.copy(layout / "blobs/sha256" / manifest, layout / "index.json")
+    before = tree(layout)
+    assert "index.json: is itself a cache, and not a list of tags" in refused(layout, "--in-place")
+    assert tree(layout) == before
+
+
+def test_in_place_never_advises_to_replace_a_tar(tmp_path: Path) -> None:
+    tar = shutil.make_archive(str(tmp_path / "layout"), "tar", LISTED)
+    text = refused(tar, "--in-place")
+    assert "only a cache in an OCI layout folder can be repaired in place" in text
+    assert "--force" not in text
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_refuses_what_is_probably_a_mistake(dry: tuple[str, ...], tmp_path: Path) -> None:
+    """Before the work, and in a dry run too."""
+    layout, file = tmp_path / "layout", tmp_path / "file.json"
+    shutil.copytree(LISTED, layout)
+    file.write_text("{}")
+    for target, problem in (
+        (f"{layout}:main", f"not the name of a file; for a tag of a layout: oci:{layout}:main"),
+        ("s3://bucket/cache", "not the name of a file; expected one of: docker://"),
+        (file, "already exists; use --force to overwrite"),
+    ):
+        assert problem in refused(SERVICE, "-o", target, *dry)
+    assert file.read_text() == "{}"
 
 
 def test_keeps_an_index_that_cannot_be_rewritten(tmp_path: Path) -> None:

@@ -238,6 +238,23 @@ def test_points_out_that_a_file_may_be_a_profile() -> None:
         load(str(FIXTURES / "profiles" / "cpu-stuck.pprof"))
 
 
+def test_says_that_other_binary_data_is_no_cache(tmp_path: Path) -> None:
+    image = tmp_path / "image.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(600))
+    with pytest.raises(InputError, match="binary data, not JSON; expected a cache config"):
+        load(str(image))
+
+
+def test_points_out_a_missing_prefix(tmp_path: Path) -> None:
+    for name, meant in (
+        ("moby/cache:main", "docker://HOST/moby/cache:main"),
+        (f"{tmp_path}:main", f"oci:{tmp_path}:main"),
+    ):
+        with pytest.raises(InputError, match=f"No such file or directory; for a .*: {meant}$") as caught:
+            load(name)
+        assert not caught.value.missing
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
 def test_reads_what_a_windows_shell_writes(encoding: str, tmp_path: Path) -> None:
     """Its `>` puts a byte order mark before the text, and may encode it as UTF-16; BuildKit imports the text."""

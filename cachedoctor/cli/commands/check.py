@@ -77,7 +77,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 @click.option(
     "--max-seconds",
     type=float,
-    default=60.0,
+    default=60,
     show_default=True,
     metavar="N",
     callback=_finite,

@@ -58,6 +58,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
     type=click.IntRange(1, 600),
     default=15,
     show_default=True,
+    metavar="N",
     help="With a URL: length of the CPU profile.",
 )
 @click.option("--save", metavar="DIR", help="With a URL: keep what was fetched, for a bug report.")

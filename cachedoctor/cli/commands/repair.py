@@ -112,8 +112,6 @@ def repair(
     limits = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest)
     try:
         with progress(quiet) as step:
-            if in_place and parse(sources[0]).layout is None:
-                raise click.UsageError(f"--in-place is for layouts; to replace this cache: -o {sources[0]} --force")
             documents = inputs.documents(sources, None if in_place else tag, platform, access, step)
             writer = None
             if in_place:

@@ -52,8 +52,8 @@ def _suite(source: str, analysis: Analysis) -> Element:
         case = SubElement(suite, "testcase", {"name": f"{rule.id} {rule.name}", "classname": name, "time": "0"})
         _describe(
             case,
-            [finding for finding in findings if finding.rule == rule.id],
-            [finding for finding in failing if finding.rule == rule.id],
+            _of_rule(rule.id, findings),
+            _of_rule(rule.id, failing),
         )
     failures = len({finding.rule for finding in failing})
     suite.attrib.update(

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from zlib import crc32
 
+from cachedoctor.pprof.names import without_folders
 from cachedoctor.report import Part
 from cachedoctor.report.page import Page, Style
 from cachedoctor.text import printable
@@ -34,7 +35,6 @@ _SHADES = 4
 _LEGEND = (("b", "BuildKit"), ("r", "Go runtime, internal"), ("s", "standard library"), ("o", "others"))
 
 _BUILDKIT = "github.com/moby/buildkit/"
-_FOLDERS = re.compile(r"^[^\[(]*/")
 # Only a package of the standard library has no dot in the first element of its path.
 _STANDARD = re.compile(r"([a-z][a-z0-9]*)(?:/|\.[^/\[(]*(?:[\[(]|$))")
 
@@ -146,7 +146,7 @@ def fit(name: str, room: float) -> str:
     """A name for `room` letters: whole, else without its folders, else cut with an ellipsis, else nothing."""
     if _cells(name) <= room:
         return name
-    name = _FOLDERS.sub("", name)
+    name = without_folders(name)
     if _cells(name) <= room:
         return name
     if room < 3:

@@ -17,6 +17,7 @@ from urllib3 import BaseHTTPResponse
 from cachedoctor.errors import InputError
 from cachedoctor.sources.document import Access
 from cachedoctor.sources.registry.connections import Connections, Dropped, RegistryError, Unanswered, explained
+from cachedoctor.text import inert
 
 MOST_ANSWER_BYTES = 1 << 20
 """Bytes of an answer that is neither a blob nor a manifest, such as a token."""
@@ -34,8 +35,6 @@ _KNOWN_BY = 16
 """Characters by which a secret is recognized if it is cut: fewer could be anything."""
 _CHUNK = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# GitHub's runner obeys commands on both streams: `##[` anywhere in a line, `::` at the start of one.
-_COMMAND = re.compile(r"##(?=\[)|^\s*:(?=:)", re.MULTILINE)
 
 T = TypeVar("T")
 Origin = tuple[str, str, int | None]
@@ -180,7 +179,7 @@ class Transport:
         try:
             first = origin(url)
             for _ in range(MOST_REDIRECTS + 1):
-                host = urlsplit(url).hostname or ""
+                host = urlsplit(url).netloc
                 answer = self._once(method, url, headers, body, limit)
                 target = answer.headers.get("Location")
                 if answer.status not in _REDIRECTS or not target or method not in ("GET", "HEAD"):
@@ -245,7 +244,7 @@ def harmless(text: str, secrets: Collection[str]) -> str:
         text = re.sub(re.escape(secret), HIDDEN, text, flags=re.IGNORECASE)
         if len(secret) > _KNOWN_BY:
             text = re.sub(re.escape(secret[:_KNOWN_BY]) + r"\S*", HIDDEN, text, flags=re.IGNORECASE)
-    return _COMMAND.sub(r"\g<0> ", text)
+    return inert(text)
 
 
 def _redirect(url: str, target: str) -> tuple[str, Origin]:

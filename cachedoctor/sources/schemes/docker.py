@@ -60,6 +60,15 @@ class DockerLocation(Location):
 
         return registry_documents(self.reference, platform, access)
 
+    def in_place(self, document: CacheDocument, tag: str | None = None) -> Location:
+        """See `Location.in_place`."""
+        try:
+            return super().in_place(document, tag)
+        except InputError as error:
+            raise InputError(
+                f"{error.problem}; to replace this one: -o {self.text} --force", source=self.text
+            ) from error
+
     def writer(
         self, documents: Sequence[CacheDocument], *, force: bool = False, access: Access | None = None
     ) -> Writer:
@@ -67,8 +76,8 @@ class DockerLocation(Location):
         from cachedoctor.sources.registry.writer import RegistryWriter
 
         if self.reference.digest or not self.reference.tag:
-            problem = "a digest cannot be written to" if self.reference.digest else "names no tag"
-            raise InputError(f"{problem}; expected {self.target_usage}", source=self.text)
+            problem = "a digest cannot be written to" if self.reference.digest else "the reference names no tag"
+            raise InputError(f"{problem}; write {self.target_usage}", source=self.text)
         homes = [document.location for document in documents]
         origins = [home.reference if isinstance(home, DockerLocation) else None for home in homes]
         return RegistryWriter(self, self.reference, documents, origins, access or Access(), force=force)

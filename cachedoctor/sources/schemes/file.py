@@ -11,11 +11,12 @@ has been read back and checked.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.document import Access, CacheDocument, Check, Location, Writer
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class FileLocation(Location):
         """See `Location`."""
         super().__init__(text, tag)
         if not text:
-            raise InputError("names no file or folder")
+            raise InputError("the name of a source is empty")
         self.is_path = text != STDIN
 
     @property
@@ -63,11 +64,26 @@ class FileLocation(Location):
         try:
             return path_documents(self.text, self.tag, platform)
         except InputError as error:
-            if error.missing and ("://" in self.text or self.text.startswith("type=")):
-                from cachedoctor.sources.schemes import usages
-
-                raise InputError(f"{error.problem}; expected one of: {', '.join(usages())}") from error
+            hint = (self._other_kind() or self._repository()) if error.missing else ""
+            if hint:
+                raise InputError(f"{error.problem}; {hint}") from error
             raise
+
+    def _other_kind(self) -> str:
+        """How to write what can hardly be meant as a file, empty if it can."""
+        from cachedoctor.io.files import is_folder
+
+        if "://" in self.text or self.text.startswith("type="):
+            from cachedoctor.sources.schemes import usages
+
+            return f"expected one of: {', '.join(usages())}"
+        folder, colon, _ = self.text.rpartition(":")
+        return f"for a tag of a layout: oci:{self.text}" if colon and is_folder(folder) else ""
+
+    def _repository(self) -> str:
+        """How to write the name of a repository that leaves out its registry, empty if it is none."""
+        named = re.fullmatch(r"[\w-]+(/[\w.-]+)+:[\w.-]+", self.text)
+        return f"for a registry: docker://HOST/{self.text}" if named else ""
 
     def writer(
         self, documents: Sequence[CacheDocument], *, force: bool = False, access: Access | None = None
@@ -75,6 +91,8 @@ class FileLocation(Location):
         """See `Location.writer`."""
         if not self.is_path:
             return super().writer(documents)
+        if not os.path.lexists(self.text) and (hint := self._other_kind()):
+            raise InputError(f"not the name of a file; {hint}", source=self.text)
         return FileWriter(self, force=force)
 
 
@@ -84,12 +102,17 @@ class FileWriter(Writer):
     def __init__(self, location: Location, *, force: bool) -> None:
         super().__init__(location)
         self._force = force
+        # Before the work and in a dry run too.
+        with reading(location.text):
+            self._keep_existing()
+
+    def _keep_existing(self) -> None:
+        if not self._force and os.path.lexists(self.location.text):
+            raise InputError("already exists; use --force to overwrite")
 
     def put(self, config: CacheConfig, data: bytes, check: Check) -> None:
         """See `Writer.put`."""
         from cachedoctor.io.files import write_atomically
 
-        path = self.location.text
-        if not self._force and os.path.lexists(path):
-            raise InputError("already exists; use --force to overwrite")
-        write_atomically(path, data, check)
+        self._keep_existing()
+        write_atomically(self.location.text, data, check)

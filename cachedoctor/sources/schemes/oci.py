@@ -11,6 +11,7 @@ layout if it exists already, or if its name ends with a slash.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
@@ -101,5 +102,7 @@ class OciLocation(Location):
         """See `Location.in_place`."""
         from cachedoctor.sources.layout import tag_of
 
-        current = tag_of(document)
-        return OciLocation(f"{self.prefix}{self.local}", tag or current)
+        # Not parsed again from a text, which could mean another folder.
+        place = copy.copy(self)
+        place.tag = tag or self.tag or tag_of(document)
+        return place
