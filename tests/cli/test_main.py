@@ -30,7 +30,7 @@ def broken(error: BaseException, *arguments: str, **env: str) -> subprocess.Comp
         (RecursionError(), "RecursionError: ; please"),
         (EOFError("end"), "EOFError: end; please"),
         (BrokenPipeError(32, "Broken pipe"), "BrokenPipeError: [Errno 32] Broken pipe; please"),
-        (OSError(28, "No space left"), "OSError: [Errno 28] No space left; please"),
+        (OSError(8, "Exec format error"), "OSError: [Errno 8] Exec format error; please"),
     ],
     ids=["ValueError", "RecursionError", "EOFError", "BrokenPipeError", "OSError"],
 )
