@@ -11,11 +11,11 @@ NO_PARENT = -1
 
 
 MOST_NESTED = 100
-"""Arrays and objects inside each other in what is kept as it was read: writers of JSON have limits of their own."""
+"""Levels of arrays and objects in values that are kept as they were read, since JSON writers have limits too."""
 
 
 def nested_too_deep(value: object) -> bool:
-    """Whether arrays and objects are inside each other more than `MOST_NESTED` deep."""
+    """Whether arrays and objects are nested in more than `MOST_NESTED` levels."""
     level = [value]
     for _ in range(MOST_NESTED):
         level = [inner for outer in level for inner in _containers(outer)]
@@ -31,13 +31,13 @@ def _containers(value: Any) -> list[Any]:
 
 
 def all_within(numbers: Sequence[int], count: int) -> bool:
-    """Whether all are indices of a list of so many."""
+    """Whether all numbers are indices of a list with `count` elements."""
     return not numbers or (min(numbers) >= 0 and max(numbers) < count)
 
 
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
-    """One cache config (BuildKit `cache/remotecache/v1.CacheConfig`), with nothing judged yet.
+    """One cache config (BuildKit `cache/remotecache/v1.CacheConfig`) as it was read, right or wrong.
 
     Records, inputs, links and results are numbered in the order of the document. Nested lists are stored flat with
     offsets: the inputs of record `r` are `input_start[r]` to `input_start[r + 1]`, the links (alternatives) of input

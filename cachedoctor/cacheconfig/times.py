@@ -1,4 +1,4 @@
-"""Times as a cache config has them: RFC 3339, kept as text."""
+"""The times in a cache config: RFC 3339, kept as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONG_MONTHS = frozenset({1, 3, 5, 7, 8, 10, 12})
 
 
 def is_time(text: str) -> bool:
-    """Whether Go reads a text as a time (`time.Time.UnmarshalJSON`, RFC 3339)."""
+    """Whether Go accepts the text as a time (`time.Time.UnmarshalJSON`, RFC 3339)."""
     match = _TIME.fullmatch(text)
     if match is None:
         return False
@@ -22,10 +22,10 @@ def is_time(text: str) -> bool:
 
 
 def are_times(texts: Collection[str]) -> bool:
-    """Whether each text is a time, or empty for an absent one."""
+    """Whether each text is a time, or empty, which stands for an absent time."""
     present = [text for text in texts if text]
     lines = "\n".join([*present, ""])
-    # One match is enough where all days are in every month; a text with a line break in it could be two times.
+    # One match is enough if every day is in all months. A text with a line break could look like two times.
     whole = lines.count("\n") == len(present)
     return (whole and _TIMES.fullmatch(lines) is not None) or all(map(is_time, present))
 
@@ -35,7 +35,7 @@ def _days_of_february(year: int) -> int:
 
 
 def instant(created: str) -> tuple[str, str]:
-    """A key that sorts times by when they are: whole seconds in UTC, then the fraction. An absent time comes first."""
+    """A key to sort times by: whole seconds in UTC, then the fraction. Absent times come first."""
     if created.endswith("Z"):
         whole, _, fraction = created[:-1].partition(".")
         return whole, fraction

@@ -1,4 +1,4 @@
-"""Which records a cache lookup can ever reach, and an order in which sources come before what is made from them."""
+"""The records that a cache lookup can reach, in an order in which sources come first."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Reachable:
     order: list[int]
     """Each after at least one alternative of each of its inputs, and after all of them unless a cycle forbids it."""
     acyclic: bool
-    """Whether all records are known to be free of cycles; false means that this was not determined."""
+    """Whether it is known that there are no cycles, not even among dead records. If false, there may be some."""
 
 
 def reachable(graph: Graph) -> Reachable:
     """Find the records that can be reached from roots.
 
-    A record is reached once every input has a reached alternative (forward chaining over an AND-OR graph); records
-    that are left out are dead: no lookup can hit them. In a graph without cycles these are the records that BuildKit
-    v0.9 to v0.24 drop in `v1.(*item).validate`. O(records + links).
+    A record is reached once every input has a reached alternative (forward chaining over an AND-OR graph). All other
+    records are dead: no lookup can hit them. If there are no cycles, these are the records that BuildKit v0.9 to v0.24
+    drop in `v1.(*item).validate`. O(records + links).
     """
     if not graph.has_empty_input:
         order, cyclic = graph.adjacency.topological
@@ -39,7 +39,7 @@ def reachable(graph: Graph) -> Reachable:
 
 
 def _chain_forward(graph: Graph) -> list[int]:
-    """The records that can be reached, in the order in which the first alternatives reach them."""
+    """The records that can be reached, in the order in which their first alternatives reach them."""
     waiting = [graph.arity(record) for record in range(graph.size)]
     order = [record for record, count in enumerate(waiting) if not count]
     dependents = _dependents(graph)
@@ -55,7 +55,8 @@ def _chain_forward(graph: Graph) -> list[int]:
 
 
 def _dependents(graph: Graph) -> list[list[tuple[int, int]]]:
-    """For each record the (input, record) pairs that have it as an alternative; inputs numbered over the graph."""
+    """For each record, the inputs that have it as an alternative, each as (input, record). Inputs are numbered across
+    the whole graph."""
     dependents: list[list[tuple[int, int]]] = [[] for _ in range(graph.size)]
     for child in range(graph.size):
         for slot in range(graph.input_start[child], graph.input_start[child + 1]):

@@ -34,7 +34,7 @@ class Graph:
 
     @cached_property
     def has_empty_input(self) -> bool:
-        """Whether some input of some record has no link."""
+        """Whether any input of any record has no links."""
         return any(map(eq, self.link_start, self.link_start[1:]))
 
     @cached_property
@@ -77,7 +77,7 @@ class Graph:
         return chain.from_iterable(map(repeat, numbers, counts))
 
     def repeated_links(self) -> list[int]:
-        """The indices of the links that their input has already."""
+        """The indices of links that repeat an earlier link of the same input."""
         if len(self.links) == len(self.link_start) - 1 and not self.has_empty_input:
             return []
         sizes = map(sub, self.link_start[1:], self.link_start)
@@ -104,7 +104,7 @@ class Graph:
         return self._keeping(kept)
 
     def only(self, records: Sequence[int]) -> Graph:
-        """The graph of some records, ascending, that are numbered anew; none may have a source that is left out."""
+        """Only these records, given in ascending order, and renumbered. They must include all their sources."""
         number = {record: index for index, record in enumerate(records)}
         slots = [range(self.input_start[record], self.input_start[record + 1]) for record in records]
         spans = [range(self.link_start[slot], self.link_start[slot + 1]) for slot in chain.from_iterable(slots)]
@@ -118,7 +118,7 @@ class Graph:
         )
 
     def _keeping(self, kept: bytearray) -> Graph:
-        """The same records with only the links that have a 1."""
+        """The same records with only the links whose byte is 1."""
         before = [0, *accumulate(kept)]
         return Graph(
             self.digests,
@@ -130,9 +130,9 @@ class Graph:
 
 
 def build(configs: Sequence[CacheConfig]) -> Graph:
-    """Join the records of several cache configs, in the order given, into one graph.
+    """Join the records of several cache configs, in the given order, into one graph.
 
-    Follows the order in which BuildKit v0.21 reads several `--cache-from` (one `v1.ParseConfig` after the other).
+    BuildKit v0.21 reads several `--cache-from` in this order, one `v1.ParseConfig` after the other.
     """
     parts = [_within(config) for config in configs]
     if len(parts) == 1:
@@ -149,7 +149,7 @@ def build(configs: Sequence[CacheConfig]) -> Graph:
 
 
 def _within(config: CacheConfig) -> Graph:
-    """The graph of one document without the links that point outside it."""
+    """The graph of one document, without links that point outside it."""
     count = len(config.digests)
     graph = Graph(config.digests, config.input_start, config.link_start, config.links, config.selectors)
     if all_within(config.links, count):

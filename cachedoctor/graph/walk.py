@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cachedoctor.graph.loops import Acyclic
 
 EXACT_ITEMS = 16_384
-"""Up to this many items descendants are counted one by one."""
+"""Up to this many items, descendants are counted exactly."""
 SAMPLE = 1_024
-"""Above it, how many items are looked for among the descendants of each."""
+"""Above that, how many items are searched for among the descendants of each item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +19,20 @@ class WalkSteps:
 
     steps: int
     exact: bool
-    """False where `steps` was estimated from a random sample of `SAMPLE` items."""
+    """False if `steps` is estimated from a random sample of `SAMPLE` items."""
 
 
 def walk_steps(graph: Acyclic) -> WalkSteps:
-    """Sum over items of their descendants (each counted once, the item itself left out).
+    """Count the descendants of every item, each once and without the item itself, and add them up.
 
-    One re-import walks that much: in `v1.(*CacheChains).Add` of BuildKit v0.25 to v0.32 each record that matches a
-    known one walks all below it (`walkChildren`). Exact with one bit for each item up to `EXACT_ITEMS`. Above that
-    the bits stand for a seeded uniform sample, and the sum is scaled up: unbiased, with a relative
-    standard error of s / (m sqrt(SAMPLE)), m and s being mean and spread of the number of ancestors an item has.
+    This is what one re-import walks: in `v1.(*CacheChains).Add` of BuildKit v0.25 to v0.32, each record that matches a
+    known record walks everything below it (`walkChildren`). Up to `EXACT_ITEMS`, each item has one bit. Above that, the
+    bits stand for a seeded uniform sample, and the sum is scaled up. The estimate is unbiased; its relative standard
+    error is s / (m sqrt(SAMPLE)), where m and s are mean and standard deviation of the number of ancestors of an item.
     """
     count = graph.size
     exact = count <= EXACT_ITEMS
-    sample = range(count) if exact else random.Random(count).sample(range(count), SAMPLE)
+    sample: Sequence[int] = range(count) if exact else _sampled(count)
     bit = [0] * count
     for position, item in enumerate(sample):
         bit[item] = 1 << position
@@ -45,3 +45,10 @@ def walk_steps(graph: Acyclic) -> WalkSteps:
         for source in sources:
             below[source] |= seen
     return WalkSteps(descendants if exact else descendants * count // SAMPLE, exact)
+
+
+def _sampled(count: int) -> list[int]:
+    """`SAMPLE` different items, the same ones each time."""
+    from random import Random
+
+    return Random(count).sample(range(count), SAMPLE)
