@@ -1,8 +1,8 @@
-"""`python -m benchmarks`: how long analysis and repair take, against `orjson.loads` of the same file.
+"""`python -m benchmarks`: the time of analysis and repair, compared with `orjson.loads` of the same file.
 
-For each shape and size one config is written, then timed: a bare process that only loads it with orjson, and the real
-commands, whose peak memory is measured as well. The best of several runs counts. Where an analysis spends its time:
-`python -m benchmarks.steps FILE`.
+For each shape and size, one config is written. A bare process that only loads it with orjson is timed, and the real
+commands, whose peak memory is measured too. The best of several runs counts. `python -m benchmarks.steps FILE` shows
+where an analysis spends its time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def best(command: list[str], runs: int) -> float:
 
 
 def peak(arguments: list[str]) -> str:
-    """MiB of memory that a command takes at most."""
+    """The peak memory of a command, in MiB."""
     command = [sys.executable, "-m", "benchmarks.peak", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     return f"{int(done.stderr.splitlines()[-1]):,}"
@@ -50,7 +50,7 @@ def peak(arguments: list[str]) -> str:
 @click.option("--sizes", default="1000,10000,50000,100000,1000000", show_default=True, help="Records of each config.")
 @click.option("--shapes", default=",".join(SHAPES), show_default=True)
 def main(sizes: str, shapes: str) -> None:
-    """Print one table for configs of each shape and size, and one for the start."""
+    """Print tables of start-up, registries, profiles, and configs of each shape and size."""
     console = Console(width=140)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "config.json")
@@ -77,7 +77,7 @@ def _row(file: Path, runs: int) -> list[str]:
 
 
 def _profiles(file: Path) -> Table:
-    """Reading profiles against parsing their protobuf alone, both as processes."""
+    """The time to read profiles, compared with only parsing their protobuf."""
     table = Table(title="cachedoctor profile, seconds")
     for head in ("samples", "MB", "protobuf parse", "profile", "ratio"):
         table.add_column(head, justify="right")
@@ -111,7 +111,7 @@ def _starts(file: Path) -> Table:
 
 
 def _registry() -> Table:
-    """A cache behind `docker://` on this machine, of a small service and of a MiB."""
+    """The time to analyze caches in a registry on this machine: a small one, and one of almost a MiB."""
     table = Table(title="cachedoctor analyze docker://, over loopback")
     for head in ("config", "layers", "requests", "bytes", "seconds"):
         table.add_column(head, justify="right")

@@ -1,4 +1,4 @@
-"""Cache configs of any size, shaped as BuildKit's are: chains, diamonds, and layers of records at random."""
+"""Cache configs of any size that look like those of BuildKit: chains, diamonds, and random ranks of records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def digest(name: str) -> str:
 
 
 def config(records: list[Record]) -> bytes:
-    """The document: each record that has inputs gets a result, in chains of twenty layers."""
+    """The document. Each record that has inputs gets a result; layers form chains of twenty."""
     layers: list[dict[str, Any]] = []
     for index, record in enumerate(records):
         if "inputs" in record:
@@ -30,12 +30,12 @@ def config(records: list[Record]) -> bytes:
 
 def chain(count: int) -> bytes:
     """One root, and each record made from the one before."""
-    inputs = ({} if not index else {"inputs": [[{"link": index - 1}]]} for index in range(count))
-    return config([{"digest": digest(f"record {index}"), **one} for index, one in enumerate(inputs)])
+    links = [{"inputs": [[{"link": index}]]} for index in range(count - 1)]
+    return config([{"digest": digest(f"record {index}"), **inputs} for index, inputs in enumerate([{}, *links])])
 
 
 def diamonds(count: int) -> bytes:
-    """As `COPY --from` makes them: three records each, and every diamond doubles the paths."""
+    """What `COPY --from` makes: three records each. Every diamond doubles the paths."""
     records: list[Record] = [{"digest": digest("root")}]
     last = 0
     while len(records) < count:
@@ -49,7 +49,7 @@ def diamonds(count: int) -> bytes:
 
 
 def layered(count: int, seed: int = 1) -> bytes:
-    """Ranks of 500 records, each with one or two inputs of one to three alternatives from the ranks before."""
+    """Ranks of 500 records, with one or two inputs of one to three alternatives from the two ranks before."""
     choose = random.Random(seed)
     width = 500
     records: list[Record] = []

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peak ARGUMENT...` runs the real command, and tells its peak memory in MiB on standard error."""
+"""`python -m benchmarks.peak ARGUMENT...` runs the real command, and prints its peak memory in MiB to stderr."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ if __name__ == "__main__":
     except SystemExit as end:
         if end.code:
             raise
-    # The peak that getrusage tells is that of the parent where that was larger when it forked.
+    # getrusage would report the peak of the parent if that was larger when it forked.
     status = Path("/proc/self/status").read_text()
     sys.stderr.write(f"{int(status.split('VmHWM:')[1].split()[0]) / 1024:.0f}\n")

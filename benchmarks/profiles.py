@@ -1,6 +1,6 @@
-"""Profiles of any size, and the reference that reading one is held against: parsing its protobuf alone.
+"""Profiles of any size, and what reading them is compared with: only parsing their protobuf.
 
-`python -m benchmarks.profiles FILE` is that reference in a process of its own.
+`python -m benchmarks.profiles FILE` does that in a process of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MESSAGES = {
 
 
 def published() -> type[Message]:
-    """The class of the published format, in which everything is a message that is one."""
+    """The message class of the published format. The one of the package reads nested messages as bytes."""
     file = descriptor_pb2.FileDescriptorProto()
     pb.DESCRIPTOR.CopyToProto(file)
     file.name, file.package = "published.proto", "published"
@@ -39,31 +39,30 @@ def published() -> type[Message]:
             elif field.type_name:
                 field.type_name = f".published.{field.type_name.rpartition('.')[2]}"
     pool = descriptor_pool.DescriptorPool()
-    found = pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(
-        (found or pool.FindFileByName("published.proto")).message_types_by_name["Profile"]
-    )
+    added = pool.AddSerializedFile(file.SerializeToString())
+    published_file = added or pool.FindFileByName("published.proto")
+    return message_factory.GetMessageClass(published_file.message_types_by_name["Profile"])
 
 
 def cpu_profile(samples: int, *, depth: int = 20, functions: int = 3000, seed: int = 1) -> bytes:
-    """A gzipped CPU profile of distinct stacks, whose upper halves repeat as those of a daemon do."""
+    """A gzipped CPU profile of distinct stacks whose upper halves repeat, like those of a daemon."""
     choose = random.Random(seed)
     strings = ["", "samples", "count", "cpu", "nanoseconds"]
-    made = pb.Profile(duration_nanos=30 * 10**9)
+    profile = pb.Profile(duration_nanos=30 * 10**9)
     for type, unit in ((1, 2), (3, 4)):
-        made.sample_type.append(pb.ValueType(type=type, unit=unit).SerializeToString())
+        profile.sample_type.append(pb.ValueType(type=type, unit=unit).SerializeToString())
     for number in range(1, functions + 1):
         name = len(strings)
         strings.append(f"github.com/moby/buildkit/package{number % 50}.(*T{number % 300}).method{number}")
-        made.function.append(pb.Function(id=number, name=name, system_name=name).SerializeToString())
+        profile.function.append(pb.Function(id=number, name=name, system_name=name).SerializeToString())
         line = pb.Line(function_id=number, line=number)
-        made.location.append(pb.Location(id=number, address=16 * number, line=[line]).SerializeToString())
-    made.string_table.extend(text.encode() for text in strings)
+        profile.location.append(pb.Location(id=number, address=16 * number, line=[line]).SerializeToString())
+    profile.string_table.extend(text.encode() for text in strings)
     callers = [[choose.randint(1, functions) for _ in range(depth - 6)] for _ in range(5000)]
     for _ in range(samples):
         stack = [choose.randint(1, functions) for _ in range(6)] + choose.choice(callers)
-        made.sample.append(pb.Sample(location_id=stack, value=[1, 10_000_000]).SerializeToString())
-    return gzip.compress(made.SerializeToString(), 6)
+        profile.sample.append(pb.Sample(location_id=stack, value=[1, 10_000_000]).SerializeToString())
+    return gzip.compress(profile.SerializeToString(), 6)
 
 
 if __name__ == "__main__":

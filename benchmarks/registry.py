@@ -1,4 +1,4 @@
-"""A registry on this machine with one cache, which counts what is asked of it."""
+"""A registry on this machine that has one cache, and counts requests."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 
 @dataclass
 class Served:
-    """What was asked of the registry so far."""
+    """What the registry has served so far."""
 
     url: str
     layers: int
     requests: int = 0
     sent: int = 0
-    """Bytes of manifests and blobs."""
+    """Bytes of manifests and blobs that were sent."""
 
 
 @contextmanager
 def serve(config: bytes) -> Iterator[Served]:
-    """Serve a cache config and its manifest, and no layer, while the context lasts."""
+    """Serve a cache config and its manifest, but no layers, while the context lasts."""
     blobs = dict.fromkeys(layer["blob"] for layer in orjson.loads(config)["layers"])
     digest = f"sha256:{sha256(config).hexdigest()}"
     manifest = orjson.dumps(
@@ -55,7 +55,7 @@ def serve(config: bytes) -> Iterator[Served]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served = Served(f"docker://127.0.0.1:{server.server_address[1]}/app:cache", len(blobs))

@@ -1,4 +1,4 @@
-"""One analysis in a process of its own, step by step: `python -m benchmarks.steps FILE` prints seconds of CPU time."""
+"""`python -m benchmarks.steps FILE` prints the CPU time of each step of an analysis, in seconds."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from cachedoctor.sources import load
 
 
 def main(path: str) -> None:
-    """Print the CPU seconds of each step."""
+    """Analyze a file, and print the CPU seconds of each step."""
     gc.disable()
     seconds: dict[str, float] = {}
     step, since = "loading", time.process_time()
 
-    def told(name: str) -> None:
+    def start(name: str) -> None:
         nonlocal step, since
         now = time.process_time()
         seconds[step] = seconds.get(step, 0.0) + now - since
         step, since = name, now
 
-    analysis = analyze(load(path), progress=told)
-    told("report")
+    analysis = analyze(load(path), progress=start)
+    start("report")
     render(page(analysis), "json", Style())
-    told("end")
-    for name, took in seconds.items():
-        print(f"{took:8.3f}  {name}")
+    start("end")
+    for name, duration in seconds.items():
+        print(f"{duration:8.3f}  {name}")
 
 
 if __name__ == "__main__":

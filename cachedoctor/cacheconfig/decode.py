@@ -21,14 +21,14 @@ def decode(data: bytes) -> CacheConfig:
 
 
 def decode_strictly(data: bytes) -> CacheConfig | None:
-    """The same, fast, for JSON as BuildKit writes it: without nulls and unknown fields. `None` for all else."""
+    """The same, but only for JSON without nulls and unknown fields, as BuildKit writes it. `None` for anything else."""
     from cachedoctor.cacheconfig import typed
 
     return typed.decode(data)
 
 
 def decode_parsed(document: object) -> CacheConfig:
-    """As `decode`, for JSON that is parsed already. `document` is emptied on the way, to bound memory."""
+    """The same for JSON that is parsed already. `document` is emptied on the way to save memory."""
     from cachedoctor.cacheconfig.lenient import Reader
 
     return Reader().document(document, "$")
@@ -37,9 +37,9 @@ def decode_parsed(document: object) -> CacheConfig:
 def decode_inline(data: bytes, blobs: Sequence[str], where: str = "$") -> CacheConfig:
     """Decode the JSON of the records of an inline cache: `moby.buildkit.cache.v0` of an image config.
 
-    The layers are the image's own, in order, each the child of the one before (BuildKit
-    `cache/remotecache/inline` and `cache/remotecache/import.go`, `importInlineCache`). Raises as `decode` does, with
-    `where` in front of the byte, or at the start of the path.
+    `blobs` are the layers of the image, each the child of the one before it (BuildKit `cache/remotecache/inline` and
+    `cache/remotecache/import.go`, `importInlineCache`). Raises the same as `decode`; `where` is the JSON path of the
+    records in the image config.
     """
     from cachedoctor.cacheconfig import lenient, typed
 

@@ -13,11 +13,11 @@ NO_PARENT = -1
 
 
 MOST_NESTED = 100
-"""Arrays and objects inside each other in what is kept as it was read: writers of JSON have limits of their own."""
+"""Levels of arrays and objects in values that are kept as they were read, since JSON writers have limits too."""
 
 
 def nested_too_deep(value: object) -> bool:
-    """Whether arrays and objects are inside each other more than `MOST_NESTED` deep."""
+    """Whether arrays and objects are nested in more than `MOST_NESTED` levels."""
     level = [value]
     for _ in range(MOST_NESTED):
         level = [inner for outer in level for inner in _containers(outer)]
@@ -33,13 +33,13 @@ def _containers(value: Any) -> list[Any]:
 
 
 def all_within(numbers: Sequence[int], count: int) -> bool:
-    """Whether all are indices of a list of so many."""
+    """Whether all numbers are indices of a list with `count` elements."""
     return not numbers or (min(numbers) >= 0 and max(numbers) < count)
 
 
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
-    """One cache config (BuildKit `cache/remotecache/v1.CacheConfig`), with nothing judged yet.
+    """One cache config (BuildKit `cache/remotecache/v1.CacheConfig`) as it was read, right or wrong.
 
     Records, inputs, links and results are numbered in the order of the document. Nested lists are stored flat with
     offsets: the inputs of record `r` are `input_start[r]` to `input_start[r + 1]`, the links (alternatives) of input
@@ -86,7 +86,7 @@ _LONG_MONTHS = frozenset({1, 3, 5, 7, 8, 10, 12})
 
 
 def is_time(text: str) -> bool:
-    """Whether Go reads a text as a time (`time.Time.UnmarshalJSON`, RFC 3339)."""
+    """Whether Go accepts the text as a time (`time.Time.UnmarshalJSON`, RFC 3339)."""
     match = _TIME.fullmatch(text)
     if match is None:
         return False
@@ -95,10 +95,10 @@ def is_time(text: str) -> bool:
 
 
 def are_times(texts: Collection[str]) -> bool:
-    """Whether each text is a time, or empty for an absent one."""
+    """Whether each text is a time, or empty, which stands for an absent time."""
     present = [text for text in texts if text]
     lines = "\n".join([*present, ""])
-    # One match is enough where all days are in every month; a text with a line break in it could be two times.
+    # One match is enough if every day is in all months. A text with a line break could look like two times.
     whole = lines.count("\n") == len(present)
     return (whole and _TIMES.fullmatch(lines) is not None) or all(map(is_time, present))
 
@@ -108,7 +108,7 @@ def _days_of_february(year: int) -> int:
 
 
 def instant(created: str) -> tuple[str, str]:
-    """A key that sorts times by when they are: whole seconds in UTC, then the fraction. An absent time comes first."""
+    """A key to sort times by: whole seconds in UTC, then the fraction. Absent times come first."""
     if created.endswith("Z"):
         whole, _, fraction = created[:-1].partition(".")
         return whole, fraction

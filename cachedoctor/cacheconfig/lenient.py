@@ -1,4 +1,4 @@
-"""The cache config by all rules of Go's `encoding/json`, and the reason why something is not a cache config."""
+"""Reads a cache config by all the rules of Go's `encoding/json`, or says why something is not a cache config."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cachedoctor.cacheconfig.document import MOST_NESTED, CacheConfig, is_time, 
 from cachedoctor.errors import InputError
 
 MOST_UNKNOWN = 100
-"""Unknown fields that are reported for one kind of object."""
+"""Unknown fields that are reported for one type of object."""
 
 _INT64 = 1 << 63
 _JSON_TYPES = {dict: "object", list: "array", str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -23,10 +23,10 @@ _Read = Callable[[Any, str], Any]
 
 
 class Reader:
-    """Reads a parsed document, emptying it to bound memory.
+    """Reads a parsed document, and empties it on the way to save memory.
 
-    A `null` is an absent field, or an element with its zero value. Unknown fields are noted, those of layers are kept.
-    Raises `InputError` with the JSON path of the first value of a wrong type.
+    A field that is `null` is absent, an element that is `null` has its zero value. Unknown fields of layers are kept,
+    others only reported. Raises `InputError` with the JSON path of the first value of a wrong type.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Reader:
     def _fields(
         self, value: object, where: str, known: Mapping[str, _Read], prefix: str | None = None
     ) -> dict[str, Any]:
-        """The known fields of an object that are not `null`; the others are noted, unless `prefix` is `None`."""
+        """The known fields of an object that are not `null`. Unknown ones are reported, unless `prefix` is `None`."""
         if value is None:
             return {}
         if not isinstance(value, dict):

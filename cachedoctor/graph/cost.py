@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cachedoctor.graph import loops, paths
 from cachedoctor.graph.loops import Acyclic
@@ -13,15 +13,17 @@ from cachedoctor.graph.merge import Merge
 from cachedoctor.graph.paths import Hotspot
 from cachedoctor.graph.quotient import MergedGraph, quotient
 from cachedoctor.graph.records import Graph
-from cachedoctor.graph.replay import Exporter
+
+if TYPE_CHECKING:
+    from cachedoctor.graph.replay import Exporter
 
 MOST_ORDERS = 200
-"""Orders that are replayed at the most."""
-MOST_HOTSPOTS = 10
+"""Orders that are replayed at most."""
 FEWEST_ORDERS = 16
-"""Orders that have to agree before a count is called exact without a proof."""
+"""Orders that must agree for a count to be called exact without a proof."""
 ORDER_BUDGET = 160_000
-"""Records and links that all replays together may visit, but for the first, so that they never dominate."""
+"""Records and links that all replays together may visit, except for the first, so that they never dominate."""
+MOST_HOTSPOTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +38,28 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class LoopCheckCost:
-    """The exporter of BuildKit v0.9 to v0.24: how far its result and its loop check vary."""
+    """What the exporter of BuildKit v0.9 to v0.24 makes of a cache, and what its loop check costs."""
 
     orders: list[Order]
-    """One entry per order that was replayed, fewest calls first; only one where no order can change anything."""
+    """One entry per order that was replayed, fewest calls first; only one if the order makes no difference."""
     proved: bool
-    """Whether it is proved that no order gives another result."""
+    """Whether it is proved that every order gives the same result."""
     merged: MergedGraph
-    """The graph of the order in the middle."""
+    """The graph of the median order."""
     typical: Acyclic
-    """The same, loops cut."""
+    """The same with its loops cut."""
     hotspots: list[Hotspot]
     """Items of `typical`, most calls first."""
 
     @property
     def exact(self) -> bool:
-        """Whether every order gives the same and no loop was cut."""
+        """Whether every order gives the same result, and no loop was cut."""
         same = self.proved or (len(self.orders) >= FEWEST_ORDERS and len(set(self.orders)) == 1)
         return same and not self.orders[-1].links_removed
 
     @property
     def middle(self) -> Order:
-        """The order in the middle, by calls."""
+        """The median order, by calls."""
         return self.orders[(len(self.orders) - 1) // 2]
 
     @property
@@ -69,9 +71,9 @@ class LoopCheckCost:
 def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: MergedGraph) -> LoopCheckCost:
     """Count the loop-check calls of the next export.
 
-    `merged` is the graph at the fixpoint. Where it is proved that every order reaches the same, that is counted once.
-    Otherwise the merge of that exporter is replayed in seeded orders, as many as the budget allows. With loops the
-    count depends on the order of the walk: one depth-first pass cuts them, then the paths are counted.
+    `merged` is the graph at the fixpoint. If it is proved that the order makes no difference, paths are counted once.
+    Otherwise, the exporter's merge is replayed in seeded orders, as many as the budget allows. With loops, the count
+    depends on the order of the walk too: one depth-first pass cuts them before paths are counted.
     """
     if merge.every_order is not None:
         same = merged if merge.every_order == merge.representative else quotient(graph, order, merge.every_order)
@@ -80,6 +82,8 @@ def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: Me
             calls, hotspots = paths.calls_and_hotspots(acyclic, MOST_HOTSPOTS)
             only = Order(same.size, same.links, calls, links_removed=0)
             return LoopCheckCost([only], True, same, acyclic, hotspots)
+    from cachedoctor.graph.replay import Exporter
+
     exporter = Exporter(graph, order)
     count = max(1, min(MOST_ORDERS, ORDER_BUDGET // (graph.size + len(graph.links) + 1)))
     replays = [_replay(exporter, graph, order, seed) for seed in range(count)]
@@ -98,7 +102,7 @@ def _replay(exporter: Exporter, graph: Graph, order: Sequence[int], seed: int) -
 
 
 def seconds(count: int, each: float) -> float | None:
-    """Seconds for so many steps of so many seconds each; `None` past the range of a float."""
+    """The time for `count` steps that take `each` seconds; `None` if it exceeds the range of a float."""
     try:
         total = count * each
     except OverflowError:
@@ -107,9 +111,9 @@ def seconds(count: int, each: float) -> float | None:
 
 
 EXACT_ITEMS = 16_384
-"""Up to this many items descendants are counted one by one."""
+"""Up to this many items, descendants are counted exactly."""
 SAMPLE = 1_024
-"""Above it, how many items are looked for among the descendants of each."""
+"""Above that, how many items are searched for among the descendants of each item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +122,20 @@ class WalkSteps:
 
     steps: int
     exact: bool
-    """False where `steps` was estimated from a random sample of `SAMPLE` items."""
+    """False if `steps` is estimated from a random sample of `SAMPLE` items."""
 
 
 def walk_steps(graph: Acyclic) -> WalkSteps:
-    """Sum over items of their descendants (each counted once, the item itself left out).
+    """Count the descendants of every item, each once and without the item itself, and add them up.
 
-    One re-import walks that much: in `v1.(*CacheChains).Add` of BuildKit v0.25 to v0.32 each record that matches a
-    known one walks all below it (`walkChildren`). Exact with one bit for each item up to `EXACT_ITEMS`. Above that
-    the bits stand for a seeded uniform sample, and the sum is scaled up: unbiased, with a relative
-    standard error of s / (m sqrt(SAMPLE)), m and s being mean and spread of the number of ancestors an item has.
+    This is what one re-import walks: in `v1.(*CacheChains).Add` of BuildKit v0.25 to v0.32, each record that matches a
+    known record walks everything below it (`walkChildren`). Up to `EXACT_ITEMS`, each item has one bit. Above that, the
+    bits stand for a seeded uniform sample, and the sum is scaled up. The estimate is unbiased; its relative standard
+    error is s / (m sqrt(SAMPLE)), where m and s are mean and standard deviation of the number of ancestors of an item.
     """
     count = graph.size
     exact = count <= EXACT_ITEMS
-    sample = range(count) if exact else random.Random(count).sample(range(count), SAMPLE)
+    sample: Sequence[int] = range(count) if exact else _sampled(count)
     bit = [0] * count
     for position, item in enumerate(sample):
         bit[item] = 1 << position
@@ -144,3 +148,10 @@ def walk_steps(graph: Acyclic) -> WalkSteps:
         for source in sources:
             below[source] |= seen
     return WalkSteps(descendants if exact else descendants * count // SAMPLE, exact)
+
+
+def _sampled(count: int) -> list[int]:
+    """`SAMPLE` different items, the same ones each time."""
+    from random import Random
+
+    return Random(count).sample(range(count), SAMPLE)

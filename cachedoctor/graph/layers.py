@@ -13,10 +13,11 @@ from cachedoctor.cacheconfig.document import instant
 
 @dataclass(frozen=True, slots=True)
 class LayerTree:
-    """The layers of one document with what can be known of each from its parents."""
+    """What the parents of the layers of one document say about each layer."""
 
     depth: list[int]
-    """Number of layers from each up to its last parent, itself included; 0 where its parents never end or leave."""
+    """Number of layers from each layer up to its last ancestor, counting both; 0 if its ancestors form a cycle or lead
+    outside the document."""
     cyclic: list[int]
     """Layers that are their own ancestors."""
     dangling: list[int]
@@ -31,7 +32,7 @@ def layer_tree(parents: Sequence[int]) -> LayerTree:
     """
     count = len(parents)
     if _parents_come_first(parents) and min(parents, default=0) >= NO_PARENT:
-        # The number behind the last is that of `NO_PARENT`.
+        # `NO_PARENT` is -1, so the entry after the last layer is its depth.
         depth = [0] * (count + 1)
         for layer, parent in enumerate(parents):
             depth[layer] = depth[parent] + 1
@@ -40,7 +41,7 @@ def layer_tree(parents: Sequence[int]) -> LayerTree:
 
 
 def _parents_come_first(parents: Sequence[int]) -> bool:
-    """Whether each parent comes before its child, as BuildKit writes them; then there cannot be a cycle."""
+    """Whether each parent comes before its child, as BuildKit writes them. Then there are no cycles."""
     return all(map(lt, parents, range(len(parents))))
 
 
@@ -94,7 +95,7 @@ def pointed_at(config: CacheConfig) -> Iterator[tuple[int, int]]:
 
 
 def used_layers(config: CacheConfig) -> bytearray:
-    """One byte per layer: 1 if a result, a chain or a layer that they need points to it."""
+    """One byte per layer: 1 if a result, a chain, or a layer that they need points to it."""
     count = len(config.parents)
     used = bytearray(count)
     pointed_at = set(config.results).union(*(layers for _, layers, _ in config.chains))
@@ -108,9 +109,9 @@ def used_layers(config: CacheConfig) -> bytearray:
 
 
 def incomplete_layers(config: CacheConfig, tree: LayerTree, blobs: frozenset[str]) -> bytearray:
-    """One byte a layer: 1 where its own blob or that of a layer above it is not among `blobs`.
+    """One byte per layer: 1 if its own blob, or that of an ancestor, is not in `blobs`.
 
-    BuildKit drops a result that points to such a layer without a word (v0.8 to v0.32: `v1.getRemoteChain`).
+    BuildKit silently drops a result that points to such a layer (v0.8 to v0.32: `v1.getRemoteChain`).
     """
     incomplete = bytearray(blob not in blobs for blob in config.blobs)
     for layer in parents_first(config, tree):
@@ -121,9 +122,9 @@ def incomplete_layers(config: CacheConfig, tree: LayerTree, blobs: frozenset[str
 
 
 def result_layers(config: CacheConfig, tree: LayerTree) -> list[int]:
-    """Number of layers of the newest result of each record, 0 for a record without one.
+    """Number of layers of the newest result of each record, 0 for a record without results.
 
-    Of several results BuildKit v0.25 to v0.32 export the newest. A chain of an inline cache counts by its layers.
+    BuildKit v0.25 to v0.32 export the newest of several results. A chain of an inline cache has its own layers.
     """
     depths = _depths(config.results, tree)
     lengths = [depths[stop - 1] if start < stop else 0 for start, stop in pairwise(config.result_start)]
@@ -138,7 +139,7 @@ def result_layers(config: CacheConfig, tree: LayerTree) -> list[int]:
 
 
 def _depths(layers: Sequence[int], tree: LayerTree) -> list[int]:
-    """The depth of each of some layers, 0 outside the document."""
+    """The depth of each of these layers, 0 if it is outside the document."""
     count = len(tree.depth)
     if all_within(layers, count):
         return list(map(tree.depth.__getitem__, layers))
@@ -146,25 +147,25 @@ def _depths(layers: Sequence[int], tree: LayerTree) -> list[int]:
 
 
 def chain_numbers(configs: Sequence[CacheConfig], trees: Sequence[LayerTree]) -> list[list[int]]:
-    """A number for each layer of each document, the same where blob and all parents are the same.
+    """A number for each layer of each document. Layers have the same number if their blobs and all ancestors are equal.
 
-    A layer whose parents never end or leave (`LayerTree.depth` 0) has that of its blob alone: not to be asked for.
+    For layers with `LayerTree.depth` 0, whose ancestors never end, the number means nothing.
     """
     if len(configs) == 1 and len(set(configs[0].blobs)) == len(configs[0].blobs):
         return [list(range(len(configs[0].blobs)))]
     seen: dict[tuple[str, int], int] = {}
-    numbers = []
+    of_documents = []
     for config, tree in zip(configs, trees, strict=True):
-        own = [NO_PARENT] * len(config.blobs)
+        numbers = [NO_PARENT] * len(config.blobs)
         for layer in parents_first(config, tree):
-            above = own[config.parents[layer]] if tree.depth[layer] > 1 else NO_PARENT
-            own[layer] = seen.setdefault((config.blobs[layer], above), len(seen))
-        numbers.append(own)
-    return numbers
+            parent = numbers[config.parents[layer]] if tree.depth[layer] > 1 else NO_PARENT
+            numbers[layer] = seen.setdefault((config.blobs[layer], parent), len(seen))
+        of_documents.append(numbers)
+    return of_documents
 
 
 def parents_first(config: CacheConfig, tree: LayerTree) -> Sequence[int]:
-    """All layers, each after its parents if these end; others in any order."""
+    """All layers, each after its ancestors. Layers whose ancestors never end come in any order."""
     everything = range(len(config.blobs))
     if _parents_come_first(config.parents):
         return everything
@@ -172,9 +173,9 @@ def parents_first(config: CacheConfig, tree: LayerTree) -> Sequence[int]:
 
 
 def marshal_steps(layers: int) -> int:
-    """Steps to marshal one result with so many layers, about L³/4.
+    """Steps to marshal one result with this number of layers L, about L³/4.
 
-    BuildKit v0.21 to v0.32 (the ends were measured) ask for each prefix of its chain whether each blob still exists,
-    and each question falls through up to L nested providers (`contentutil.(*MultiProvider).Info`, `v1.marshalRemote`).
+    BuildKit v0.21 to v0.32 (both ends were measured) check for each prefix of the chain whether each blob still exists,
+    and each check passes through up to L nested providers (`contentutil.(*MultiProvider).Info`, `v1.marshalRemote`).
     """
     return layers**3 // 4

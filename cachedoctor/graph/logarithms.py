@@ -1,4 +1,4 @@
-"""Logarithms of path counts, for comparisons that need no exact number and no large integers."""
+"""Logarithms of path counts, from floats instead of exact integers."""
 
 from __future__ import annotations
 
@@ -8,49 +8,45 @@ from collections.abc import Sequence
 from cachedoctor.graph.loops import Acyclic
 
 _SCALE = 512
-_LARGE_FLOAT = 2.0**_SCALE
-"""Larger floats are divided by this, and how often is kept beside them."""
+_LARGE = 2.0**_SCALE
+"""Larger floats are divided by this number. How often is kept beside each of them."""
 
 
-def logarithms(graph: Acyclic) -> tuple[list[float], list[float]]:
-    """For each item the binary logarithms of the paths to it, and of the calls of a walk that starts at it."""
-    return log_paths(graph), _log_walks(graph)
-
-
-def log_paths(graph: Acyclic) -> list[float]:
-    """For each item the binary logarithm of the paths to it."""
+def of_paths(graph: Acyclic) -> list[float]:
+    """For each item, the binary logarithm of the number of paths from a root to it. O(items + links)."""
     paths, scales = [1.0] * graph.size, [0] * graph.size
     for item, sources in graph.forwards:
         if sources:
             total, scale = 0.0, 0
             for source in sources:
-                there = scales[source]
-                if there == scale:
+                other = scales[source]
+                if other == scale:
                     total += paths[source]
-                elif there > scale:
-                    total, scale = _scaled(total, scale - there) + paths[source], there
+                elif other > scale:
+                    total, scale = _scaled(total, scale - other) + paths[source], other
                 else:
-                    total += _scaled(paths[source], there - scale)
-            if total >= _LARGE_FLOAT:
+                    total += _scaled(paths[source], other - scale)
+            if total >= _LARGE:
                 total, scale = _scaled(total, -1), scale + 1
             paths[item], scales[item] = total, scale
     return _logarithms(paths, scales)
 
 
-def _log_walks(graph: Acyclic) -> list[float]:
+def of_walks(graph: Acyclic) -> list[float]:
+    """For each item, the binary logarithm of the calls of a walk that starts there. O(items + links)."""
     walks, scales = [1.0] * graph.size, [0] * graph.size
     for item, sources in graph.backwards:
         walk, scale = walks[item], scales[item]
-        if walk >= _LARGE_FLOAT:
+        if walk >= _LARGE:
             walk, scale = walks[item], scales[item] = _scaled(walk, -1), scale + 1
         for source in sources:
-            there = scales[source]
-            if there == scale:
+            other = scales[source]
+            if other == scale:
                 walks[source] += walk
-            elif there < scale:
-                walks[source], scales[source] = walk + _scaled(walks[source], there - scale), scale
+            elif other < scale:
+                walks[source], scales[source] = walk + _scaled(walks[source], other - scale), scale
             else:
-                walks[source] += _scaled(walk, scale - there)
+                walks[source] += _scaled(walk, scale - other)
     return _logarithms(walks, scales)
 
 
@@ -60,8 +56,6 @@ def _scaled(number: float, scales: int) -> float:
 
 def _logarithms(numbers: Sequence[float], scales: Sequence[int]) -> list[float]:
     logarithms = list(map(math.log2, numbers))
-    return (
-        [number + _SCALE * scale for number, scale in zip(logarithms, scales, strict=True)]
-        if any(scales)
-        else logarithms
-    )
+    if not any(scales):
+        return logarithms
+    return [logarithm + _SCALE * scale for logarithm, scale in zip(logarithms, scales, strict=True)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cachedoctor.graph.quotient import MergedGraph
 from cachedoctor.graph.records import Adjacency
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +22,16 @@ class Loop:
     links: int
     """Number of links between them."""
     example: list[int]
-    """A shortest cycle through the smallest item: each is a source of the next, and the last of the first."""
+    """A shortest cycle through the smallest item: each is a source of the next, and the last is one of the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acyclic:
-    """A merged graph whose loops are cut."""
+    """A merged graph without loops."""
 
     adjacency: Adjacency
     removed: int
-    """Number of links that were removed to cut the loops."""
+    """Number of links that were removed to cut its loops."""
 
     @property
     def size(self) -> int:
@@ -64,33 +67,35 @@ class Acyclic:
 
     @property
     def backwards(self) -> Iterator[tuple[int, list[int]]]:
-        """The same the other way round."""
+        """All items with their sources, each before its sources."""
         order = self.order[::-1]
         return zip(order, map(self.sources.__getitem__, order), strict=True)
 
 
 def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:
-    """Remove the links that close a loop in one depth-first pass from the roots; the order is taken from the seed.
+    """Remove the links that close loops, in one depth-first pass from the roots whose order depends on the seed.
 
     BuildKit v0.9 to v0.24 remove all links between two items when the walk of `(*normalizeState).checkLoops` finds
-    the second on its own path. They walk every path, this pass walks each link once, so which link goes can differ.
-    O(items + links).
+    the second on its own path. They walk every path, while this pass walks each link once, so they may remove other
+    links. O(items + links).
     """
     _, cyclic = merged.adjacency.topological
     if not cyclic:
         return Acyclic(merged.adjacency, removed=0)
     gone = _back_links(merged, seed)
     cut_at = {item for _, item in gone}
-    sources = [
-        [source for source in own if (source, item) not in gone] if item in cut_at else own
-        for item, own in enumerate(merged.sources)
+    kept = [
+        [source for source in sources if (source, item) not in gone] if item in cut_at else sources
+        for item, sources in enumerate(merged.sources)
     ]
-    return Acyclic(Adjacency(sources), merged.links - sum(map(len, sources)))
+    return Acyclic(Adjacency(kept), merged.links - sum(map(len, kept)))
 
 
 def _back_links(merged: MergedGraph, seed: int) -> set[tuple[int, int]]:
-    """The (source, item) pairs whose item is on the path when a depth-first walk meets the link."""
-    random_order = random.Random(seed)
+    """The (source, item) pairs whose item is on the path when a depth-first walk follows the link."""
+    from random import Random
+
+    random_order = Random(seed)
     starts = merged.roots()
     random_order.shuffle(starts)
     unseen, on_path, done = 0, 1, 2
@@ -116,7 +121,7 @@ def _back_links(merged: MergedGraph, seed: int) -> set[tuple[int, int]]:
     return gone
 
 
-def _shuffled(items: Sequence[int], random_order: random.Random) -> list[int]:
+def _shuffled(items: Sequence[int], random_order: Random) -> list[int]:
     shuffled = list(items)
     if len(shuffled) > 1:
         random_order.shuffle(shuffled)
@@ -140,7 +145,7 @@ def _loop(merged: MergedGraph, component: list[int]) -> Loop:
 
 
 def _shortest_cycle(merged: MergedGraph, start: int, inside: set[int]) -> list[int]:
-    """Breadth-first from `start` back to itself, without leaving the component."""
+    """Breadth-first from `start` back to itself, inside the component."""
     came_from = {start: start}
     queue = [start]
     for item in queue:

@@ -1,4 +1,4 @@
-"""Records that are one cache key, merged to the fixpoint that no order changes."""
+"""Records that are the same cache key, merged until nothing merges any more."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _Place = tuple[int, int, str]
 """An input number, and an alternative there."""
 
 WORK_PER_LINK = 64
-"""Comparisons that merging may spend for each record and link before it stops and says so."""
+"""Comparisons per record and link after which merging stops, and says so."""
 WORK_FLOOR = 2_000_000
-"""Comparisons that merging may always spend."""
+"""Comparisons that are always allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A partition of the records into items."""
+    """How records are merged into items."""
 
     representative: list[int]
-    """The smallest record of the item that each record is in at the fixpoint; dead records stand alone."""
+    """The smallest record of each record's item at the fixpoint. Dead records stay alone."""
     every_order: list[int] | None
-    """The partition that BuildKit v0.9 to v0.24 are proved to reach in whatever order they walk, `None` if unproved.
+    """The same for BuildKit v0.9 to v0.24, if it is proved that every order gives this result; otherwise `None`.
 
-    It may be finer than `representative`: their rule is stricter.
+    These releases merge less, because their rule is stricter.
     """
     complete: bool
-    """Whether the fixpoint was reached; if not, some records that are one may still be separate."""
+    """Whether the fixpoint was reached. If not, more records may be duplicates than were merged."""
 
 
 def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
-    """Merge the records in `order` (each after an alternative of each input) until nothing merges any more.
+    """Merge the records in `order`, in which each comes after an alternative of each input, to the fixpoint.
 
-    Two records are one if they have the same digest and number of inputs and share an alternative (source and
-    selector, sources compared after merging) at every input. BuildKit v0.25 to v0.32 apply this rule while records
-    are added (`v1.(*CacheChains).Add`); the fixpoint is a congruence closure and does not depend on the order.
+    Two records are equal if they have the same digest and number of inputs, and share an alternative (source and
+    selector, where sources are compared after merging) at every input. BuildKit v0.25 to v0.32 apply this rule while
+    they add records (`v1.(*CacheChains).Add`). The fixpoint is a congruence closure, so no order changes it.
 
-    Near linear on caches as BuildKit writes them. The rule is an AND over inputs, so a hostile document could force
-    quadratic work: past `WORK_PER_LINK` comparisons for each record and link the result is marked incomplete.
+    The time is nearly linear for caches that BuildKit writes. Since all inputs must match, a hostile document could
+    force quadratic work; after `WORK_PER_LINK` comparisons per record and link, the result is marked incomplete.
     """
     representative = list(range(graph.size))
     repeated = _repeated(graph, order)
@@ -59,7 +59,7 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
 
 
 def _repeated(graph: Graph, records: Sequence[int]) -> list[int]:
-    """Those of the records whose digest occurs more than once among them; only these can merge."""
+    """Those of the records that share their digest with another one. Only they can merge."""
     digests = graph.digests if len(records) == graph.size else [graph.digests[record] for record in records]
     if len(set(digests)) == len(digests):
         return []
@@ -68,7 +68,7 @@ def _repeated(graph: Graph, records: Sequence[int]) -> list[int]:
 
 
 def _inputs_alive(graph: Graph, order: Sequence[int]) -> Callable[[int], list[list[Alternative]]]:
-    """The inputs of a record without its dead alternatives: BuildKit drops these before it merges."""
+    """A function that gives the inputs of a record without dead alternatives, which BuildKit drops before it merges."""
     if len(order) == graph.size:
         return graph.inputs
     alive = set(order)
@@ -81,9 +81,9 @@ def _merge_identical(
     inputs_of: Callable[[int], list[list[Alternative]]],
     representative: list[int],
 ) -> bool:
-    """Hash-cons: join records with the same digest and the same alternatives, sources first.
+    """Merge records that have the same digest and exactly the same alternatives (hash consing), sources first.
 
-    Returns whether all records of a digest have the same number of inputs.
+    Returns whether all records with the same digest have the same number of inputs.
     """
     seen: dict[tuple[str, tuple[frozenset[Alternative], ...]], int] = {}
     arity: dict[str, int] = {}
@@ -103,8 +103,8 @@ def _merge_identical(
 class _Closure:
     """Union-find over items, with an index from each alternative to the items that have it.
 
-    `children[(source, input, selector, digest)]` are the items of that digest with that alternative; `inputs[item]`
-    the alternatives of each input; both always name current items, which `_unite` sees to, smaller side first.
+    `children[(source, input, selector, digest)]` are the items with that digest and alternative. `inputs[item]` are
+    the alternatives of each input. `_unite` keeps both up to date, so that they have only current items.
     """
 
     def __init__(
@@ -151,37 +151,39 @@ class _Closure:
         smallest: dict[int, int] = {}
         return [smallest.setdefault(root, record) for record, root in enumerate(roots)]
 
-    def _matches(self, record: int, number: int) -> list[set[int]]:
+    def _sharing(self, record: int, number: int) -> list[set[int]]:
+        """For each alternative of an input, the items that have it too."""
         digest = self.digests[record]
         return [self.children[source, number, selector, digest] for source, selector in self.inputs[record][number]]
 
     def could_merge(self) -> bool:
-        """Whether BuildKit v0.9 to v0.24 could, in some order, join two of these items.
+        """Whether BuildKit v0.9 to v0.24 could merge two of these items in some order.
 
-        Records of one digest have to have the same number of inputs; then no candidate is a root, since equal roots are
-        one item already.
+        All records with the same digest must have the same number of inputs. Then no candidate is a root, since equal
+        roots are merged already.
 
-        Its rule (`v1.normalizeItem`): the other is a child of at least one alternative at input 0 and of each at
-        every later input. As long as no two items that are not identical satisfy it, no order can start to differ.
+        The rule there (`v1.normalizeItem`) is that the other item is a child of at least one alternative of input 0,
+        and of every alternative of every later input. As long as no two different items satisfy it, no order can make a
+        difference.
         """
         for record, inputs in self.inputs.items():
-            each = [found for number in range(1, len(inputs)) for found in self._matches(record, number)]
-            either = self._matches(record, 0)
-            smallest = min(each, key=len) if each else set().union(*either)
-            self.work -= len(smallest) + len(each) + len(either)
+            later = [items for number in range(1, len(inputs)) for items in self._sharing(record, number)]
+            first = self._sharing(record, 0)
+            fewest = min(later, key=len) if later else set().union(*first)
+            self.work -= len(fewest) + len(later) + len(first)
             if self.work < 0:
                 return True
-            for other in smallest:
+            for other in fewest:
                 if (
                     other != record
-                    and all(other in found for found in each)
-                    and any(other in found for found in either)
+                    and all(other in items for items in later)
+                    and any(other in items for items in first)
                 ):
                     return True
         return False
 
     def run(self) -> bool:
-        """Merge until nothing is fresh; false if the work allowed ran out first."""
+        """Merge until no alternative is fresh; false if the allowed work ran out before."""
         while self.fresh and self.work > 0:
             record, fresh = self.fresh.popitem()
             if not fresh or self.parent[record] != record:
@@ -191,20 +193,20 @@ class _Closure:
         return not self.fresh
 
     def _candidates(self, record: int, fresh: set[_Place]) -> list[int]:
-        """The items that share an alternative with this one at every input, one of the fresh ones among them.
+        """The items that share an alternative with this one at every input, including a fresh one.
 
-        Either those that share a fresh one are looked through, or those that share any at the input where these are
-        fewest: whatever is less work.
+        Searches either the items that share a fresh alternative, or those that share any alternative at the input where
+        they are fewest, whichever is less work.
         """
         inputs = self.inputs[record]
         digest = self.digests[record]
-        found = [self.children[source, number, selector, digest] for number, source, selector in fresh]
-        if sum(map(len, found)) > 2 * min(map(len, inputs)):
-            every = [self._matches(record, number) for number in range(len(inputs))]
-            self.work -= sum(map(len, every))
-            found = min(found, *every, key=lambda sets: sum(map(len, sets)))
-        self.work -= sum(map(len, found))
-        others = set().union(*found)
+        sharing = [self.children[source, number, selector, digest] for number, source, selector in fresh]
+        if sum(map(len, sharing)) > 2 * min(map(len, inputs)):
+            by_input = [self._sharing(record, number) for number in range(len(inputs))]
+            self.work -= sum(map(len, by_input))
+            sharing = min(sharing, *by_input, key=lambda sets: sum(map(len, sets)))
+        self.work -= sum(map(len, sharing))
+        others = set().union(*sharing)
         others.discard(record)
         return [other for other in others if self._share(inputs, self.inputs[other])]
 
@@ -224,21 +226,21 @@ class _Closure:
         return sum(map(len, self.inputs[record])) + len(self.keys_of.get(record, ()))
 
     def _move_as_child(self, kept: int, gone: int) -> None:
-        """Let the alternatives of `gone` be alternatives of `kept`, fresh ones."""
+        """Make the alternatives of `gone` fresh alternatives of `kept`."""
         digest = self.digests[gone]
         fresh = self.fresh.setdefault(kept, set())
         fresh |= self.fresh.pop(gone, set())
         for number, alternatives in enumerate(self.inputs.pop(gone)):
             self.inputs[kept][number] |= alternatives
             for source, selector in alternatives:
-                found = self.children[source, number, selector, digest]
-                found.discard(gone)
-                found.add(kept)
+                items = self.children[source, number, selector, digest]
+                items.discard(gone)
+                items.add(kept)
                 fresh.add((number, source, selector))
             self.work -= len(alternatives)
 
     def _move_as_source(self, kept: int, gone: int) -> None:
-        """Let the children of `gone` be children of `kept`; what both have is fresh for the fewer of them."""
+        """Make the children of `gone` children of `kept`. What both have becomes fresh for the smaller group."""
         for number, selector, digest in self.keys_of.pop(gone, ()):
             moved = self.children.pop((gone, number, selector, digest))
             there = self.children[kept, number, selector, digest]

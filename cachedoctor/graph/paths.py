@@ -10,22 +10,22 @@ from itertools import islice
 from operator import mul
 
 from cachedoctor.errors import CountTooLarge
-from cachedoctor.graph.logarithms import log_paths
+from cachedoctor.graph import logarithms
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.records import earliest
 
 MOST_BITS_HELD = 8 << 30
 """Bits of counts that may be in memory at once: 1 GiB."""
 MOST_BITS_ADDED = 1 << 41
-"""Bits that one pass may add up: some 20 seconds of additions."""
+"""Bits that one pass may add up: about 20 seconds of additions."""
 SMALL_BITS = 1_024
-"""Counts of fewer bits are all kept: 160 bytes for each item at the most."""
+"""Counts with fewer bits are all kept: at most 160 bytes per item."""
 
 _TOO_LARGE = "their exact number would take more than a GiB of memory, or too long"
 _SMALL_PART = 62
-"""Bits of a machine integer."""
+"""Bits that a number may have to be added up as a machine integer."""
 _FAR_LARGER = 1 << 130
-"""A number to which one of `_SMALL_PART` bits adds less than a float can tell."""
+"""To this number, one of `_SMALL_PART` bits adds less than the precision of a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +40,24 @@ class Hotspot:
     paths: int
     """Paths from a root to it."""
     source_shares: dict[int, float]
-    """For each of its sources the fraction of `paths` that comes in by one link from there."""
+    """For each of its sources, the fraction of `paths` that arrive through one link from there."""
 
 
 def calls(graph: Acyclic) -> int:
-    """Calls that the loop check of BuildKit v0.9 to v0.24 makes: the paths from roots to any item.
+    """Calls of the loop check of BuildKit v0.9 to v0.24: the number of paths from roots to any item.
 
-    `v1.(*normalizeState).checkLoops` remembers only the path that it is on, so it makes one call for each path. Equal
-    to the exporter's own count on acyclic graphs. O(items + links) additions of big integers.
+    `v1.(*normalizeState).checkLoops` remembers only the path that it is on, so it makes one call per path. For acyclic
+    graphs, this is exactly the exporter's own count. O(items + links) additions of big integers.
     """
     paths = _small_paths(graph)
     return sum(paths) if paths is not None else _large_walks(graph)[0]
 
 
 def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
-    """As `calls`; and the items that most calls go through, most first, at most `most` of them.
+    """The same, and the items that most calls go through, at most `most` of them, most calls first.
 
-    Where counts are large, candidates are compared by logarithms, and only theirs are kept; so the memory that is
-    needed stays that of one front of big integers, however deep the graph is.
+    If counts are large, items are compared by logarithms, and only the counts of the best are kept. So memory is needed
+    only for the counts at the front of a pass, however deep the graph is.
     """
     paths = _small_paths(graph)
     if paths is not None:
@@ -65,9 +65,9 @@ def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
         top = _top(list(map(mul, paths, walks)), most)
         total = sum(paths)
         walks_from = {item: walks[item] for item in top}
-        paths_to = {item: _paths_to(graph, item, paths) for item in top}
+        paths_to = {item: (paths[item], _shares(graph, item, paths[item], paths)) for item in top}
     else:
-        total, walks_from = _large_walks(graph, most, log_paths(graph))
+        total, walks_from = _large_walks(graph, most, logarithms.of_paths(graph))
         paths_to = _large_paths(graph, walks_from)
     hotspots = [
         Hotspot(item, graph.adjacency.fan_out[item], number * walks_from[item], number, shares)
@@ -77,17 +77,17 @@ def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
 
 
 def _top(scores: Sequence[int], most: int) -> set[int]:
-    """The items with the highest scores, of equal ones the first."""
+    """The items with the highest scores; among equal ones, those with the smallest numbers."""
     least = min(heapq.nlargest(most, scores), default=0)
     top = {item for item, score in enumerate(scores) if score > least}
     equal = (item for item, score in enumerate(scores) if score == least)
     return top.union(islice(equal, most - len(top)))
 
 
-def _paths_to(graph: Acyclic, item: int, paths: Sequence[int]) -> tuple[int, dict[int, float]]:
-    """The paths to an item, and the fraction of them that each of its sources has."""
-    logarithm = math.log2(paths[item])
-    return paths[item], {source: 2.0 ** (math.log2(paths[source]) - logarithm) for source in graph.sources[item]}
+def _shares(graph: Acyclic, item: int, total: int, paths: Sequence[int]) -> dict[int, float]:
+    """The fraction of the paths to an item that each of its sources has."""
+    logarithm = math.log2(total)
+    return {source: 2.0 ** (math.log2(paths[source]) - logarithm) for source in graph.sources[item]}
 
 
 def max_depth(graph: Acyclic) -> int:
@@ -102,7 +102,7 @@ def max_depth(graph: Acyclic) -> int:
 
 
 def _small_paths(graph: Acyclic) -> list[int] | None:
-    """The number of paths from a root to each item, `None` where one has more than `SMALL_BITS`."""
+    """The number of paths from a root to each item; `None` if one of them has more than `SMALL_BITS`."""
     if SMALL_BITS * graph.size > MOST_BITS_HELD or SMALL_BITS * graph.links > MOST_BITS_ADDED:
         return None
     large = 1 << SMALL_BITS
@@ -118,7 +118,7 @@ def _small_paths(graph: Acyclic) -> list[int] | None:
 
 
 def _small_walks(graph: Acyclic) -> list[int]:
-    """The number of calls of a walk that starts at each item."""
+    """For each item, the number of calls of a walk that starts there."""
     walks = [1] * graph.size
     for item, sources in graph.backwards:
         walk = walks[item]
@@ -128,11 +128,11 @@ def _small_walks(graph: Acyclic) -> list[int]:
 
 
 def _large_walks(graph: Acyclic, most: int = 0, log_paths: Sequence[float] | None = None) -> tuple[int, dict[int, int]]:
-    """The number of all paths; and of the calls of a walk from each of the `most` items that most calls go through.
+    """The number of all paths, and for the `most` items that most calls go through, the calls of a walk from there.
 
-    These are judged by logarithms, those of their paths given.
+    Which items these are is decided by logarithms; `log_paths` are those of the paths to each item.
     """
-    # The order as written is nearly always good enough, and known.
+    # The known order is nearly always good enough.
     try:
         return _walks_in(graph.order[::-1], graph, most, log_paths)
     except _TooMuchHeld:
@@ -142,16 +142,16 @@ def _large_walks(graph: Acyclic, most: int = 0, log_paths: Sequence[float] | Non
 def _walks_in(
     order: Sequence[int], graph: Acyclic, most: int, log_paths: Sequence[float] | None
 ) -> tuple[int, dict[int, int]]:
-    """The same, children first in this order.
+    """The same in this order, in which children come first.
 
-    Each number is the sum of two, so that the calls of an item's own cost no addition of large ones.
+    Every number is kept in two parts, so that counting an item itself does not take an addition of large numbers.
     """
     sources_of, everything = graph.sources, [graph.size]
     large, small = [0] * (graph.size + 1), [*[1] * graph.size, 0]
     heap: list[_Candidate] = []
     least = 0.0
     fold = 1 << min(_SMALL_PART, MOST_BITS_HELD, MOST_BITS_ADDED)
-    # Even together, smaller numbers take little of what they may.
+    # Smaller numbers are not accounted for: even all together, they take only an eighth of what is allowed.
     free = min(MOST_BITS_HELD, MOST_BITS_ADDED) // (8 * (graph.size + graph.links + 1))
     account = _Account(large)
     for item in order:
@@ -162,7 +162,7 @@ def _walks_in(
             score = log_paths[item] + math.log2(walk if walk >= _FAR_LARGER else walk + few)
             if score >= least:
                 least = _push(heap, (round(score, 6), -item, walk, few), most)
-        # What starts at a root is counted behind all items.
+        # The entry after the last item adds up what starts at roots.
         sources = sources_of[item] or everything
         for source in sources:
             small[source] += few
@@ -178,11 +178,11 @@ def _walks_in(
 
 
 _Candidate = tuple[float, int, int, int]
-"""The score of an item, its negative, and the two parts of its walk."""
+"""The score of an item, its negated number, and the two parts of its count."""
 
 
 def _push(heap: list[_Candidate], candidate: _Candidate, most: int) -> float:
-    """Put a candidate among the best; below what score others need not be tried."""
+    """Keep a candidate if it is among the best. Returns the score below which others need not be tried."""
     if len(heap) < most:
         heapq.heappush(heap, candidate)
         return 0.0
@@ -191,7 +191,7 @@ def _push(heap: list[_Candidate], candidate: _Candidate, most: int) -> float:
 
 
 def _large_paths(graph: Acyclic, wanted: Collection[int]) -> dict[int, tuple[int, dict[int, float]]]:
-    """For each of the items `wanted` what `_paths_to` says."""
+    """For each wanted item, the number of paths to it, and the fraction of them that each of its sources has."""
     try:
         return _paths_in(graph.order, graph, wanted)
     except _TooMuchHeld:
@@ -199,7 +199,7 @@ def _large_paths(graph: Acyclic, wanted: Collection[int]) -> dict[int, tuple[int
 
 
 def _paths_in(order: Sequence[int], graph: Acyclic, wanted: Collection[int]) -> dict[int, tuple[int, dict[int, float]]]:
-    """The same, sources first in this order."""
+    """The same in this order, in which sources come first."""
     sources_of = graph.sources
     paths = [0] * graph.size
     needed = graph.adjacency.fan_out.copy()
@@ -210,13 +210,14 @@ def _paths_in(order: Sequence[int], graph: Acyclic, wanted: Collection[int]) -> 
         total = paths[sources[0]] if sources else 1
         for source in sources[1:]:
             total += paths[source]
-        paths[item] = total
         bits = total.bit_length()
-        held += bits
         spent += bits * len(sources)
+        if needed[item]:
+            paths[item] = total
+            held += bits
         _check(held, spent)
         if item in wanted:
-            paths_to[item] = _paths_to(graph, item, paths)
+            paths_to[item] = total, _shares(graph, item, total, paths)
             if len(paths_to) == len(wanted):
                 break
         for source in sources:
@@ -228,7 +229,7 @@ def _paths_in(order: Sequence[int], graph: Acyclic, wanted: Collection[int]) -> 
 
 
 class _TooMuchHeld(CountTooLarge):
-    """In another order it may be less."""
+    """Another order may need less memory."""
 
 
 def _check(held: int, spent: int) -> None:
@@ -240,27 +241,27 @@ def _check(held: int, spent: int) -> None:
 
 
 class _Account:
-    """The bits that are held in a list of sums, and those that were added up.
+    """Keeps track of the bits that a list of sums holds, and of those that were added up.
 
-    A sum is reckoned to have as many bits as all that was added to it. Only where that would be too much are the bits
-    of all sums looked at.
+    A sum is assumed to have as many bits as everything that was added to it. Only if that would be too much, the real
+    bits of all sums are counted.
     """
 
     def __init__(self, sums: Sequence[int]) -> None:
         self._sums = sums
         self._bits = [0] * len(sums)
         self._held = self._spent = 0
-        self._look_at = MOST_BITS_HELD
+        self._next_count = MOST_BITS_HELD
 
     def move(self, item: int, bits: int, sources: Sequence[int]) -> None:
-        """Take over that a number of so many bits was taken from one place, and added in others."""
+        """Account for a sum of so many bits that was removed, and added to those of its sources."""
         added = bits * len(sources)
         for source in sources:
             self._bits[source] += bits
         self._held += added - self._bits[item]
         self._spent += added
-        if self._held > self._look_at or self._spent > MOST_BITS_ADDED:
+        if self._held > self._next_count or self._spent > MOST_BITS_ADDED:
             self._bits = list(map(int.bit_length, self._sums))
             self._held = sum(self._bits)
-            self._look_at = max(MOST_BITS_HELD, self._held + MOST_BITS_HELD // 8)
+            self._next_count = max(MOST_BITS_HELD, self._held + MOST_BITS_HELD // 8)
             _check(self._held, self._spent)

@@ -13,18 +13,18 @@ class MergedGraph:
     """Items and their links, loops still in it. Items are numbered 0 to n - 1."""
 
     records: list[int]
-    """The record that each item is named after: its smallest."""
+    """The smallest record of each item, by which the item is known."""
     item_of: list[int]
     """The item of each record, -1 for those that are dead."""
     graph: Graph
-    """The items as if they were records, each with the joined inputs of its records.
+    """The items as if they were records, each with the combined inputs of its records.
 
-    A link is one (source, item, input, selector): an item appears in `children[s]` once for each link from `s`.
+    A link is a distinct (source, item, input, selector): an item is in `children[s]` once for each link from `s`.
     """
 
     @property
     def adjacency(self) -> Adjacency:
-        """Which item is made from which."""
+        """Which items are made from which."""
         return self.graph.adjacency
 
     @property
@@ -53,10 +53,10 @@ class MergedGraph:
 
 
 def quotient(graph: Graph, order: Sequence[int], representative: Sequence[int]) -> MergedGraph:
-    """The graph of the records in `order`, given the smallest record of the item that each record is in.
+    """Merge the records in `order` into items. `representative` is the smallest record of each record's item.
 
-    Links from records that are not in `order` are left out; these are dead, and BuildKit drops them too. The
-    alternatives of an input stay in the order of the documents.
+    Records that are not in `order` are dead. They and the links from them are left out, as BuildKit does. The
+    alternatives of an input keep the order of the documents.
     """
     everything = list(range(graph.size))
     if len(order) == graph.size and representative == everything:
@@ -71,24 +71,24 @@ def quotient(graph: Graph, order: Sequence[int], representative: Sequence[int]) 
 
 
 def unmerged(graph: Graph) -> MergedGraph:
-    """Each record an item of its own, and each link as it is written."""
+    """Every record as its own item, with the links as they are written."""
     everything = list(range(graph.size))
     return MergedGraph(everything, everything, graph)
 
 
 def _items(order: Sequence[int], representative: Sequence[int]) -> list[int]:
-    """The number of the item of each record, -1 for those that are not in `order`."""
-    item_of = [-1] * len(representative)
+    """The number of each record's item, -1 for records that are not in `order`."""
+    named = [-1] * len(representative)
     for record in order:
-        item_of[record] = representative[record]
+        named[record] = representative[record]
     number = [0] * len(representative)
-    for index, record in enumerate(record for record, own in enumerate(item_of) if own == record):
+    for index, record in enumerate(record for record, name in enumerate(named) if name == record):
         number[record] = index
-    return [number[own] if own >= 0 else -1 for own in item_of]
+    return [number[name] if name >= 0 else -1 for name in named]
 
 
 def _joined(graph: Graph, item_of: Sequence[int], members: Sequence[Sequence[int]]) -> Graph:
-    """The items with these members, as records."""
+    """The items that consist of these records, as records."""
     joined = Graph([graph.digests[records[0]] for records in members], [0], [0], [], [])
     for records in members:
         inputs: list[dict[tuple[int, str], None]] = []

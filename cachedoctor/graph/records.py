@@ -34,7 +34,7 @@ class Graph:
 
     @cached_property
     def has_empty_input(self) -> bool:
-        """Whether some input of some record has no link."""
+        """Whether any input of any record has no links."""
         return any(map(eq, self.link_start, self.link_start[1:]))
 
     @cached_property
@@ -77,7 +77,7 @@ class Graph:
         return chain.from_iterable(map(repeat, numbers, counts))
 
     def repeated_links(self) -> list[int]:
-        """The indices of the links that their input has already."""
+        """The indices of links that repeat an earlier link of the same input."""
         if len(self.links) == len(self.link_start) - 1 and not self.has_empty_input:
             return []
         sizes = map(sub, self.link_start[1:], self.link_start)
@@ -104,7 +104,7 @@ class Graph:
         return self._keeping(kept)
 
     def only(self, records: Sequence[int]) -> Graph:
-        """The graph of some records, ascending, renumbered; none may have a source that is left out."""
+        """Only these records, given in ascending order, and renumbered. They must include all their sources."""
         number = {record: index for index, record in enumerate(records)}
         slots = [range(self.input_start[record], self.input_start[record + 1]) for record in records]
         spans = [range(self.link_start[slot], self.link_start[slot + 1]) for slot in chain.from_iterable(slots)]
@@ -118,7 +118,7 @@ class Graph:
         )
 
     def _keeping(self, kept: bytearray) -> Graph:
-        """The same records with only the links that have a 1."""
+        """The same records with only the links whose byte is 1."""
         before = [0, *accumulate(kept)]
         return Graph(
             self.digests,
@@ -130,9 +130,9 @@ class Graph:
 
 
 def build(configs: Sequence[CacheConfig]) -> Graph:
-    """Join the records of several cache configs, in the order given, into one graph.
+    """Join the records of several cache configs, in the given order, into one graph.
 
-    Follows the order in which BuildKit v0.21 reads several `--cache-from` (one `v1.ParseConfig` after the other).
+    BuildKit v0.21 reads several `--cache-from` in this order, one `v1.ParseConfig` after the other.
     """
     parts = [_within(config) for config in configs]
     if len(parts) == 1:
@@ -149,7 +149,7 @@ def build(configs: Sequence[CacheConfig]) -> Graph:
 
 
 def _within(config: CacheConfig) -> Graph:
-    """The graph of one document without the links that point outside it."""
+    """The graph of one document, without links that point outside it."""
     count = len(config.digests)
     graph = Graph(config.digests, config.input_start, config.link_start, config.links, config.selectors)
     if all_within(config.links, count):
@@ -159,14 +159,14 @@ def _within(config: CacheConfig) -> Graph:
 
 @dataclass(frozen=True)
 class Adjacency:
-    """The links between items that are numbered 0 to n - 1. Everything else is computed once, when it is asked for."""
+    """The links between items that are numbered 0 to n - 1. Each property is computed on first use, and kept."""
 
     sources: list[list[int]]
     """The sources of each item, with one entry per link."""
 
     @cached_property
     def fan_out(self) -> Counter[int]:
-        """The number of links from each item that has children."""
+        """The number of links from each item to its children; items without children are left out."""
         return Counter(chain.from_iterable(self.sources))
 
     @cached_property
@@ -176,7 +176,7 @@ class Adjacency:
 
     @cached_property
     def ordered(self) -> bool:
-        """Whether each item has a higher number than its sources, as in every document that BuildKit wrote."""
+        """Whether every item has a higher number than its sources, as in all documents that BuildKit writes."""
         for item, sources in enumerate(self.sources):
             for source in sources:
                 if source >= item:
@@ -185,30 +185,30 @@ class Adjacency:
 
     @cached_property
     def topological(self) -> tuple[list[int], list[int]]:
-        """The items in an order in which each comes after all its sources; links may be repeated.
+        """An order in which each item comes after all its sources, and the items that have no place in it.
 
-        Items that a cycle holds back are not in it, but in the second list, ascending: they are in a cycle or below
-        one. The order is that of the numbers if these allow it. O(n + links).
+        The second list has, in ascending order, the items that are in a cycle or below one. The order is that of the
+        numbers if possible. Links may be repeated. O(n + links).
         """
         return (list(range(len(self.sources))), []) if self.ordered else self.earliest
 
     @cached_property
     def earliest(self) -> tuple[list[int], list[int]]:
-        """As `topological`, in the order in which each item comes as soon as its sources allow (Kahn 1962)."""
+        """The same, but each item comes as soon as its sources allow (Kahn 1962)."""
         return earliest(self.sources, self.children)
 
 
 def reverse(sources: Sequence[Sequence[int]]) -> list[list[int]]:
-    """From the sources of each item to the children of each item, one entry per link."""
+    """Turn the sources of each item into the children of each item, one entry per link."""
     children: list[list[int]] = [[] for _ in sources]
-    for item, own in enumerate(sources):
-        for source in own:
+    for item, item_sources in enumerate(sources):
+        for source in item_sources:
             children[source].append(item)
     return children
 
 
 def earliest(sources: Sequence[Sequence[int]], children: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-    """See `Adjacency.earliest`; `children` is the same graph the other way round."""
+    """See `Adjacency.earliest`. `children` is the same graph reversed."""
     waiting = list(map(len, sources))
     order = [item for item, number in enumerate(waiting) if not number]
     for item in order:
@@ -226,15 +226,15 @@ class Reachable:
     order: list[int]
     """Each after at least one alternative of each of its inputs, and after all of them unless a cycle forbids it."""
     acyclic: bool
-    """Whether all records are known to be free of cycles; false means that this was not determined."""
+    """Whether it is known that there are no cycles, not even among dead records. If false, there may be some."""
 
 
 def reachable(graph: Graph) -> Reachable:
     """Find the records that can be reached from roots.
 
-    A record is reached once every input has a reached alternative (forward chaining over an AND-OR graph); records
-    that are left out are dead: no lookup can hit them. In a graph without cycles these are the records that BuildKit
-    v0.9 to v0.24 drop in `v1.(*item).validate`. O(records + links).
+    A record is reached once every input has a reached alternative (forward chaining over an AND-OR graph). All other
+    records are dead: no lookup can hit them. If there are no cycles, these are the records that BuildKit v0.9 to v0.24
+    drop in `v1.(*item).validate`. O(records + links).
     """
     if not graph.has_empty_input:
         order, cyclic = graph.adjacency.topological
@@ -250,7 +250,7 @@ def reachable(graph: Graph) -> Reachable:
 
 
 def _chain_forward(graph: Graph) -> list[int]:
-    """The records that can be reached, in the order in which the first alternatives reach them."""
+    """The records that can be reached, in the order in which their first alternatives reach them."""
     waiting = [graph.arity(record) for record in range(graph.size)]
     order = [record for record, count in enumerate(waiting) if not count]
     dependents = _dependents(graph)
@@ -266,7 +266,8 @@ def _chain_forward(graph: Graph) -> list[int]:
 
 
 def _dependents(graph: Graph) -> list[list[tuple[int, int]]]:
-    """For each record the (input, record) pairs that have it as an alternative; inputs numbered over the graph."""
+    """For each record, the inputs that have it as an alternative, each as (input, record). Inputs are numbered across
+    the whole graph."""
     dependents: list[list[tuple[int, int]]] = [[] for _ in range(graph.size)]
     for child in range(graph.size):
         for slot in range(graph.input_start[child], graph.input_start[child + 1]):

@@ -1,4 +1,4 @@
-"""The merge as the exporter of BuildKit v0.9 to v0.24 does it, one map order at a time."""
+"""The merge that the exporter of BuildKit v0.9 to v0.24 does, for one order of its maps at a time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _Step = tuple[int, int, str]
 class Exporter:
     """Replays `v1.normalizeItem` (BuildKit v0.9 to v0.24) over the records of an importer.
 
-    The alternatives of an input are a Go map there, so each run walks them in another order and may merge otherwise.
-    `replay` takes the order from a seed. Records are visited as `v1.ParseConfig` adds them: each before its sources.
+    There, the alternatives of an input are a Go map, so each run visits them in another order, and may merge other
+    records. Here, the order depends on a seed. Records are visited as `v1.ParseConfig` adds them, each before its
+    sources.
 
-    A link to a record whose own visit has not ended is passed over: BuildKit would not end on such a document.
+    A link to a record that is still being visited is skipped. BuildKit would never finish such a document.
     """
 
     def __init__(self, graph: Graph, order: Sequence[int]) -> None:
@@ -31,14 +32,14 @@ class Exporter:
         self._digests = graph.digests
         self._repeated = [times[digest] > 1 for digest in graph.digests]
         self._inputs: list[_Links] = [
-            [[link for link in one if link[0] in alive] for one in graph.inputs(record)] if record in alive else []
+            [[link for link in links if link[0] in alive] for links in graph.inputs(record)] if record in alive else []
             for record in range(graph.size)
         ]
-        # Dead records go only after the list was made, so that they have their say in its order.
+        # Dead records are dropped from the finished list: they influence its order.
         self._list = [record for record in _pre_order(graph) if record in alive]
 
     def replay(self, seed: int) -> list[int]:
-        """The item of each record, named by its smallest record, in one run; dead records stand alone."""
+        """The smallest record of each record's item after one run. Dead records stay alone."""
         run = _Run(self._digests, self._repeated)
         shuffle = random.Random(seed).shuffle
         for first in self._list:
@@ -52,25 +53,25 @@ class Exporter:
                 else:
                     stack.pop()
                     run.settle(record, self._inputs[record], matches)
-        return _by_smallest(run.item)
+        return _representatives(run.item)
 
     def _open(
         self, record: int, run: _Run, shuffle: Callable[[list[_Step]], None]
     ) -> tuple[int, list[_Step], set[int]]:
-        """Start the visit of a record: its alternatives in this run's order, the first one last, and no match yet."""
+        """Start the visit of a record: its alternatives in the order of this run, first one last, and no match yet."""
         run.item[record] = _VISITING
         steps: list[_Step] = []
         for number, alternatives in enumerate(self._inputs[record]):
-            some = [(number, source, selector) for source, selector in alternatives]
-            if len(some) > 1:
-                shuffle(some)
-            steps += some
+            of_input = [(number, source, selector) for source, selector in alternatives]
+            if len(of_input) > 1:
+                shuffle(of_input)
+            steps += of_input
         steps.reverse()
         return record, steps, set()
 
 
 def _pre_order(graph: Graph) -> list[int]:
-    """The records as `v1.ParseConfig` adds them: each before its sources, inputs and alternatives in file order."""
+    """The records as `v1.ParseConfig` adds them: each before its sources, which follow in file order."""
     seen = bytearray(graph.size)
     listed = []
     for first in range(graph.size):
@@ -85,7 +86,7 @@ def _pre_order(graph: Graph) -> list[int]:
 
 
 class _Run:
-    """The state of one run (`v1.normalizeState`). An item is named by the record that it was created from."""
+    """The state of one run (`v1.normalizeState`). An item is known by the record that it was created from."""
 
     def __init__(self, digests: Sequence[str], repeated: Sequence[bool]) -> None:
         self.item = [_UNSEEN] * len(digests)
@@ -96,19 +97,19 @@ class _Run:
         self._created: dict[int, int] = {}
 
     def match(self, record: int, number: int, source: int, selector: str, matches: set[int]) -> None:
-        """Take one more alternative into account: any may match at input 0, each must at every later input.
+        """Update the matches with an alternative: any may match at input 0, each must match at every later input.
 
-        BuildKit finds no children for a root at its first visit; there are none yet, so the look-up here is the same.
+        BuildKit finds no children of a root on its first visit. It has none yet, so this lookup finds none either.
         """
         if self._repeated[record] and self.item[source] != _VISITING:
-            found = self._children.get((self.item[source], number, selector, self._digests[record]), ())
+            children = self._children.get((self.item[source], number, selector, self._digests[record]), ())
             if number:
-                matches.intersection_update(found)
+                matches.intersection_update(children)
             else:
-                matches.update(found)
+                matches.update(children)
 
     def settle(self, record: int, inputs: _Links, matches: set[int]) -> None:
-        """Join the record with an item, or make a new one of it."""
+        """Add the record to an item that matches, or create an item from it."""
         if not inputs:
             self.item[record] = self._roots.setdefault(self._digests[record], record)
             return
@@ -130,6 +131,7 @@ class _Run:
         return sha256(b"%d" % count).digest()
 
 
-def _by_smallest(item: Sequence[int]) -> list[int]:
+def _representatives(items: Sequence[int]) -> list[int]:
+    """The smallest record of each record's item; records without an item stay alone."""
     smallest: dict[int, int] = {}
-    return [record if own < 0 else smallest.setdefault(own, record) for record, own in enumerate(item)]
+    return [record if item < 0 else smallest.setdefault(item, record) for record, item in enumerate(items)]

@@ -26,18 +26,18 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class HotspotInput:
-    """How paths come into a hotspot by one of its inputs."""
+    """How paths arrive at a hotspot through one of its inputs."""
 
     alternatives: int
     share: float
-    """The fraction of the hotspot's paths that come in here; several large ones mean that paths meet, and multiply."""
+    """The fraction of the hotspot's paths that arrive here. Several large shares mean that paths meet and multiply."""
 
 
 class Survey:
-    """The graph of several cache configs, as written and merged, with what it costs to export.
+    """The graph of several cache configs, as written and merged, and what it costs to export.
 
-    Each part is computed once, when it is asked for. Counts raise `errors.CountTooLarge` if they would not fit into the
-    memory that they may take.
+    Each part is computed on first use, and kept. Counts raise `errors.CountTooLarge` if they would take more memory
+    than they may.
     """
 
     def __init__(self, configs: Sequence[CacheConfig]) -> None:
@@ -54,22 +54,22 @@ class Survey:
 
     @property
     def order(self) -> list[int]:
-        """The records that can be reached, sources first (`records.Reachable.order`)."""
+        """The records that can be reached, sources first (see `records.Reachable.order`)."""
         return self._reachable.order
 
     @cached_property
     def earliest(self) -> list[int]:
-        """The same records, each as soon as its sources allow."""
+        """The same records in another order: each as soon as its sources allow."""
         return self.graph.adjacency.earliest[0] if self._reachable.acyclic else self.order
 
     @cached_property
     def record_cycles(self) -> list[Loop]:
-        """Cycles of the documents themselves, before anything is merged; items are records."""
+        """Cycles in the documents themselves, before anything is merged. The items are records."""
         return [] if self._reachable.acyclic else loops.find(unmerged(self.graph))
 
     @cached_property
     def merge(self) -> Merge:
-        """Which records are one."""
+        """Which records are equal."""
         return fixpoint(self.graph, self.order)
 
     @cached_property
@@ -94,17 +94,17 @@ class Survey:
 
     @cached_property
     def loop_check(self) -> LoopCheckCost:
-        """What the loop check of v0.9 to v0.24 costs."""
+        """What the loop check of BuildKit v0.9 to v0.24 costs."""
         return loop_check_cost(self.graph, self.order, self.merge, self.merged)
 
     @property
     def hotspots(self) -> list[Hotspot]:
-        """Items of `loop_check.typical`, most calls first."""
+        """The items of `loop_check.typical` that most calls go through, most calls first."""
         return self.loop_check.hotspots
 
     @cached_property
     def hotspot_inputs(self) -> list[list[HotspotInput]]:
-        """The inputs of each hotspot, and how its paths are shared out among them."""
+        """The inputs of each hotspot, and how its paths are divided among them."""
         graph = self.loop_check.merged.graph
         return [
             [
@@ -121,7 +121,7 @@ class Survey:
 
     @cached_property
     def walk(self) -> WalkSteps:
-        """What re-adding costs in v0.25 and later."""
+        """What re-adding all records costs in BuildKit v0.25 and later."""
         return walk_steps(self.acyclic)
 
     @cached_property
@@ -131,12 +131,12 @@ class Survey:
 
     @cached_property
     def chain_numbers(self) -> list[list[int]]:
-        """Which layers of the configs are the same: equal blob and equal ancestors (`layers.chain_numbers`)."""
+        """A number for each layer of each config, the same for equal layers (see `layers.chain_numbers`)."""
         return layers.chain_numbers(self.configs, self.trees)
 
     @cached_property
     def results(self) -> int:
-        """Distinct results of the items of `merged`: another item, blob or parent makes another result."""
+        """Distinct results of the items of `merged`. Results differ if their items, blobs or parents differ."""
         return _distinct_results(self.configs, self.chain_numbers, self.merged)
 
     @cached_property
@@ -145,12 +145,12 @@ class Survey:
 
     @cached_property
     def marshal_steps(self) -> int:
-        """Questions for blobs while results are marshalled, by a formula."""
+        """Checks for blobs while all results are marshalled, estimated by a formula."""
         return sum(number * layers.marshal_steps(length) for length, number in Counter(self._result_lengths).items())
 
     @property
     def longest_chain(self) -> int:
-        """Layers of the result with the most of them."""
+        """Layers of the result that has most of them."""
         return max(self._result_lengths, default=0)
 
     @property
@@ -159,7 +159,7 @@ class Survey:
         return self.graph.size - len(self.order)
 
     def place(self, record: int) -> tuple[int, int]:
-        """The document of a record of the graph, and its index there."""
+        """The document that a record of the graph is in, and its index there."""
         document = 0
         while record >= len(self.configs[document].digests):
             record -= len(self.configs[document].digests)
@@ -167,7 +167,7 @@ class Survey:
         return document, record
 
     def name(self, record: int) -> str:
-        """A record as people can find it: its index in its document, and the start of its digest."""
+        """A name by which people can find a record: its index in its document, and the start of its digest."""
         document, index = self.place(record)
         source = f" of source {document + 1}" if len(self.configs) > 1 else ""
         return f"record {index}{source} ({short(self.graph.digests[record])})"
@@ -176,7 +176,7 @@ class Survey:
 def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None) -> Survey:
     """Build the graph of several cache configs, merge it, and compute everything that reports show.
 
-    Raises `errors.CountTooLarge`.
+    Raises `errors.CountTooLarge` if counts would take too much memory.
     """
     survey = Survey(configs)
     steps: Sequence[tuple[str, Callable[[], object]]] = (
@@ -193,7 +193,7 @@ def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: Non
 
 
 def _result_lengths(configs: Sequence[CacheConfig], trees: Sequence[LayerTree], merged: MergedGraph) -> list[int]:
-    """For each item, the number of layers of the longest result that its records would export; 0 for none."""
+    """For each item, the number of layers of the longest result that its records would export, 0 without results."""
     lengths = chain.from_iterable(map(layers.result_layers, configs, trees))
     if merged.size == len(merged.item_of):
         return list(lengths)
@@ -205,24 +205,23 @@ def _result_lengths(configs: Sequence[CacheConfig], trees: Sequence[LayerTree], 
 
 
 def _distinct_results(configs: Sequence[CacheConfig], numbers: Sequence[Sequence[int]], merged: MergedGraph) -> int:
-    """The number of distinct results: pairs of an item and a layer, or for chains of an item and blobs."""
-    alone = 0
+    """The number of distinct results: pairs of an item and a layer, or of an item and the blobs of a chain."""
+    surely_distinct = 0
     pairs: set[tuple[int, int]] = set()
     chains: set[tuple[int, tuple[str, ...]]] = set()
     base = 0
-    for config, own in zip(configs, numbers, strict=True):
+    for config, of_layers in zip(configs, numbers, strict=True):
         items = merged.item_of[base : base + len(config.digests)]
         base += len(config.digests)
-        count = len(own)
+        count = len(of_layers)
         if merged.size == len(merged.item_of) and max(layers.result_counts(config), default=0) <= 1:
-            alone += sum(0 <= layer < count for layer in config.results)
+            surely_distinct += sum(0 <= layer < count for layer in config.results)
         else:
             owners = map(items.__getitem__, layers.result_owners(config))
-            pairs.update(
-                (item, own[layer]) for item, layer in zip(owners, config.results, strict=True) if 0 <= layer < count
-            )
+            owned = zip(owners, config.results, strict=True)
+            pairs.update((item, of_layers[layer]) for item, layer in owned if 0 <= layer < count)
         chains.update(
             (items[record], tuple(config.blobs[layer] for layer in listed if 0 <= layer < count))
             for record, listed, _ in config.chains
         )
-    return alone + sum(item >= 0 for item, _ in (*pairs, *chains))
+    return surely_distinct + sum(item >= 0 for item, _ in (*pairs, *chains))

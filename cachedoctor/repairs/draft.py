@@ -1,4 +1,4 @@
-"""A cache that is being repaired: one entry for each record that stays, whatever documents it came from."""
+"""A cache that is being repaired: the records of all documents, merged."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _MISSING = -3
 
 @dataclass(slots=True)
 class Removed:
-    """What repair took out of the documents, and why."""
+    """What repair removed from the documents, and why."""
 
     looping_links: int = 0
     pruned_links: int = 0
     pruned_definitions: int = 0
-    """Of the pruned links those with a selector: ways to a record by the definition of its step."""
+    """The pruned links that have a selector, which reach a record by the definition of its step."""
     dangling_links: int = 0
-    """Links to records outside the document, and to records that are dead or invalid."""
+    """Links to records that are outside the document, dead or invalid."""
     duplicate_records: int = 0
     dead_records: int = 0
     invalid_records: int = 0
     """Records with an input that has no alternative inside the document."""
     dropped_records: list[str] = field(default_factory=list)
-    """Digests of records that were given up to reach a size, oldest first."""
+    """Digests of records that were dropped to reach a size, oldest results first."""
     dangling_results: int = 0
-    """Results and chains whose layers are outside the document or in a cycle of parents."""
+    """Results and chains whose layers are outside the document, or in or below a cycle of parents."""
     missing_blob_results: int = 0
     duplicate_results: int = 0
     unused_layers: int = 0
@@ -45,7 +45,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The results and chains of all items, those of one item oldest first."""
+    """The results and chains of all items. Those of the same item are sorted by date, oldest first."""
 
     start: list[int]
     """Offset of each item's first result; one entry more than there are items."""
@@ -55,7 +55,7 @@ class Results:
     """Item, layers and `createdAt` of each chain, in the order of items."""
 
     def of_items(self, kept: Sequence[int]) -> Results:
-        """Those of some items, renumbered."""
+        """Only those of some items, which are renumbered."""
         spans = [range(self.start[item], self.start[item + 1]) for item in kept]
         number = {item: index for index, item in enumerate(kept)}
         return Results(
@@ -68,7 +68,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """The layers of all documents, equal ones joined, in the order in which they first occur."""
+    """The layers of all documents, in the order in which they first occur. Equal layers are one."""
 
     blobs: list[str]
     parents: list[int]
@@ -77,16 +77,16 @@ class Layers:
 
 @dataclass(slots=True)
 class Draft:
-    """The items of a merged cache in the order of their smallest records."""
+    """The items of a merged cache, in the order of their smallest records."""
 
     graph: Graph
-    """The items as records. It may still hold loops."""
+    """The items as records. There may still be loops."""
     results: Results
     layers: Layers
     removed: Removed
 
     def acyclic(self) -> Acyclic:
-        """The graph of the draft, whose loops are cut already."""
+        """The graph of the draft, which must have no loops any more."""
         _, cyclic = self.graph.adjacency.topological
         assert not cyclic
         return Acyclic(self.graph.adjacency, removed=0)
@@ -98,7 +98,7 @@ class Draft:
         self.graph = self.graph.without(gone)
 
     def config(self) -> CacheConfig:
-        """The document, with the layers that results need and no others."""
+        """The draft as a document, with only the layers that results need."""
         graph, results, layers = self.graph, self.results, self.layers
         needed = _needed(
             layers.parents, [*results.layers, *(layer for _, listed, _ in results.chains for layer in listed)]
@@ -123,7 +123,7 @@ class Draft:
 
 
 def _needed(parents: Sequence[int], results: Sequence[int]) -> bytearray:
-    """One byte per layer: 1 if it is the layer of a result, or above it."""
+    """One byte per layer: 1 if it is the layer of a result, or an ancestor of one."""
     if len(set(results)) == len(parents):
         return bytearray(b"\1") * len(parents)
     needed = bytearray(len(parents))
@@ -135,7 +135,7 @@ def _needed(parents: Sequence[int], results: Sequence[int]) -> bytearray:
 
 
 def _only(layers: Layers, results: Results, needed: bytearray) -> tuple[Layers, Results]:
-    """The layers that are needed, and the results with their new numbers."""
+    """Only the layers that are needed, and the results with their new numbers."""
     number = list(accumulate(needed, initial=0))
     parents = compress(layers.parents, needed)
     return Layers(
@@ -151,17 +151,20 @@ def _only(layers: Layers, results: Results, needed: bytearray) -> tuple[Layers, 
 
 
 def join(survey: Survey, blobs: Sequence[frozenset[str] | None]) -> Draft:
-    """Merge the documents of a survey: dead records and bad links go, equal records and layers become one.
+    """Merge the documents of a survey: remove dead records and bad links, and make equal records and layers one.
 
-    `blobs` are for each document what its manifest lists, `None` where there is none. Every distinct result stays, but
-    for those that no importer could use: layers outside the document or in a cycle, and blobs that the manifest does
-    not list. Results are put oldest first: BuildKit up to v0.24 keeps the last, v0.25 and later take the newest.
+    `blobs` are the blobs that the manifest of each document lists, `None` without a manifest. Every distinct result is
+    kept, except those that no importer can use: their layers are outside the document or in a cycle, or the manifest
+    does not list their blobs. Results are sorted by date, oldest first: BuildKit up to v0.24 keeps the last one, v0.25
+    and later take the newest.
     """
     removed = Removed()
     _count_records_and_links(survey, removed)
     joined, numbers = _joined_layers(survey)
     if any(listed is not None for listed in blobs):
-        numbers = [_without_missing(survey, document, blobs[document], own) for document, own in enumerate(numbers)]
+        numbers = [
+            _without_missing(survey, document, blobs[document], of_layers) for document, of_layers in enumerate(numbers)
+        ]
     return Draft(survey.merged.graph, _joined_results(survey, numbers, removed), joined, removed)
 
 
@@ -179,7 +182,7 @@ def _count_records_and_links(survey: Survey, removed: Removed) -> None:
 
 
 def _joined_layers(survey: Survey) -> tuple[Layers, list[list[int]]]:
-    """The layers of all documents, and for each layer of each document its number there, or `_OUTSIDE`."""
+    """The layers of all documents, and for each layer of each document its number among them, or `_OUTSIDE`."""
     of_documents = list(zip(survey.configs, survey.trees, survey.chain_numbers, strict=True))
     if len(of_documents) == 1:
         config, tree, numbers = of_documents[0]
@@ -203,7 +206,7 @@ def _joined_layers(survey: Survey) -> tuple[Layers, list[list[int]]]:
 
 
 def _without_missing(survey: Survey, document: int, listed: frozenset[str] | None, numbers: Sequence[int]) -> list[int]:
-    """The numbers of a document's layers, `_MISSING` where a blob is not listed."""
+    """The numbers of a document's layers, but `_MISSING` if their blob, or that of an ancestor, is not listed."""
     if listed is None:
         return list(numbers)
     incomplete = layers.incomplete_layers(survey.configs[document], survey.trees[document], listed)
@@ -213,20 +216,20 @@ def _without_missing(survey: Survey, document: int, listed: frozenset[str] | Non
 
 
 def _joined_results(survey: Survey, numbers: Sequence[Sequence[int]], removed: Removed) -> Results:
-    """The results and chains of all records by item; of equal ones the newest date stays."""
+    """The results and chains of all records, by item. Equal ones become one with the newest date."""
     owners: list[int] = []
     result_layers: list[int] = []
     created: list[str] = []
     chains: dict[tuple[int, tuple[int, ...]], str] = {}
     base = 0
-    for config, own in zip(survey.configs, numbers, strict=True):
+    for config, of_layers in zip(survey.configs, numbers, strict=True):
         items = survey.merged.item_of[base : base + len(config.digests)]
         base += len(config.digests)
         owners += map(items.__getitem__, layers.result_owners(config))
-        result_layers += _numbers(own, config.results)
+        result_layers += _looked_up(of_layers, config.results)
         created += config.result_created
         for record, listed, time in config.chains:
-            if items[record] >= 0 and (kept := tuple(_numbers(own, listed))) and _usable(kept, removed):
+            if items[record] >= 0 and (kept := tuple(_looked_up(of_layers, listed))) and _usable(kept, removed):
                 _keep_newest(chains, (items[record], kept), time, removed)
     if min(owners, default=0) < 0 or min(result_layers, default=0) < 0:
         usable = [owner >= 0 and _usable((layer,), removed) for owner, layer in zip(owners, result_layers, strict=True)]
@@ -246,15 +249,15 @@ def _joined_results(survey: Survey, numbers: Sequence[Sequence[int]], removed: R
     )
 
 
-def _numbers(numbers: Sequence[int], own: Sequence[int]) -> list[int]:
-    """The numbers of some layers of a document, `_OUTSIDE` for those outside it."""
-    if all_within(own, len(numbers)):
-        return list(map(numbers.__getitem__, own))
-    return [numbers[layer] if 0 <= layer < len(numbers) else _OUTSIDE for layer in own]
+def _looked_up(numbers: Sequence[int], layers: Sequence[int]) -> list[int]:
+    """The numbers of these layers of a document, `_OUTSIDE` for layers that it does not have."""
+    if all_within(layers, len(numbers)):
+        return list(map(numbers.__getitem__, layers))
+    return [numbers[layer] if 0 <= layer < len(numbers) else _OUTSIDE for layer in layers]
 
 
 def _usable(numbers: Sequence[int], removed: Removed) -> bool:
-    """Whether layers are all there; counted if not."""
+    """Whether a result has all its layers. If not, it is counted as removed."""
     if _OUTSIDE in numbers:
         removed.dangling_results += 1
         return False
@@ -267,7 +270,7 @@ def _usable(numbers: Sequence[int], removed: Removed) -> bool:
 def _by_item(
     owners: Sequence[int], result_layers: Sequence[int], created: Sequence[str], removed: Removed
 ) -> tuple[list[int], list[int], list[str]]:
-    """The columns of results in the order of items, each result once, those of one item oldest first."""
+    """The columns of results in the order of items, without duplicates. Those of an item are sorted by date."""
     newest: dict[tuple[int, int], str] = {}
     for owner, layer, time in zip(owners, result_layers, created, strict=True):
         _keep_newest(newest, (owner, layer), time, removed)
@@ -285,7 +288,7 @@ def _keep_newest(times: dict[Any, str], key: Any, time: str, removed: Removed) -
 
 
 def _start(owners: Sequence[int], count: int) -> list[int]:
-    """Offset of the first result of each of so many items."""
+    """Offset of the first result of each of `count` items, and of the end."""
     sizes = [0] * count
     for owner in owners:
         sizes[owner] += 1

@@ -1,4 +1,4 @@
-"""Loops cut where nothing is lost, and as few links as can be."""
+"""Which links to remove so that no loop is left, no record is lost, and as few links as possible are removed."""
 
 from __future__ import annotations
 
@@ -10,38 +10,37 @@ from cachedoctor.graph.loops import Loop
 from cachedoctor.graph.records import Graph
 
 MOST_SIFTED = 3_000
-"""Items of a loop that are ordered with care; larger loops are cut by the order in which records are derived."""
+"""Items of a loop whose best order is searched for. Larger loops are cut by the order in which records are derived."""
 BUDGET = 5_000_000
-"""Items and links that ordering all loops may look at, roughly."""
+"""Items and links that the search for all loops may visit, roughly."""
 MOST_PASSES = 30
 MOST_STARTS = 60
 MOST_KICKS = 300
 
 
 def closing(graph: Graph, rank: Sequence[int], loops: Sequence[Loop]) -> list[int]:
-    """The indices of links without which no loop is left, and every item can still be derived.
+    """The indices of links without which there are no loops, and every item can still be derived.
 
     `rank` is an order in which each item comes after at least one alternative of each of its inputs. Keeping only
-    links that lead forward in such an order breaks every loop. Which order keeps most links is NP-hard to find
-    (feedback arc set), so several orders are made greedily, the items of each are moved to their best places until
-    nothing improves, and the best is shaken and improved again. The same input gives the same links.
+    links that lead forward in such an order breaks all loops. To find the order that keeps most links is NP-hard
+    (feedback arc set). So several orders are built greedily, the items of each are moved to their best positions until
+    nothing improves, and the best order is perturbed and improved again. The same input gives the same links.
     """
     backward = []
     for loop in loops:
         line = sorted(loop.items, key=rank.__getitem__)
         if len(line) <= MOST_SIFTED:
             line = _best_line(_Links(graph, line), line, BUDGET // len(loops))
-        position = {item: place for place, item in enumerate(line)}
-        for item, place in position.items():
+        position_of = {item: position for position, item in enumerate(line)}
+        for item, position in position_of.items():
             span = graph.span(item)
-            backward += [
-                index for index, source in enumerate(graph.links[span], span.start) if position.get(source, -1) >= place
-            ]
+            links = enumerate(graph.links[span], span.start)
+            backward += [index for index, source in links if position_of.get(source, -1) >= position]
     return backward
 
 
 def _best_line(links: _Links, line: list[int], budget: int) -> list[int]:
-    """The order with most links forward that is found within the budget."""
+    """The best order that is found within the budget: the one with most links forward."""
     choose = random.Random(len(line))
     best = _Sifting(links, line)
     best.run()
@@ -61,7 +60,7 @@ def _best_line(links: _Links, line: list[int], budget: int) -> list[int]:
 
 
 def _greedy(links: _Links, choose: random.Random, *, towards_children: bool) -> list[int]:
-    """Take items as they can be derived: first those with few sources to come, or many children as well."""
+    """Take items as they can be derived, first those with few sources left, and if asked for, with many children."""
     unmet = {item: len(needs) for item, needs in links.needs.items()}
     met: set[tuple[int, int]] = set()
     above = {item: len(links.above[item]) for item in links.needs}
@@ -91,13 +90,13 @@ class _Links:
     def __init__(self, graph: Graph, items: Sequence[int]) -> None:
         inside = set(items)
         self.needs: dict[int, list[set[int]]] = {item: [] for item in items}
-        """For each item the inputs that depend on this loop alone, each as its sources."""
+        """For each item, the sources of each input that depends only on this loop."""
         self.above: dict[int, list[int]] = {item: [] for item in items}
-        """For each item its sources in this loop, one entry a link."""
+        """For each item, its sources in this loop, one entry per link."""
         self.below: dict[int, list[int]] = {item: [] for item in items}
-        """For each item its children in this loop, one entry a link."""
+        """For each item, its children in this loop, one entry per link."""
         self.needed_by: dict[int, list[tuple[int, int]]] = {item: [] for item in items}
-        """For each item the needs that it meets, as (child, number of the need)."""
+        """For each item, the needs that it meets, as (child, number of the need)."""
         for item in items:
             for alternatives in graph.inputs(item):
                 sources = [source for source, _ in alternatives if source in inside and source != item]
@@ -112,42 +111,42 @@ class _Links:
 
 
 class _Sifting:
-    """The items of one loop in a line, in which links that lead forward are kept.
+    """An order of the items of a loop. The links that lead forward in it are kept.
 
-    A gap `g` is the place before the `g`-th item of the line.
+    Gap `g` is the one before the item at position `g`.
     """
 
     def __init__(self, links: _Links, line: Sequence[int]) -> None:
         self.line = list(line)
         self._links = links
-        self._place = {item: place for place, item in enumerate(line)}
+        self._position = {item: position for position, item in enumerate(line)}
 
     def forward(self) -> int:
         """Number of links that lead forward."""
-        place = self._place
-        return sum(place[source] < place[item] for item in self.line for source in self._links.above[item])
+        position = self._position
+        return sum(position[source] < position[item] for item in self.line for source in self._links.above[item])
 
     def run(self) -> None:
-        """Move items to better places until none has one."""
+        """Move items to better positions until there are none."""
         for _ in range(MOST_PASSES):
             if not sum(map(self._sift, list(self.line))):
                 break
 
     def kick(self, choose: random.Random) -> None:
-        """Move a few items anywhere they may stand."""
+        """Move a few items to random positions where they can still be derived."""
         for _ in range(choose.randint(1, 4)):
             item = choose.choice(self.line)
-            self._move(self._place[item], choose.randint(*self._bounds(item)))
+            self._move(self._position[item], choose.randint(*self._bounds(item)))
 
     def _sift(self, item: int) -> bool:
-        """Move one item to where most of its links lead forward; whether that is elsewhere."""
-        here = self._place[item]
+        """Move an item to the position where most of its links lead forward. Returns whether it moved."""
+        here = self._position[item]
         low, high = self._bounds(item)
         gains: dict[int, int] = defaultdict(int)
         for source in self._links.above[item]:
-            gains[self._place[source] + 1] += 1
+            gains[self._position[source] + 1] += 1
         for child in self._links.below[item]:
-            gains[self._place[child] + 1] -= 1
+            gains[self._position[child] + 1] -= 1
         gain = at_home = 0
         best: tuple[int, int] | None = None
         for gap in sorted({low, here, *gains}):
@@ -162,13 +161,13 @@ class _Sifting:
         return True
 
     def _bounds(self, item: int) -> tuple[int, int]:
-        """The gaps between which the item may stand, so that it and its children can still be derived."""
+        """The first and last gap to which the item can move so that it and its children can still be derived."""
         low, high = 0, len(self.line)
         for sources in self._links.needs[item]:
-            low = max(low, 1 + min(self._place[source] for source in sources))
+            low = max(low, 1 + min(self._position[source] for source in sources))
         for child, number in self._links.needed_by[item]:
-            before = self._place[child]
-            if not any(self._place[other] < before for other in self._links.needs[child][number] if other != item):
+            before = self._position[child]
+            if not any(self._position[other] < before for other in self._links.needs[child][number] if other != item):
                 high = min(high, before)
         return low, high
 
@@ -176,5 +175,5 @@ class _Sifting:
         item = self.line.pop(here)
         there = gap if gap <= here else gap - 1
         self.line.insert(there, item)
-        for place in range(min(here, there), max(here, there) + 1):
-            self._place[self.line[place]] = place
+        for position in range(min(here, there), max(here, there) + 1):
+            self._position[self.line[position]] = position

@@ -1,4 +1,4 @@
-"""The proof that a repaired cache lost nothing, taken on what was written and read back."""
+"""The proof that a repaired cache lost nothing, based on its bytes as they will be written."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from cachedoctor.graph.survey import Survey
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What the documents had and the repaired one has not."""
+    """What the documents had and the repaired cache does not have."""
 
     records: int
-    """Items that could be derived, by digest."""
+    """Items that could be derived. They are compared by digest."""
     results: int
-    """Results of such items that an importer could use, by digest and the blobs of all their layers."""
+    """Results of such items that an importer could use. They are compared by the digest and the blobs of all layers."""
 
 
 def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) -> Lost:
-    """Compare what can be derived, and its results. `blobs` are what the manifest of each document before lists."""
+    """Compare the items that can be derived, and their results.
+
+    `blobs` are the blobs that the manifest of each document lists, `None` without a manifest.
+    """
     configs, trees = [*before.configs, *after.configs], [*before.trees, *after.trees]
     numbers = layers.chain_numbers(configs, trees)
     had = _results(before, numbers[: len(before.configs)], blobs)
@@ -31,35 +34,35 @@ def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) 
 
 
 def _missing(had: Sequence[Hashable], has: Sequence[Hashable]) -> int:
-    """How many of the first are not among the second, each as often as it occurs."""
+    """How many elements of the first are missing in the second; each counts as often as it occurs."""
     return 0 if had == has else (Counter(had) - Counter(has)).total()
 
 
 def _results(
     survey: Survey, numbers: Sequence[Sequence[int]], blobs: Sequence[frozenset[str] | None]
 ) -> list[tuple[str, Hashable]]:
-    """Each distinct result and chain of each item: the item's digest, and the number of its layer or those of all."""
+    """The distinct results and chains of all items, as the item's digest and the number of its layer or layers."""
     distinct: dict[tuple[int, int | tuple[int, ...]], None] = {}
     base = 0
-    for config, tree, own, listed in zip(survey.configs, survey.trees, numbers, blobs, strict=True):
+    for config, tree, of_layers, listed in zip(survey.configs, survey.trees, numbers, blobs, strict=True):
         items = survey.merged.item_of[base : base + len(config.digests)]
         base += len(config.digests)
-        count = len(own)
+        count = len(of_layers)
         lacking = bytes(count) if listed is None else layers.incomplete_layers(config, tree, listed)
         usable = [depth > 0 and not lacks for depth, lacks in zip(tree.depth, lacking, strict=True)]
         for record, layer in layers.results(config):
             if 0 <= layer < count and usable[layer]:
-                distinct[items[record], own[layer]] = None
+                distinct[items[record], of_layers[layer]] = None
         for record, chain, _ in config.chains:
             if chain and all(0 <= layer < count and usable[layer] for layer in chain):
-                distinct[items[record], tuple(own[layer] for layer in chain)] = None
+                distinct[items[record], tuple(of_layers[layer] for layer in chain)] = None
     return [(survey.merged.graph.digests[item], key) for item, key in distinct if item >= 0]
 
 
-def check(after: Survey, errors: Sequence[str]) -> None:
-    """Raise `ProofError` where a repaired cache has a loop, a dead record, or fails the rules in `errors`."""
-    if errors:
-        raise ProofError(f"the repaired cache fails {', '.join(sorted(set(errors)))}")
+def check(after: Survey, failed_rules: Sequence[str]) -> None:
+    """Raise `ProofError` if a repaired cache fails rules, or has loops, dead records or duplicates."""
+    if failed_rules:
+        raise ProofError(f"the repaired cache fails {', '.join(sorted(set(failed_rules)))}")
     if after.loops or after.record_cycles:
         raise ProofError("the repaired cache has a loop")
     if after.dead_records or after.merged.size != after.graph.size:

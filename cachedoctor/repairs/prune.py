@@ -1,4 +1,4 @@
-"""Fewer alternatives: the cheapest equal cache, or just enough less to meet a limit."""
+"""Remove alternatives: all but the cheapest, or just enough to meet a limit."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from itertools import pairwise
 from typing import Literal
 
 from cachedoctor.cacheconfig.document import instant
-from cachedoctor.graph import paths
-from cachedoctor.graph.logarithms import logarithms
+from cachedoctor.graph import logarithms, paths
 from cachedoctor.graph.records import Graph
 from cachedoctor.repairs.draft import Draft
 
 Preference = Literal["cheapest", "definition", "content"]
-"""What may decide between alternatives that cost the same: nothing, those with a selector, or those without one."""
+"""Which of several alternatives that cost the same are kept: any, those with a selector, or those without one."""
 
 MOST_TRIES = 64
-"""How often a group of links is put back on trial."""
+"""How many times it is tried to put back a group of links."""
 
 
 def minimal(draft: Draft, prefer: Preference) -> None:
-    """Keep for each input only the alternative that fewest paths lead to, loops in the draft or not.
+    """For each input, keep only the alternative that fewest paths lead to, even if the draft has loops.
 
-    This is Knuth's generalization of Dijkstra's algorithm (1977): with B(v) the sum over inputs of the least B of
-    their alternatives, a superior function, items are settled in the order of B, and a choice among settled items
-    cannot contain a loop. It minimizes every B at once, and so the calls of the loop check, and keeps every item
+    This is Knuth's generalization of Dijkstra's algorithm (1977). B(v), the sum over inputs of the least B of their
+    alternatives, is a superior function. Items are settled in the order of B, so alternatives that are settled earlier
+    cannot form a loop. It minimizes every B at once, and with them the calls of the loop check, and keeps every item
     derivable. O(links · log items).
     """
     graph = draft.graph
@@ -42,7 +41,7 @@ def minimal(draft: Draft, prefer: Preference) -> None:
 
 
 def _settle(graph: Graph) -> tuple[list[int], list[int]]:
-    """For each item when it was settled, and the least number of paths to it."""
+    """For each item, the position in which it was settled, and the least number of paths to it."""
     count = graph.size
     waiting = list(map(graph.arity, range(count)))
     total = [0] * count
@@ -74,15 +73,16 @@ def _dislike(selector: str, prefer: Preference) -> bool:
 
 
 def _costs(draft: Draft) -> tuple[list[float], list[float]]:
-    """For each link the logarithm of the paths to its source, and of the calls that go through it."""
-    log_paths, log_calls = logarithms(draft.acyclic())
+    """For each link, the logarithms of the paths to its source and of the calls that go through the link."""
+    graph = draft.acyclic()
+    log_paths, log_calls = logarithms.of_paths(graph), logarithms.of_walks(graph)
     to_sources = list(map(log_paths.__getitem__, draft.graph.links))
     owners = map(log_calls.__getitem__, draft.graph.owners())
     return to_sources, [paths_to + calls for paths_to, calls in zip(to_sources, owners, strict=True)]
 
 
 def _removable(graph: Graph, keep: Callable[[int], tuple[object, ...]]) -> list[int]:
-    """The indices of all links but for one of each input, that for which `keep` is least."""
+    """The indices of all links except one of each input: the one for which `keep` is least."""
     removable: list[int] = []
     for low, high in pairwise(graph.link_start):
         if high - low > 1:
@@ -92,16 +92,16 @@ def _removable(graph: Graph, keep: Callable[[int], tuple[object, ...]]) -> list[
 
 
 def _bytes(source: int, selector: str) -> int:
-    """Bytes of a link in the document, with the comma that goes with it."""
+    """Bytes of a link in the document, including a comma."""
     return len(f'{{"link":{source}}},') + (len(f'"selector":"{selector}",'.encode()) if selector else 0)
 
 
 def to_calls(draft: Draft, limit: int, prefer: Preference) -> bool:
-    """Remove alternatives that cost most, only until the loop check makes at most `limit` calls; whether it does.
+    """Remove the alternatives that cost most, just enough for at most `limit` calls. Returns whether that is reached.
 
-    Links are ranked once by the calls through them; how many of them have to go is found by bisection, and those that
-    turn out to be affordable after all are put back, cheapest first, in halving groups. Where no part of them is
-    enough, the cheapest equal cache of `minimal` is taken, which may be enough or not.
+    Links are ranked once, by the calls that go through them. Bisection finds how many of them must be removed. Those
+    that turn out to be affordable are put back, cheapest first, in groups that are halved. If removing all of them is
+    not enough, `minimal` is used instead, which may reach the limit or not.
     """
     graph = draft.graph
 
@@ -132,7 +132,7 @@ def to_calls(draft: Draft, limit: int, prefer: Preference) -> bool:
 
 
 def _put_back(gone: Sequence[int], fits: Callable[[Collection[int]], bool]) -> set[int]:
-    """The links that must still be removed; the last ones are put back first."""
+    """The links that must be removed after as many as possible are put back, last ones first."""
     pending = [gone[::-1]]
     out = set(gone)
     for _ in range(MOST_TRIES):
@@ -149,21 +149,21 @@ def _put_back(gone: Sequence[int], fits: Callable[[Collection[int]], bool]) -> s
 
 
 def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
-    """Remove as few alternatives as make the document `excess` bytes smaller; whether there were enough.
+    """Remove just enough alternatives to make the document `excess` bytes smaller. Returns whether there were enough.
 
-    The largest go first, since fewest are wanted; among those of nearly one size, the ones that cost most calls.
+    The largest are removed first, so that they are few; among those of nearly the same size, the ones that cost most.
     """
     if excess <= 0:
         return True
     graph = draft.graph
     to_sources, through = _costs(draft)
     sizes = list(map(_bytes, graph.links, graph.selectors))
-    found = _removable(
+    removable = _removable(
         graph,
         lambda index: (sizes[index], _dislike(graph.selectors[index], prefer), round(to_sources[index], 6)),
     )
-    by_size = sorted(found, key=lambda index: (-sizes[index], -round(through[index], 6)))
-    by_cost = sorted(found, key=lambda index: (-((sizes[index] + 8) // 16), -round(through[index], 6)))
+    by_size = sorted(removable, key=lambda index: (-sizes[index], -round(through[index], 6)))
+    by_cost = sorted(removable, key=lambda index: (-((sizes[index] + 8) // 16), -round(through[index], 6)))
     largest, costliest = _until(by_size, sizes, excess), _until(by_cost, sizes, excess)
     gone = costliest if len(costliest) * 100 <= len(largest) * 102 else largest
     draft.prune(gone)
@@ -171,7 +171,7 @@ def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
 
 
 def _until(ranked: Sequence[int], sizes: Sequence[int], excess: int) -> list[int]:
-    """The first of these links that take so many bytes together."""
+    """The first of these links that together take `excess` bytes."""
     gone = []
     for index in ranked:
         if excess <= 0:
@@ -182,9 +182,9 @@ def _until(ranked: Sequence[int], sizes: Sequence[int], excess: int) -> list[int
 
 
 def drop_oldest(draft: Draft, fits: Callable[[], bool]) -> bool:
-    """Give up leaf records, those with the oldest results first, until the draft fits; whether it does.
+    """Drop leaf records, those with the oldest results first, until the draft fits. Returns whether it does.
 
-    A record becomes a leaf once all that is made from it went. How many have to go is found by bisection.
+    A record becomes a leaf when everything that is made from it is dropped. Bisection finds how many must be dropped.
     """
     graph, results = draft.graph, draft.results
     order = _leaves_first(draft)
@@ -203,7 +203,7 @@ def drop_oldest(draft: Draft, fits: Callable[[], bool]) -> bool:
 
 
 def _leaves_first(draft: Draft) -> list[int]:
-    """All items, each after its children, of those that can go the one with the oldest results first."""
+    """All items, each after its children. Of several leaves, the one with the oldest results comes first."""
     graph = draft.acyclic()
     ages = _ages(draft)
     waiting = list(map(len, graph.children))
@@ -221,7 +221,7 @@ def _leaves_first(draft: Draft) -> list[int]:
 
 
 def _ages(draft: Draft) -> list[tuple[str, str]]:
-    """The newest date of each item's results; an item without any is as old as can be."""
+    """The date of each item's newest result. An item without results is older than any other."""
     results = draft.results
     ages = [max(map(instant, results.created[low:high]), default=("", "")) for low, high in pairwise(results.start)]
     for item, _, created in results.chains:

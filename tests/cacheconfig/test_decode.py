@@ -98,7 +98,7 @@ def test_a_bad_time_is_refused(text: str) -> None:
     assert message == "$.records[1].chains[1].createdAt: expected a time as RFC 3339 writes it"
 
 
-def test_annotations_and_unknown_fields_do_no_harm() -> None:
+def test_annotations_and_unknown_fields_are_allowed() -> None:
     read = config(layers=[{"blob": "a", "annotations": {"size": 5}}], records=[{"note": [1], "digest": "d"}], more=1)
     assert read.annotated
     assert read.layer_fields == [{"annotations": {"size": 5}}]
@@ -132,7 +132,7 @@ def test_inline_layers_are_each_the_child_of_the_one_before() -> None:
         (b"[{}", "$.cache: byte 3: expected JSON: unexpected end of data; it seems to be cut short"),
     ],
 )
-def test_the_path_of_an_inline_record_starts_at_the_list_that_the_image_has(data: bytes, message: str) -> None:
+def test_the_path_of_an_inline_record_starts_at_its_list_in_the_image(data: bytes, message: str) -> None:
     """What is encoded in the image is the list of records, so there is no field `records` to be named."""
     with pytest.raises(InputError) as caught:
         decode_inline(data, ["x"], "$.cache")
@@ -234,7 +234,7 @@ def test_a_wrong_element_is_reported_with_its_index(path: tuple[Any, ...], wrong
         (b'{"records":[{"digest":"\xc3\xa4"}x', "byte 27: expected JSON: unexpected character"),
     ],
 )
-def test_what_is_not_json_is_reported_with_its_byte(data: bytes, message: str) -> None:
+def test_invalid_json_is_reported_with_its_byte(data: bytes, message: str) -> None:
     with pytest.raises(InputError) as caught:
         decode(data)
     assert str(caught.value).startswith(message)
@@ -263,7 +263,7 @@ def test_annotations_may_be_anything(wrong: Any) -> None:
 @pytest.mark.parametrize(
     "path", [(), *(path for path in paths(WHOLE) if type(at(path)) is dict and path)], ids=json_path
 )
-def test_unknown_fields_of_any_type_are_passed_over(path: tuple[Any, ...]) -> None:
+def test_unknown_fields_of_any_type_are_ignored(path: tuple[Any, ...]) -> None:
     plain = dataclasses.replace(config(**WHOLE), layer_fields=[], unknown_fields=())
     for value in (*WRONG, None):
         read = config(**replaced((*path, "other"), value))
@@ -328,7 +328,7 @@ def test_any_document_is_read_as_go_reads_it(document: dict[str, Any]) -> None:
 
 @settings(max_examples=300)
 @given(of_kind("document", st.nothing()))
-def test_any_document_without_nulls_is_read_by_the_strict_reader(document: dict[str, Any]) -> None:
+def test_the_strict_reader_reads_any_document_without_nulls(document: dict[str, Any]) -> None:
     read = decode_strictly(written(document))
     assert read is not None
     assert nested(read) == as_go_reads(document, "document")
@@ -344,23 +344,23 @@ def agree(data: bytes) -> bool:
 
 @settings(max_examples=500)
 @given(nearly_valid())
-def test_what_the_strict_reader_takes_the_lenient_one_reads_alike(data: bytes) -> None:
+def test_both_readers_agree_on_what_the_strict_one_accepts(data: bytes) -> None:
     agree(data)
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_the_readers_agree_on_hostile_documents(name: str) -> None:
+def test_both_readers_agree_on_hostile_documents(name: str) -> None:
     for size in (1, 50, 300):
         agree(HOSTILE[name](size))
 
 
-def test_the_readers_agree_on_what_buildkit_wrote() -> None:
+def test_the_strict_reader_reads_everything_from_buildkit() -> None:
     """None of it needs the lenient reader."""
     assert all(agree(path.read_bytes()) for path in (FIXTURES / "manifests").glob("*.json"))
 
 
 @pytest.mark.parametrize("data", [b"null", b"true", b"7", b'"x"', b"[]"])
-def test_what_is_not_an_object(data: bytes) -> None:
+def test_a_cache_config_must_be_an_object(data: bytes) -> None:
     with pytest.raises(InputError, match="expected a cache config object"):
         decode(data)
 

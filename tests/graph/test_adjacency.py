@@ -13,9 +13,9 @@ SOURCES = st.integers(1, 9).flatmap(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(SOURCES)
-def test_orders_put_sources_first_and_cycles_apart(sources: list[list[int]]) -> None:
+def test_sources_come_first_and_cycles_are_listed_separately(sources: list[list[int]]) -> None:
     adjacency = Adjacency(sources)
     is_topological(sources, *adjacency.topological)
     is_topological(sources, *adjacency.earliest)
@@ -32,15 +32,15 @@ def is_topological(sources: list[list[int]], order: list[int], cyclic: list[int]
     assert all(position[source] < position[item] for item in order for source in sources[item])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SOURCES)
-def test_the_reverse_keeps_each_link(sources: list[list[int]]) -> None:
+def test_reversing_keeps_every_link(sources: list[list[int]]) -> None:
     children = Adjacency(sources).children
     forward = sorted((source, item) for source, own in enumerate(children) for item in own)
     assert forward == sorted((source, item) for item, own in enumerate(sources) for source in own)
 
 
-def test_the_order_is_that_of_the_numbers_if_they_allow_it() -> None:
+def test_the_order_is_that_of_the_numbers_if_possible() -> None:
     """The other order takes each item as soon as its sources allow."""
     adjacency = Adjacency([[], [0], [1], []])
     assert adjacency.topological == ([0, 1, 2, 3], [])

@@ -36,9 +36,9 @@ def of_orders(orders: list[Order], *, proved: bool = False) -> LoopCheckCost:
     return LoopCheckCost(orders, proved, empty, loops.cut(empty), [])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents(most_orders=48, most_documents=2))
-def test_orders_are_those_of_the_transcription(made: list[Document]) -> None:
+def test_orders_are_those_of_the_reference_exporter(made: list[Document]) -> None:
     """Items and links of each, and where nothing is cut the calls; where one order is said to be all, it is."""
     records = reference.join(made)
     every = set()
@@ -63,9 +63,9 @@ def test_orders_are_those_of_the_transcription(made: list[Document]) -> None:
     assert found.orders == sorted(found.orders, key=lambda one: one.calls)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents(empty=True))
-def test_the_typical_graph_is_that_of_the_order_in_the_middle(made: list[Document]) -> None:
+def test_the_typical_graph_is_that_of_the_median_order(made: list[Document]) -> None:
     records = reference.join(made)
     found = cost_of(made)
     middle, typical = found.middle, found.typical
@@ -81,7 +81,7 @@ def test_the_typical_graph_is_that_of_the_order_in_the_middle(made: list[Documen
     assert abs(position - (len(found.orders) - 1 - position)) <= 1 or len(set(found.orders)) < len(found.orders)
 
 
-def test_items_are_named_by_their_smallest_record_where_a_later_one_is_derived_first() -> None:
+def test_an_item_is_known_by_its_smallest_record_even_if_another_is_derived_first() -> None:
     """Both roots are one and so are their children; the child of the first root stands last."""
     records: list[Document] = [
         {"digest": "root"},
@@ -93,16 +93,16 @@ def test_items_are_named_by_their_smallest_record_where_a_later_one_is_derived_f
     assert (found.records, partition_of(found.merged)) == ([0, 2], [0, 0, 2, 2])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(documents(cyclic=True, empty=True))
-def test_documents_with_cycles_have_a_cost_as_well(made: list[Document]) -> None:
+def test_documents_with_cycles_have_a_cost_too(made: list[Document]) -> None:
     found = cost_of(made)
     assert paths.calls(found.typical) == found.middle.calls
     assert not (found.exact and found.orders[-1].links_removed)
 
 
 @pytest.mark.parametrize(("budget", "orders"), [(0, 1), (100, 10), (10**9, 200)])
-def test_replays_keep_to_their_budget(budget: int, orders: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replays_stay_within_their_budget(budget: int, orders: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two records of a digest that may join: a graph of four records and five links, ten with the one that is free."""
     records: list[Document] = [
         {"digest": "p"},
@@ -117,7 +117,7 @@ def test_replays_keep_to_their_budget(budget: int, orders: int, monkeypatch: pyt
     assert found.exact == (orders >= cost.FEWEST_ORDERS)
 
 
-def test_exact_is_what_is_proved_or_agreed_on_often_enough() -> None:
+def test_a_count_is_exact_if_it_is_proved_or_enough_orders_agree() -> None:
     one, other = Order(2, 1, 2, 0), Order(2, 2, 3, 0)
     cut = Order(2, 1, 2, 1)
     assert of_orders([one], proved=True).exact
@@ -129,7 +129,7 @@ def test_exact_is_what_is_proved_or_agreed_on_often_enough() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
-def test_the_middle_of_several_orders(count: int) -> None:
+def test_the_median_of_several_orders(count: int) -> None:
     orders = [Order(1, 1, calls, 0) for calls in range(count)]
     assert of_orders(orders).middle.calls == (count - 1) // 2
 
@@ -151,7 +151,7 @@ def test_seconds_past_the_range_of_a_float_are_none(count: int, each: float, exp
         if "seconds" in want["exporter_le_0_24"] and len(want["exporter_le_0_24"]["observed"]) == 1
     ],
 )
-def test_the_time_of_a_call_is_that_of_the_captures(case: str) -> None:
+def test_the_time_of_a_call_matches_the_captures(case: str) -> None:
     measured = EXPECTED[case]["exporter_le_0_24"]
     calls = measured["observed"][0]["calls"]
     fast, usual, slow = (seconds(calls, each) for each in SECONDS_PER_CALL)
@@ -164,14 +164,14 @@ def test_the_time_of_a_call_is_that_of_the_captures(case: str) -> None:
 
 
 @pytest.mark.parametrize(("layers", "measured"), [(50, 0.02), (100, 0.27), (200, 3.0), (400, 44.0)])
-def test_the_time_to_marshal_a_chain_is_near_what_was_measured(layers: int, measured: float) -> None:
+def test_the_time_to_marshal_a_chain_is_close_to_measurements(layers: int, measured: float) -> None:
     """One chain, each of whose layers is a result as well, on v0.32.2."""
     found = seconds(sum(map(marshal_steps, range(1, layers + 1))), SECONDS_PER_MARSHAL_STEP)
     assert found is not None
     assert measured / 2 <= found <= measured * 2
 
 
-def test_the_time_of_a_walk_is_what_was_measured() -> None:
+def test_the_time_of_a_walk_matches_a_measurement() -> None:
     """Ten thousand records in a chain took 3.2 s instead of 0.24 s to be read into themselves."""
     found = seconds(10_000 * 9_999 // 2, SECONDS_PER_WALK_STEP)
     assert found == pytest.approx(3.2 - 0.24, rel=0.1)

@@ -19,7 +19,7 @@ from tests.support import layers as listed
 
 
 @given(st.lists(st.integers(-2, 8), max_size=8))
-def test_depth_and_faults_as_if_each_layer_was_followed(parents: list[int]) -> None:
+def test_depths_and_faults_are_those_of_following_each_layer(parents: list[int]) -> None:
     tree = layers.layer_tree(parents)
     for layer in range(len(parents)):
         path = [layer]
@@ -41,7 +41,7 @@ def test_the_newest_result_counts() -> None:
     assert layers.result_layers(config, layers.layer_tree(config.parents)) == [1, 3, 0]
 
 
-def test_a_missing_blob_takes_all_below_it() -> None:
+def test_a_missing_blob_makes_all_descendants_incomplete() -> None:
     config = document([], listed(-1, 0, 1, -1)).config
     blobs = frozenset({digest("layer 0"), digest("layer 2"), digest("layer 3")})
     assert list(layers.incomplete_layers(config, layers.layer_tree(config.parents), blobs)) == [0, 1, 1, 0]
@@ -77,11 +77,11 @@ def with_layers(parents: Sequence[int], blobs: Sequence[str], records: list[dict
     return decoded({"layers": made, "records": records})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     PARENTS, st.lists(st.integers(-2, 10), max_size=4), st.lists(st.lists(st.integers(-2, 10), max_size=2), max_size=2)
 )
-def test_used_are_the_layers_that_results_and_chains_lead_to(
+def test_used_layers_are_those_of_results_and_chains_and_their_ancestors(
     parents: list[int], results: list[int], chains: list[list[int]]
 ) -> None:
     """Also where parents never end, or lead out of the document."""
@@ -94,9 +94,9 @@ def test_used_are_the_layers_that_results_and_chains_lead_to(
     assert list(layers.pointed_at(config)) == [(1, at) for at in pointed_at]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(PARENTS, BLOBS)
-def test_incomplete_are_the_layers_with_a_missing_blob_at_or_above_them(parents: list[int], blobs: list[str]) -> None:
+def test_incomplete_layers_lack_their_own_blob_or_that_of_an_ancestor(parents: list[int], blobs: list[str]) -> None:
     config = with_layers(parents, blobs, [])
     tree = layers.layer_tree(parents)
     found = layers.incomplete_layers(config, tree, frozenset("a"))
@@ -108,9 +108,9 @@ def test_incomplete_are_the_layers_with_a_missing_blob_at_or_above_them(parents:
             assert found[layer]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(PARENTS, BLOBS), min_size=1, max_size=2))
-def test_numbers_are_equal_where_blobs_and_all_parents_are(made: list[tuple[list[int], list[str]]]) -> None:
+def test_layers_have_the_same_number_if_blobs_and_ancestors_are_equal(made: list[tuple[list[int], list[str]]]) -> None:
     listed = [with_layers(parents, blobs, []) for parents, blobs in made]
     numbers = layers.chain_numbers(listed, [layers.layer_tree(parents) for parents, _ in made])
     seen = [
@@ -123,7 +123,7 @@ def test_numbers_are_equal_where_blobs_and_all_parents_are(made: list[tuple[list
     assert all((one[0] == other[0]) == (one[1] == other[1]) for one in seen for other in seen)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(times(), st.integers(-1, 5)), min_size=1, max_size=4, unique_by=lambda one: one[0][1]))
 def test_the_length_is_that_of_the_newest_result(results: list[tuple[tuple[str, Fraction], int]]) -> None:
     parents = [-1, 0, 1, 4, 3]
@@ -140,7 +140,7 @@ def test_a_result_without_a_time_is_older_than_any() -> None:
     assert layers.result_layers(config, layers.layer_tree([-1, 0])) == [1]
 
 
-def test_a_chain_counts_by_its_own_layers() -> None:
+def test_a_chain_has_its_own_layers() -> None:
     several = {"chains": [{"layers": [2]}, {"layers": [0, 2, 1]}]}
     config = with_layers(
         [-1, 0, 1], "xyz", [several, several | {"layers": [{"layer": 2}]}, {"chains": [{"layers": [2]}]}]

@@ -44,23 +44,23 @@ def shuffled(document: Document, place: Sequence[int]) -> Document:
     return {"records": records}
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=2500)
 @given(documents(cyclic=True, empty=True))
-def test_the_fixpoint_is_that_of_comparing_all_pairs(made: list[Document]) -> None:
+def test_the_fixpoint_is_the_same_as_by_comparing_all_pairs(made: list[Document]) -> None:
     graph = graph_of(made)
     found = fixpoint(graph, reachable(graph).order)
     assert found.complete
     assert found.representative == reference.fixpoint(reference.join(made))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(documents(empty=True))
-def test_the_fixpoint_of_documents_that_import(made: list[Document]) -> None:
+def test_the_fixpoint_of_documents_that_can_be_imported(made: list[Document]) -> None:
     graph = graph_of(made)
     assert fixpoint(graph, reachable(graph).order).representative == reference.fixpoint(reference.join(made))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents(cyclic=True, empty=True, most_documents=2), st.integers(0, 1000))
 def test_no_order_changes_the_fixpoint(made: list[Document], seed: int) -> None:
     """Neither of the package's own walk, nor of the pairs that the reference compares."""
@@ -74,9 +74,9 @@ def test_no_order_changes_the_fixpoint(made: list[Document], seed: int) -> None:
         assert fixpoint(graph, some_order(records, choose)).representative == expected
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents(cyclic=True, empty=True), st.integers(0, 1000))
-def test_places_in_the_document_do_not_change_the_fixpoint(made: list[Document], seed: int) -> None:
+def test_the_order_of_records_in_the_document_does_not_change_the_fixpoint(made: list[Document], seed: int) -> None:
     choose = random.Random(seed)
     places: list[int] = []
     moved = []
@@ -91,9 +91,9 @@ def test_places_in_the_document_do_not_change_the_fixpoint(made: list[Document],
     assert reference.named(one_way) == reference.named([other_way[place] for place in places])
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=2500)
 @given(documents(empty=True, most_orders=MOST_ORDERS))
-def test_where_it_is_proved_every_order_of_the_old_exporter_gives_that_partition(made: list[Document]) -> None:
+def test_if_it_is_proved_every_order_of_the_old_exporter_gives_that_partition(made: list[Document]) -> None:
     graph = graph_of(made)
     found = fixpoint(graph, reachable(graph).order)
     if found.every_order is None:
@@ -104,9 +104,9 @@ def test_where_it_is_proved_every_order_of_the_old_exporter_gives_that_partition
         assert reference.Export(records, arrange).run().partition() == expected
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(documents(empty=True), st.integers(0, 1000))
-def test_where_it_is_proved_random_orders_of_larger_graphs_agree(made: list[Document], seed: int) -> None:
+def test_if_it_is_proved_random_orders_of_larger_graphs_agree(made: list[Document], seed: int) -> None:
     graph = graph_of(made)
     found = fixpoint(graph, reachable(graph).order)
     if found.every_order is None:
@@ -118,9 +118,9 @@ def test_where_it_is_proved_random_orders_of_larger_graphs_agree(made: list[Docu
         assert run.partition() == reference.named(found.every_order)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(documents(empty=True))
-def test_the_proved_partition_is_named_as_the_fixpoint_is_and_no_coarser(made: list[Document]) -> None:
+def test_the_proved_partition_is_not_coarser_than_the_fixpoint(made: list[Document]) -> None:
     graph = graph_of(made)
     found = fixpoint(graph, reachable(graph).order)
     if found.every_order is None:
@@ -131,7 +131,7 @@ def test_the_proved_partition_is_named_as_the_fixpoint_is_and_no_coarser(made: l
     )
 
 
-def test_something_is_proved_and_something_is_not() -> None:
+def test_some_partitions_are_proved_and_some_are_not() -> None:
     """So that the properties above are not true of nothing."""
     root, one = {"digest": "root"}, {"digest": "a", "inputs": [[{"link": 0}]]}
     same = graph_of([{"records": [root, one]}, {"records": [root, one]}])
@@ -150,20 +150,20 @@ def two_that_differ_at_the_second_input() -> Document:
     return {"records": [*roots, *records]}
 
 
-def test_an_alternative_that_differs_at_a_later_input_is_enough_of_a_proof() -> None:
+def test_a_different_alternative_at_a_later_input_is_enough_for_a_proof() -> None:
     graph = graph_of([two_that_differ_at_the_second_input()])
     found = fixpoint(graph, reachable(graph).order)
     assert found.every_order == found.representative == [0, 1, 2, 3, 4]
 
 
-def test_out_of_work_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_work_left_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "WORK_FLOOR", 0)
     monkeypatch.setattr(merge, "WORK_PER_LINK", 0)
     graph = graph_of([two_that_differ_at_the_second_input()])
     assert fixpoint(graph, reachable(graph).order).every_order is None
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(documents(cyclic=True, empty=True))
 def test_items_and_links_of_the_merged_graph(made: list[Document]) -> None:
     records = reference.join(made)
@@ -193,15 +193,15 @@ def test_items_and_links_of_the_merged_graph(made: list[Document]) -> None:
         ([[("", 0)], [("", 0)]], 2),
     ],
 )
-def test_a_link_that_is_written_twice_is_one(inputs: list[list[tuple[str, int]]], links: int) -> None:
+def test_a_repeated_link_counts_once(inputs: list[list[tuple[str, int]]], links: int) -> None:
     made = [[{"selector": selector, "link": source} for selector, source in one] for one in inputs]
     graph = graph_of([{"records": [{"digest": "a"}, {"digest": "b"}, {"digest": "c", "inputs": made}]}])
     assert quotient(graph, [0, 1, 2], [0, 1, 2]).links == links
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(documents(cyclic=True, empty=True))
-def test_unmerged_keeps_dead_records_and_links_as_written(made: list[Document]) -> None:
+def test_the_unmerged_graph_keeps_dead_records_and_links_as_written(made: list[Document]) -> None:
     records = reference.join(made)
     graph = unmerged(graph_of(made))
     assert graph.records == list(range(len(records)))
@@ -209,9 +209,9 @@ def test_unmerged_keeps_dead_records_and_links_as_written(made: list[Document]) 
     assert graph.links == sum(map(len, graph.sources))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents(empty=True))
-def test_out_of_work_it_says_so_and_what_it_merged_was_right(made: list[Document]) -> None:
+def test_merging_that_runs_out_of_work_is_correct_but_incomplete(made: list[Document]) -> None:
     graph = graph_of(made)
     order = reachable(graph).order
     expected = reference.fixpoint(reference.join(made))
@@ -223,7 +223,7 @@ def test_out_of_work_it_says_so_and_what_it_merged_was_right(made: list[Document
     assert found.representative == expected or not found.complete
 
 
-def test_a_grid_of_which_no_two_are_one_runs_out_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grid_in_which_nothing_merges_runs_out_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each shares its first source with a whole row and its second with a whole column, and both with none."""
     side = 20
     roots = [{"digest": f"{axis}{index}"} for axis in "ab" for index in range(side)]
@@ -242,7 +242,7 @@ def test_a_grid_of_which_no_two_are_one_runs_out_of_work(monkeypatch: pytest.Mon
     assert not fixpoint(graph, order).complete
 
 
-def test_records_that_only_share_a_dead_alternative_are_two() -> None:
+def test_records_that_share_only_a_dead_alternative_do_not_merge() -> None:
     dead = {"digest": "dead", "inputs": [[]]}
     records = [
         {"digest": "one"},
@@ -257,7 +257,7 @@ def test_records_that_only_share_a_dead_alternative_are_two() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 30])
-def test_merging_climbs_up_from_sources_that_merged_late(count: int) -> None:
+def test_merging_continues_upwards_after_sources_merge_late(count: int) -> None:
     """Two towers stand on records that only a third one shows to be one, so merging starts late, at the bottom."""
     records: list[Document] = [{"digest": "p"}, {"digest": "q"}]
     records += [{"digest": "base", "inputs": [[{"link": 0}]]}, {"digest": "base", "inputs": [[{"link": 1}]]}]

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from cachedoctor import errors
 from cachedoctor.graph import loops, paths
-from cachedoctor.graph.logarithms import logarithms
 from cachedoctor.graph.loops import Acyclic
 from tests.graph import reference
 from tests.graph.reference import Document
@@ -40,16 +39,16 @@ def diamond_records(count: int) -> list[Document]:
     return [{"digest": "0"}, *links]
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(documents(empty=True), st.integers(0, 3))
-def test_calls_are_the_paths_that_there_are(made: list[Document], seed: int) -> None:
+def test_there_is_one_call_per_path(made: list[Document], seed: int) -> None:
     graph = loops.cut(merged_of(made), seed)
     assert paths.calls(graph) == len(walked(graph))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents(cyclic=True, empty=True), st.integers(0, 3))
-def test_calls_of_graphs_whose_loops_were_cut(made: list[Document], seed: int) -> None:
+def test_there_is_one_call_per_path_after_loops_are_cut(made: list[Document], seed: int) -> None:
     graph = loops.cut(merged_of(made), seed)
     assert paths.calls(graph) == len(walked(graph))
 
@@ -60,9 +59,9 @@ def hotspots(graph: loops.Acyclic, most: int) -> list[paths.Hotspot]:
     return hotspots
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(documents(cyclic=True, empty=True), st.integers(1, 12))
-def test_hotspots_are_the_items_that_most_paths_pass(made: list[Document], most: int) -> None:
+def test_hotspots_are_the_items_that_most_paths_go_through(made: list[Document], most: int) -> None:
     graph = loops.cut(merged_of(made))
     every = walked(graph)
     passing = Counter(item for path in every for item in path)
@@ -78,27 +77,34 @@ def test_hotspots_are_the_items_that_most_paths_pass(made: list[Document], most:
             assert math.isclose(share, ending[source] / ending[spot.item])
 
 
-@settings(max_examples=500, deadline=None)
-@given(documents(cyclic=True, empty=True))
-def test_logarithms_and_depth(made: list[Document]) -> None:
+@settings(max_examples=700)
+@given(documents(cyclic=True, empty=True), st.integers(1, 12))
+def test_large_counts_are_those_of_small_ones(made: list[Document], most: int) -> None:
+    """Every count is treated as a large one."""
     graph = loops.cut(merged_of(made))
-    every = walked(graph)
-    passing = Counter(item for path in every for item in path)
-    ending = Counter(path[-1] for path in every)
-    log_paths, log_calls = logarithms(graph)
-    for item in range(len(graph.order)):
-        assert math.isclose(log_paths[item], math.log2(ending[item]), abs_tol=1e-9)
-        assert math.isclose(log_paths[item] + log_calls[item], math.log2(passing[item]), abs_tol=1e-9)
-    assert paths.max_depth(graph) == max(map(len, every), default=1) - 1
+    expected = paths.calls_and_hotspots(graph, most)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "SMALL_BITS", 0)
+        patch.setattr(paths, "_SMALL_PART", 2)
+        patch.setattr(paths, "_FAR_LARGER", 1 << 60)
+        total, large = paths.calls_and_hotspots(graph, most)
+    assert (total, large) == expected
 
 
-def test_nothing_has_no_paths() -> None:
+@settings(max_examples=500)
+@given(documents(cyclic=True, empty=True))
+def test_the_depth_is_the_length_of_the_longest_path(made: list[Document]) -> None:
+    graph = loops.cut(merged_of(made))
+    assert paths.max_depth(graph) == max(map(len, walked(graph)), default=1) - 1
+
+
+def test_an_empty_graph_has_no_paths() -> None:
     graph = loops.cut(merged_of([{}]))
     assert (paths.calls(graph), hotspots(graph, 3), paths.max_depth(graph)) == (0, [], 0)
 
 
 @pytest.mark.parametrize("count", [1, 64, 1100, 3000])
-def test_counts_past_any_float_are_exact(count: int) -> None:
+def test_counts_beyond_the_range_of_floats_are_exact(count: int) -> None:
     graph = diamonds(count)
     assert paths.calls(graph) == 2 ** (count + 1) - 1
     # through item k go its 2^k paths, times a walk of 2^(n - k + 1) - 1 calls
@@ -124,7 +130,7 @@ def comb(count: int, tail: int) -> Acyclic:
     return loops.cut(merged_of([{"records": records}]))
 
 
-def test_counts_that_outgrow_the_memory_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_that_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     count, tail = 200, 150
     graph = comb(count, tail)
     total = 2 ** (count + 1) - 1 + (2**count - 1) * (2**tail - 1)
@@ -139,7 +145,7 @@ def test_counts_that_outgrow_the_memory_allowed_are_refused(monkeypatch: pytest.
         hotspots(graph, 3)
 
 
-def test_the_paths_to_hotspots_may_outgrow_the_memory_allowed_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_to_hotspots_that_take_too_much_memory_are_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The walks from the items take 90 bits each, the paths to them up to 400."""
     graph = comb(400, 90)
     monkeypatch.setattr(paths, "SMALL_BITS", 64)
@@ -149,14 +155,38 @@ def test_the_paths_to_hotspots_may_outgrow_the_memory_allowed_as_well(monkeypatc
         hotspots(graph, 450)
 
 
-def test_what_is_let_go_does_not_count_as_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_that_are_released_early_in_another_order_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of many diamonds has a branch of two records, the second of which comes at the end of the document."""
+    count = 300
+    records = diamond_records(count)
+    records += [{"digest": f"branch {at}", "inputs": [[{"link": at}]]} for at in range(count)]
+    records += [{"digest": f"leaf {at}", "inputs": [[{"link": count + 1 + at}]]} for at in range(count)]
+    graph = loops.cut(merged_of([{"records": records}]))
+    monkeypatch.setattr(paths, "SMALL_BITS", 64)
+    expected = hotspots(graph, len(records))
+    monkeypatch.setattr(paths, "MOST_BITS_HELD", 20 * count)
+    assert hotspots(graph, len(records)) == expected
+
+
+def test_many_numbers_that_are_added_to_one_sum_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root has a thousand links to the first of a chain of diamonds, but only one sum."""
+    count, links = 200, 1_000
+    start: Document = {"digest": "start", "inputs": [[{"link": 0, "selector": str(at)} for at in range(links)]]}
+    records = [{"digest": "root"}, start]
+    records += [{"digest": f"{at}", "inputs": [[{"link": at}], [{"link": at}]]} for at in range(1, count)]
+    graph = loops.cut(merged_of([{"records": records}]))
+    monkeypatch.setattr(paths, "MOST_BITS_HELD", 3 * count)
+    assert paths.calls(graph) == 1 + links * (2**count - 1)
+
+
+def test_released_counts_do_not_take_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Along a chain of diamonds no more than two counts are needed at once."""
     count = 500
     monkeypatch.setattr(paths, "MOST_BITS_HELD", 3 * count)
     assert paths.calls(diamonds(count)) == 2 ** (count + 1) - 1
 
 
-def test_additions_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_additions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = diamonds(500)
     monkeypatch.setattr(paths, "MOST_BITS_ADDED", 500 * 500 // 2)
     with pytest.raises(errors.CountTooLarge):

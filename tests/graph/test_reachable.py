@@ -10,9 +10,9 @@ from tests.graph.reference import Document
 from tests.graph.strategies import documents, graph_of
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(documents(cyclic=True, empty=True))
-def test_derivable_records_are_those_that_sweeps_reach(made: list[Document]) -> None:
+def test_reachable_records_are_those_that_repeated_sweeps_find(made: list[Document]) -> None:
     records = reference.join(made)
     order = reachable(graph_of(made)).order
     assert len(order) == len(set(order))
@@ -23,7 +23,7 @@ def test_derivable_records_are_those_that_sweeps_reach(made: list[Document]) -> 
         seen.add(record)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents(empty=True))
 def test_without_cycles_every_source_comes_first(made: list[Document]) -> None:
     records = reference.join(made)
@@ -34,29 +34,29 @@ def test_without_cycles_every_source_comes_first(made: list[Document]) -> None:
         seen.add(record)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents(cyclic=True, empty=True))
-def test_acyclic_is_only_said_of_graphs_that_are(made: list[Document]) -> None:
+def test_only_acyclic_graphs_are_called_acyclic(made: list[Document]) -> None:
     records = reference.join(made)
     if reachable(graph_of(made)).acyclic:
         assert not reference.has_cycle(records)
         assert reference.derivable(records) == set(range(len(records)))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents())
-def test_acyclic_is_always_said_where_nothing_is_wrong(made: list[Document]) -> None:
+def test_valid_documents_are_always_called_acyclic(made: list[Document]) -> None:
     assert reachable(graph_of(made)).acyclic
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents(empty=True))
 def test_without_cycles_the_exporter_drops_the_same_records(made: list[Document]) -> None:
     """Its worklist starts from inputs without alternatives, forward chaining from roots: they meet."""
     assert set(reachable(graph_of(made)).order) == set(reference.Export(reference.join(made)).run().added)
 
 
-def test_a_cycle_with_another_way_in_can_be_reached_and_one_without_is_dead() -> None:
+def test_a_cycle_is_dead_unless_there_is_another_way_in() -> None:
     root, entered = {"digest": "root"}, [[{"link": 0}, {"link": 2}]]
     both: Document = {"records": [root, {"digest": "a", "inputs": entered}, {"digest": "b", "inputs": [[{"link": 1}]]}]}
     assert reachable(graph_of([both])).order == [0, 1, 2]
@@ -66,7 +66,7 @@ def test_a_cycle_with_another_way_in_can_be_reached_and_one_without_is_dead() ->
     assert reachable(graph_of([closed])).order == [0]
 
 
-def test_dead_alternatives_hold_nothing_back() -> None:
+def test_dead_alternatives_do_not_delay_a_record() -> None:
     """The last record comes before the one made from it, though an alternative of its own is dead."""
     records = [
         {"digest": "root"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,15 +29,15 @@ def read(graph: Graph) -> list[reference.Record]:
     return [reference.Record(graph.digests[record], graph.inputs(record)) for record in range(graph.size)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents(cyclic=True, empty=True))
-def test_documents_are_numbered_through(made: list[Document]) -> None:
+def test_records_of_several_documents_are_numbered_consecutively(made: list[Document]) -> None:
     assert read(graph_of(made)) == reference.join(made)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.lists(INPUTS, max_size=4).map(document), min_size=1, max_size=3))
-def test_links_that_leave_their_document_go_and_their_inputs_stay(made: list[Document]) -> None:
+def test_links_that_leave_their_document_are_dropped_but_their_inputs_stay(made: list[Document]) -> None:
     """A link to -1 or past the end must not lead to a record of the next document."""
     graph = graph_of(made)
     expected = reference.join(made)
@@ -43,9 +45,9 @@ def test_links_that_leave_their_document_go_and_their_inputs_stay(made: list[Doc
     assert graph.has_empty_input == any(not links for one in expected for links in one.inputs)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents(cyclic=True, empty=True))
-def test_columns_say_the_same_as_the_records(made: list[Document]) -> None:
+def test_columns_match_the_records(made: list[Document]) -> None:
     graph = graph_of(made)
     each = list(zip(graph.owners(), graph.input_numbers(), graph.links, graph.selectors, strict=True))
     assert each == [
@@ -59,7 +61,55 @@ def test_columns_say_the_same_as_the_records(made: list[Document]) -> None:
         assert graph.arity(record) == len(graph.inputs(record))
 
 
-def test_an_alternative_that_is_written_twice_is_one() -> None:
+def test_a_repeated_alternative_counts_once() -> None:
     twice = [{"link": 0}, {"link": 0, "selector": "s"}, {"link": 0}]
     graph = graph_of([{"records": [{"digest": "a"}, {"digest": "b", "inputs": [twice]}]}])
     assert graph.inputs(1) == [[(0, ""), (0, "s")]]
+
+
+@settings(max_examples=300)
+@given(documents(cyclic=True, empty=True), st.data())
+def test_graphs_without_some_links(made: list[Document], data: st.DataObject) -> None:
+    graph = graph_of(made)
+    gone = data.draw(st.sets(st.integers(0, len(graph.links) - 1))) if graph.links else set()
+    index = itertools.count()
+    expected = [
+        reference.Record(one.digest, [[link for link in links if next(index) not in gone] for links in one.inputs])
+        for one in reference.join(made)
+    ]
+    assert read(graph.without(gone)) == expected
+    assert graph.without(()) is graph
+
+
+@settings(max_examples=300)
+@given(documents(empty=True), st.integers(0, 20))
+def test_graphs_of_some_records(made: list[Document], last: int) -> None:
+    """All records that are needed for one of them."""
+    graph = graph_of(made)
+    kept, pending = set(), [last % graph.size]
+    while pending:
+        record = pending.pop()
+        kept.add(record)
+        pending += graph.links[graph.span(record)]
+    order = sorted(kept)
+    records = read(graph)
+    assert read(graph.only(order)) == [
+        reference.Record(
+            records[record].digest,
+            [[(order.index(source), selector) for source, selector in links] for links in records[record].inputs],
+        )
+        for record in order
+    ]
+
+
+@settings(max_examples=300)
+@given(st.lists(INPUTS, min_size=1, max_size=5).map(document))
+def test_repeated_links_are_those_that_an_input_already_has(made: Document) -> None:
+    graph = graph_of([made])
+    seen: set[tuple[int, int, int, str]] = set()
+    repeated = []
+    for index, link in enumerate(zip(graph.owners(), graph.input_numbers(), graph.links, graph.selectors, strict=True)):
+        if link in seen:
+            repeated.append(index)
+        seen.add(link)
+    assert graph.repeated_links() == repeated

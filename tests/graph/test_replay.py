@@ -59,19 +59,19 @@ def is_among_all_orders(made: list[Document]) -> None:
             assert paths.calls(acyclic) == run.calls
 
 
-@settings(max_examples=1200, deadline=None)
+@settings(max_examples=1200)
 @given(documents(most_orders=MOST_ORDERS))
 def test_replays_and_their_calls_are_those_of_some_order(made: list[Document]) -> None:
     is_among_all_orders(made)
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(documents(empty=True, most_orders=MOST_ORDERS))
 def test_replays_and_their_calls_with_dead_records(made: list[Document]) -> None:
     is_among_all_orders(made)
 
 
-def test_dead_records_have_their_say_in_the_order_of_the_importers_list() -> None:
+def test_dead_records_influence_the_order_of_the_importers_list() -> None:
     """The document is listed before it is validated: the dead record 0 leads the importer to record 2 before 1.
 
     Record 1 can join record 2, and record 2 cannot join record 1.
@@ -88,7 +88,7 @@ def test_dead_records_have_their_say_in_the_order_of_the_importers_list() -> Non
     is_among_all_orders([{"records": records}])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(documents(cyclic=True, empty=True))
 def test_documents_with_cycles_give_consistent_partitions(made: list[Document]) -> None:
     """BuildKit refuses them; here only digests must agree, and dead records stay alone."""
@@ -105,7 +105,7 @@ def test_documents_with_cycles_give_consistent_partitions(made: list[Document]) 
         assert len(acyclic.order) == len({item[record] for record in alive})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(documents(empty=True))
 def test_a_seed_gives_the_same_replay_each_time(made: list[Document]) -> None:
     graph = graph_of(made)
@@ -116,7 +116,7 @@ def test_a_seed_gives_the_same_replay_each_time(made: list[Document]) -> None:
     assert [Exporter(graph, sorted(order)).replay(seed) for seed in SEEDS] == first
 
 
-def test_of_several_candidates_the_one_with_the_smallest_hash_of_its_number_is_joined() -> None:
+def test_of_several_candidates_the_one_whose_number_has_the_smallest_hash_is_joined() -> None:
     count = 12
     roots: list[Document] = [{"digest": f"root {index}"} for index in range(count)]
     each: list[Document] = [{"digest": "x", "inputs": [[{"link": index}]]} for index in range(count)]
@@ -130,7 +130,7 @@ def test_of_several_candidates_the_one_with_the_smallest_hash_of_its_number_is_j
 
 
 @pytest.mark.parametrize("case", WALKED)
-def test_the_transcription_does_what_buildkit_was_seen_to_do(case: str) -> None:
+def test_the_reference_exporter_does_what_buildkit_did(case: str) -> None:
     """The reference itself is held against the captures, walking every path as BuildKit does."""
     want = EXPECTED[case]
     made = [json.loads((FIXTURES / name).read_text()) for name in want["inputs"]]
@@ -155,7 +155,7 @@ def test_the_transcription_does_what_buildkit_was_seen_to_do(case: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_source_whose_visit_has_not_ended_has_no_say(seed: int) -> None:
+def test_a_source_that_is_still_being_visited_is_ignored(seed: int) -> None:
     """The fourth is met while the third, which is made from it, is visited, and still joins the second."""
     records: list[Document] = [
         {"digest": "root"},

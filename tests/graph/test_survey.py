@@ -43,7 +43,7 @@ def covers(values: Sequence[int], low: int, high: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", OBSERVED)
-def test_items_links_and_calls_are_those_that_buildkit_gave(case: str) -> None:
+def test_items_links_and_calls_match_those_of_buildkit(case: str) -> None:
     """Equal where it gave one answer and none other is possible; within the range of orders where it gave several."""
     found = capture(case).loop_check
     observed = OBSERVED[case]
@@ -57,20 +57,20 @@ def test_items_links_and_calls_are_those_that_buildkit_gave(case: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", OBSERVED)
-def test_links_are_removed_where_buildkit_removed_some(case: str) -> None:
+def test_links_are_removed_if_buildkit_removed_some(case: str) -> None:
     found = capture(case).loop_check
     removed = max(one["links_removed"] for one in OBSERVED[case])
     assert (max(order.links_removed for order in found.orders) > 0) == (removed > 0)
 
 
 @pytest.mark.parametrize("case", [case for case in OBSERVED if not max(o["links_removed"] for o in OBSERVED[case])])
-def test_each_answer_without_loops_is_one_of_the_orders(case: str) -> None:
+def test_every_result_of_buildkit_without_loops_is_among_the_orders(case: str) -> None:
     found = {(order.items, order.links, order.calls) for order in capture(case).loop_check.orders}
     assert {(one["items"], one["links"], one["calls"]) for one in OBSERVED[case]} <= found
 
 
 @pytest.mark.parametrize("case", [case for case in EXPECTED if case not in OBSERVED])
-def test_what_buildkit_did_not_come_to_the_end_of_is_too_much(case: str) -> None:
+def test_exports_that_buildkit_did_not_finish_take_too_many_calls(case: str) -> None:
     """It was stopped after two hundred million calls."""
     assert capture(case).loop_check.orders[0].calls > 200_000_000
 
@@ -87,14 +87,14 @@ def test_the_fixpoint_has_the_records_of_the_newer_importer(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_captures_have_the_empty_input_that_is_complained_of(case: str) -> None:
+def test_refused_captures_have_the_empty_input_that_buildkit_reported(case: str) -> None:
     found = capture(case)
     record = int(EXPECTED[case]["importer_ge_0_25"]["error"].rpartition(" ")[2])
     assert not all(found.graph.inputs(record))
     assert found.dead_records > 0
 
 
-def test_two_clean_tags_have_a_loop_of_seven_together() -> None:
+def test_two_clean_tags_form_a_loop_of_seven_together() -> None:
     assert [capture(tag).loops for tag in ("tag-a", "tag-b")] == [[], []]
     both = capture("tag-a + tag-b")
     assert [len(loop.items) for loop in both.loops] == [7]
@@ -125,13 +125,13 @@ def blobs(document: Document, layer: int) -> tuple[str, ...]:
     return (own["blob"], *(blobs(document, own["parent"]) if own["parent"] >= 0 else ()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     documents(empty=True).flatmap(
         lambda made: st.binary(min_size=150, max_size=150).map(lambda data: with_results(made, data))
     )
 )
-def test_results_and_what_marshalling_them_costs(made: list[Document]) -> None:
+def test_results_and_the_cost_of_marshalling_them(made: list[Document]) -> None:
     records = reference.join(made)
     group = reference.fixpoint(records)
     alive = reference.derivable(records)
@@ -151,7 +151,7 @@ def test_results_and_what_marshalling_them_costs(made: list[Document]) -> None:
     assert found.marshal_steps == sum(length**3 // 4 for length in longest.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents(cyclic=True, empty=True))
 def test_counts_of_the_graph(made: list[Document]) -> None:
     records = reference.join(made)
@@ -173,9 +173,9 @@ def test_counts_of_the_graph(made: list[Document]) -> None:
         assert found.walk.steps == sum(len(reference.descendants(name, each)) for name in names)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents(empty=True))
-def test_hotspot_inputs_share_out_the_paths(made: list[Document]) -> None:
+def test_the_paths_of_a_hotspot_are_divided_among_its_inputs(made: list[Document]) -> None:
     """The alternatives of all records of the item, and for each input the part of the paths that comes in there."""
     records = reference.join(made)
     found = survey(configs(made))
@@ -203,7 +203,7 @@ def test_hotspot_inputs_share_out_the_paths(made: list[Document]) -> None:
             assert one.share == pytest.approx(float(expected))
 
 
-def test_records_are_named_so_that_they_are_found_again() -> None:
+def test_names_of_records_have_their_document_and_index() -> None:
     first: Document = {"records": [{"digest": digest("a")}, {"digest": digest("b")}]}
     empty: Document = {"records": []}
     last: Document = {"records": [{"digest": digest("c")}, {"digest": digest("d")}]}
@@ -215,13 +215,13 @@ def test_records_are_named_so_that_they_are_found_again() -> None:
 
 
 @pytest.mark.parametrize(("first", "second", "results"), [([0, 1], [2, 1], 1), ([0, 1], [1], 2), ([0, 1], [1, 0], 2)])
-def test_chains_are_one_result_where_all_their_layers_are(first: list[int], second: list[int], results: int) -> None:
+def test_chains_with_equal_layers_are_the_same_result(first: list[int], second: list[int], results: int) -> None:
     listed = [{"blob": "a", "parent": -1}, {"blob": "b", "parent": 0}, {"blob": "a", "parent": -1}]
     chains = [{"layers": first}, {"layers": second}]
     assert survey(configs([{"layers": listed, "records": [{"digest": "x", "chains": chains}]}])).results == results
 
 
-def test_each_step_is_told_before_it_starts() -> None:
+def test_each_step_is_reported_before_it_starts() -> None:
     told: list[str] = []
     survey(configs([{"records": [{"digest": "a"}]}]), told.append)
     assert len(told) == len(set(told)) >= 5

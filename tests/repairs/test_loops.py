@@ -29,9 +29,9 @@ def most_links_forward(inputs: list[list[list[int]]]) -> int:
     return most
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(LINKS, min_size=1, max_size=2), min_size=ITEMS, max_size=ITEMS))
-def test_no_more_links_go_than_must(made: list[list[list[int]]]) -> None:
+def test_no_more_links_are_removed_than_necessary(made: list[list[list[int]]]) -> None:
     records = [record("root"), *(record(f"{item}", *own) for item, own in enumerate(made))]
     assume(len(independent.derivable({"records": records})) == len(records))
     assert repair([document(records)], Options()).after.links == most_links_forward([[], *made])
@@ -46,7 +46,7 @@ def ring(count: int) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("bound", "value"), [("MOST_SIFTED", 10), ("MOST_PASSES", 1), ("BUDGET", 1), ("BUDGET", 2_000)]
 )
-def test_bounds_on_the_work_lose_no_record(bound: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_on_the_search_lose_no_records(bound: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
     origin = [document(ring(30))]
     assert repair(origin, Options()).removed.looping_links == 1
     monkeypatch.setattr(module, bound, value)
