@@ -14,6 +14,7 @@ from tests.support import FIXTURES
 CRASHES = [file for file in sorted((FIXTURES / "hostile").rglob("*")) if file.is_file()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_targets_accept_their_seeds(name: str) -> None:
     target = TARGETS[name]

@@ -93,6 +93,7 @@ def test_a_hundred_thousand_copies_of_one_record() -> None:
     assert found.loop_check.proved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_copies_that_merge_along_a_chain_of_shared_alternatives(count: int) -> None:
     """Each shares one alternative with the next, so no two at first and all in the end are the same."""

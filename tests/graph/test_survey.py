@@ -63,6 +63,7 @@ def test_links_are_removed_if_buildkit_removed_some(case: str) -> None:
     assert (max(order.links_removed for order in found.orders) > 0) == (removed > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in OBSERVED if not max(o["links_removed"] for o in OBSERVED[case])])
 def test_every_result_of_buildkit_without_loops_is_among_the_orders(case: str) -> None:
     found = {(order.items, order.links, order.calls) for order in capture(case).loop_check.orders}

@@ -139,6 +139,7 @@ LIES: dict[str, tuple[Respond, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_lies_end_in_one_line(client: Client, lie: str) -> None:
     respond, problem = LIES[lie]
@@ -169,6 +170,7 @@ TOKENS: dict[str, Callable[[Exchange], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", TOKENS)
 def test_token_servers_that_lie(client: Client, token: str) -> None:
     with Server(TOKENS[token]) as tokens, Server(asking(f'Bearer realm="http://{tokens.address}/"')) as server:
@@ -276,6 +278,7 @@ def test_does_not_wait_for_long(client: Client, wait: str) -> None:
         assert len(server.seen) == 1
 
 
+@pytest.mark.slow
 def test_all_requests_of_a_source_have_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """An index of very many manifests, each of which comes in time."""
     listed = [{"mediaType": MANIFEST_TYPE, "digest": digest(str(i).encode()), "size": 1} for i in range(900)]
