@@ -1,4 +1,4 @@
-"""An importer of its own: no code of the package, only what BuildKit asks of a cache config."""
+"""An importer that shares no code with the package: only what BuildKit demands of a cache config."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ Document = dict[str, Any]
 
 
 def refusals(document: Document) -> list[str]:
-    """What BuildKit would refuse."""
-    found = []
+    """The faults for which BuildKit would refuse a document."""
+    faults = []
     layers, records = document.get("layers", []), document.get("records", [])
     for layer in layers:
         seen, at = set(), layers.index(layer)
         while at != -1:
             if not 0 <= at < len(layers) or at in seen:
-                found.append("layer")
+                faults.append("layer")
                 break
             seen.add(at)
             at = layers[at].get("parent", 0)
     for record in records:
         for alternatives in record.get("inputs", []):
             if not alternatives:
-                found.append("empty input")
-            found += ["link" for link in alternatives if not 0 <= link["link"] < len(records)]
-        found += ["result" for result in record.get("layers", []) if not 0 <= result["layer"] < len(layers)]
-    return found
+                faults.append("empty input")
+            faults += ["link" for link in alternatives if not 0 <= link["link"] < len(records)]
+        faults += ["result" for result in record.get("layers", []) if not 0 <= result["layer"] < len(layers)]
+    return faults
 
 
 def derivable(document: Document) -> set[int]:
-    """Sweep until nothing new is reached."""
+    """The records that can be derived, faults by sweeping until nothing new is reached."""
     records = document.get("records", [])
     reached: set[int] = set()
     grown = True
@@ -39,16 +39,16 @@ def derivable(document: Document) -> set[int]:
         grown = False
         for index, record in enumerate(records):
             inputs = record.get("inputs") or []
-            if index not in reached and all(any(link["link"] in reached for link in one or []) for one in inputs):
+            if index not in reached and all(any(link["link"] in reached for link in links or []) for links in inputs):
                 reached.add(index)
                 grown = True
     return reached
 
 
 def has_loop(document: Document) -> bool:
-    """Take away records without sources until there are none."""
+    """Whether records are left after removing those without sources again and again."""
     left = {
-        index: {link["link"] for one in record.get("inputs") or [] for link in one or []}
+        index: {link["link"] for links in record.get("inputs") or [] for link in links or []}
         for index, record in enumerate(document.get("records", []))
     }
     while True:
@@ -60,7 +60,7 @@ def has_loop(document: Document) -> bool:
 
 
 def merged(documents: list[Document]) -> tuple[Document, list[list[int]]]:
-    """Join documents, and merge derivable records pair by pair until nothing merges; also the classes."""
+    """Join documents, and merge derivable records pair by pair until nothing merges. Also returns the classes."""
     records: list[dict[str, Any]] = []
     for document in documents:
         base = len(records)
@@ -68,15 +68,15 @@ def merged(documents: list[Document]) -> tuple[Document, list[list[int]]]:
             inputs = [
                 [
                     (link["link"] + base, link.get("selector", ""))
-                    for link in one or []
+                    for link in links or []
                     if 0 <= link["link"] < len(document["records"])
                 ]
-                for one in record.get("inputs") or []
+                for links in record.get("inputs") or []
             ]
             records.append({"digest": record["digest"], "inputs": inputs})
     whole = {
         "records": [
-            {"inputs": [[{"link": source} for source, _ in one] for one in record["inputs"]]} for record in records
+            {"inputs": [[{"link": source} for source, _ in links] for links in record["inputs"]]} for record in records
         ]
     }
     alive = sorted(derivable(whole))
@@ -104,13 +104,13 @@ def merged(documents: list[Document]) -> tuple[Document, list[list[int]]]:
                 same = records[first]["digest"] == records[second]["digest"] and len(shown[first]) == len(shown[second])
                 if first < second and same and all(a & b for a, b in zip(shown[first], shown[second], strict=True)):
                     old, new = group[second], group[first]
-                    group = {record: new if own == old else own for record, own in group.items()}
+                    group = {record: new if name == old else name for record, name in group.items()}
                     grown |= old != new
     return {"records": records}, list(classes.values())
 
 
 def blobs_of(document: Document, layer: int) -> tuple[str, ...]:
-    """The blobs of a layer and all above it."""
+    """The blobs of a layer and all its ancestors."""
     chain: list[str] = []
     while layer != -1:
         chain.append(document["layers"][layer]["blob"])
@@ -119,7 +119,7 @@ def blobs_of(document: Document, layer: int) -> tuple[str, ...]:
 
 
 def contents(documents: list[Document]) -> tuple[Counter[str], Counter[tuple[str, tuple[str, ...]]]]:
-    """The derivable records after merging by digest, and their distinct results."""
+    """The digests of derivable records after merging, and their distinct results."""
     joined, classes = merged(documents)
     where = [(document, index) for document in documents for index in range(len(document.get("records", [])))]
     records: Counter[str] = Counter()
@@ -127,17 +127,17 @@ def contents(documents: list[Document]) -> tuple[Counter[str], Counter[tuple[str
     for members in classes:
         digest = joined["records"][members[0]]["digest"]
         records[digest] += 1
-        own = {
+        chains = {
             blobs_of(document, result["layer"])
             for document, index in (where[member] for member in members)
             for result in document["records"][index].get("layers") or []
         }
-        results.update((digest, chain) for chain in own)
+        results.update((digest, chain) for chain in chains)
     return records, results
 
 
 def parse(data: bytes) -> Document:
-    """The document as any reader would have it."""
+    """The parsed document."""
     parsed = json.loads(data)
     assert isinstance(parsed, dict)
     return parsed

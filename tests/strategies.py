@@ -1,4 +1,4 @@
-"""Cache configs as a strategy of hypothesis: valid, wrong in one place, and made to do harm."""
+"""Hypothesis strategies for cache configs: valid ones, ones with a single fault, and hostile ones."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ ODD = (
     "|`*_",
     "[red]x[/]",
 )
-"""What a terminal, a pipeline or a format would take for its own."""
+"""Text that a terminal, a pipeline or a format could interpret."""
 _TOO_LARGE = "a number that json does not write"
 
 
 @st.composite
 def valid(draw: st.DrawFn, *, most_records: int = 8) -> Document:
-    """A config that BuildKit imports: without cycles and empty inputs, with layers, results and chains."""
-    made = draw(documents(most_records=most_records, most_documents=1))[0]
+    """A config that BuildKit imports: no cycles or empty inputs, but layers, results and chains."""
+    document = draw(documents(most_records=most_records, most_documents=1))[0]
     count = draw(st.integers(0, 4))
-    made["layers"] = layers(*(draw(st.integers(-1, index - 1)) for index in range(count)))
-    for one in made["records"]:
-        one["digest"] = digest(one["digest"])
+    document["layers"] = layers(*(draw(st.integers(-1, index - 1)) for index in range(count)))
+    for written in document["records"]:
+        written["digest"] = digest(written["digest"])
         if count and draw(st.booleans()):
-            one["layers"] = [{"layer": draw(st.integers(0, count - 1)), "createdAt": CREATED}]
+            written["layers"] = [{"layer": draw(st.integers(0, count - 1)), "createdAt": CREATED}]
         if count and draw(st.integers(0, 5)) == 0:
-            one["chains"] = [{"layers": draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=3))}]
-    return made
+            written["chains"] = [{"layers": draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=3))}]
+    return document
 
 
 @st.composite
 def nearly_valid(draw: st.DrawFn) -> bytes:
-    """A valid config with one thing in it that is not: see `changes`."""
-    made = draw(valid())
-    parent, step = draw(st.sampled_from([*places(made)]))
+    """A valid config with a single fault (see `changes`)."""
+    document = draw(valid())
+    parent, step = draw(st.sampled_from([*places(document)]))
     change = draw(st.sampled_from(sorted(changes(parent, step))))
     changes(parent, step)[change]()
-    return written(made)
+    return written(document)
 
 
 def changes(parent: Any, step: int | str) -> Mapping[str, Callable[[], object]]:
-    """What can be wrong at a place of a document, by the name of the fault; each changes it when it is called."""
+    """The faults that a value of a document can have, by name. Calling one changes the document."""
     value = parent[step]
 
     def put(other: object) -> Callable[[], object]:
         return lambda: parent.__setitem__(step, other)
 
-    made: dict[str, Callable[[], object]] = {
+    faults: dict[str, Callable[[], object]] = {
         "missing": lambda: parent.pop(step),
         "null": put(None),
         "of a wrong type": put({"x": 1} if isinstance(value, list) else [value]),
@@ -69,25 +69,29 @@ def changes(parent: Any, step: int | str) -> Mapping[str, Callable[[], object]]:
         "larger than a float": put(_TOO_LARGE),
     }
     if isinstance(parent, list) and isinstance(step, int):
-        made["there twice"] = lambda: parent.insert(step, copy.deepcopy(value))
+        faults["there twice"] = lambda: parent.insert(step, copy.deepcopy(value))
     if isinstance(value, int):
-        made |= {"one too far": put(value + 1), "one too near": put(value - 1), "negative": put(-2)}
-        made |= {"larger than 64 bits": put(1 << 63), "outside": put(99), "a fraction": put(value + 0.5)}
+        faults |= {"one too far": put(value + 1), "one too near": put(value - 1), "negative": put(-2)}
+        faults |= {"larger than 64 bits": put(1 << 63), "outside": put(99), "a fraction": put(value + 0.5)}
     if isinstance(value, str):
-        made |= {f"odd {number}": put(f"{value[:20]}{one}") for number, one in enumerate(ODD)}
-        made |= {"empty": put(""), "cut short": put(value[:-1]), "an algorithm that nobody knows": put(f"md5:{value}")}
+        faults |= {f"odd {number}": put(f"{value[:20]}{text}") for number, text in enumerate(ODD)}
+        faults |= {
+            "empty": put(""),
+            "cut short": put(value[:-1]),
+            "an unknown algorithm": put(f"md5:{value}"),
+        }
     if isinstance(value, list):
-        made["without its elements"] = put([])
-    return made
+        faults["without its elements"] = put([])
+    return faults
 
 
 def written(document: object) -> bytes:
-    """The document as JSON, also where that cannot hold what is in it."""
+    """The document as JSON, even if it has values that JSON cannot hold."""
     return json.dumps(document).replace(json.dumps(_TOO_LARGE), "1e400").encode()
 
 
 def places(value: Any) -> Iterator[tuple[Any, int | str]]:
-    """All places in a document: what holds something, and the index or name of it there."""
+    """All values in a document, as what contains them, and their index or name there."""
     steps = [*value] if isinstance(value, dict) else [*range(len(value))] if isinstance(value, list) else []
     for step in steps:
         yield value, step
@@ -99,21 +103,25 @@ def _nested(depth: int) -> bytes:
 
 
 def _ring(count: int) -> Document:
-    """Records that all lead to the next one, and one root that leads to the first."""
+    """Records that each lead to the next one in a ring, and a root that leads to the first."""
     ring = [record("same", [(1 + (index - 1) % count, ""), 0]) for index in range(count)]
     return {"records": [record("root"), *ring]}
 
 
 def _full(count: int) -> Document:
-    """Records of one digest that lead to all others, and to themselves."""
+    """Records with the same digest that all lead to each other, and to themselves."""
     return {"records": [record("same", [(source, str(source)) for source in range(count)]) for _ in range(count)]}
 
 
 def _odd(text: str) -> Document:
-    """A text wherever the document has one."""
-    one = {"digest": text, "layers": [{"layer": 0, "createdAt": CREATED}], "inputs": [[{"selector": text, "link": 1}]]}
+    """A document with this text wherever it has text."""
+    whole = {
+        "digest": text,
+        "layers": [{"layer": 0, "createdAt": CREATED}],
+        "inputs": [[{"selector": text, "link": 1}]],
+    }
     listed = [{"blob": text, "parent": -1, text: text, "annotations": {text: text}}]
-    return {"layers": listed, "records": [{**one, text: 1}, {"digest": text, text: text}], text: text}
+    return {"layers": listed, "records": [{**whole, text: 1}, {"digest": text, text: text}], text: text}
 
 
 HOSTILE: Mapping[str, Callable[[int], bytes]] = {
@@ -137,9 +145,9 @@ HOSTILE: Mapping[str, Callable[[int], bytes]] = {
     ),
     "odd text": lambda size: written(_odd(ODD[size % len(ODD)])),
 }
-"""Documents that are made to do harm, by what is wrong with them, of a size."""
+"""Documents that are meant to do harm, by what is wrong with them. Each takes a size."""
 
 
 def hostile(largest: int = 1500) -> st.SearchStrategy[bytes]:
-    """One of `HOSTILE`, in some size."""
+    """One of `HOSTILE`, with a random size."""
     return st.builds(lambda name, size: HOSTILE[name](size), st.sampled_from(sorted(HOSTILE)), st.integers(1, largest))
