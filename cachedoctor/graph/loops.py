@@ -41,7 +41,7 @@ class Acyclic:
     @property
     def links(self) -> int:
         """Number of links."""
-        return sum(map(len, self.sources))
+        return self.adjacency.links
 
     @property
     def sources(self) -> list[list[int]]:
@@ -88,7 +88,8 @@ def cut(merged: MergedGraph, seed: int = 0) -> Acyclic:
         [source for source in sources if (source, item) not in gone] if item in cut_at else sources
         for item, sources in enumerate(merged.sources)
     ]
-    return Acyclic(Adjacency(kept), merged.links - sum(map(len, kept)))
+    acyclic = Adjacency(kept)
+    return Acyclic(acyclic, merged.links - acyclic.links)
 
 
 def _back_links(merged: MergedGraph, seed: int) -> set[tuple[int, int]]:

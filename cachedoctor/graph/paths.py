@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from operator import mul
+from typing import TypeVar
 
 from cachedoctor.errors import CountTooLarge
 from cachedoctor.graph import logarithms
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.records import earliest
+
+_T = TypeVar("_T")
 
 MOST_BITS_HELD = 8 << 30
 """Bits of counts that may be in memory at once: 1 GiB."""
@@ -50,7 +54,7 @@ def calls(graph: Acyclic) -> int:
     graphs, this is exactly the exporter's own count. O(items + links) additions of big integers.
     """
     paths = _small_paths(graph)
-    return sum(paths) if paths is not None else _large_walks(graph)[0]
+    return sum(paths) if paths is not None else _backwards(graph, partial(_large_walks, graph, None, 0))[0]
 
 
 def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
@@ -67,8 +71,9 @@ def calls_and_hotspots(graph: Acyclic, most: int) -> tuple[int, list[Hotspot]]:
         walks_from = {item: walks[item] for item in top}
         paths_to = {item: (paths[item], _shares(graph, item, paths[item], paths)) for item in top}
     else:
-        total, walks_from = _large_walks(graph, most, logarithms.of_paths(graph))
-        paths_to = _large_paths(graph, walks_from)
+        log_paths = logarithms.of_paths(graph)
+        total, walks_from = _backwards(graph, partial(_large_walks, graph, log_paths, most))
+        paths_to = _forwards(graph, partial(_large_paths, graph, walks_from))
     hotspots = [
         Hotspot(item, graph.adjacency.fan_out[item], number * walks_from[item], number, shares)
         for item, (number, shares) in paths_to.items()
@@ -127,79 +132,77 @@ def _small_walks(graph: Acyclic) -> list[int]:
     return walks
 
 
-def _large_walks(graph: Acyclic, most: int = 0, log_paths: Sequence[float] | None = None) -> tuple[int, dict[int, int]]:
+def _forwards(graph: Acyclic, count: Callable[[Sequence[int]], _T]) -> _T:
+    """Count in an order in which sources come first. The known one is nearly always good enough."""
+    try:
+        return count(graph.order)
+    except _TooMuchHeld:
+        return count(graph.adjacency.earliest[0])
+
+
+def _backwards(graph: Acyclic, count: Callable[[Sequence[int]], _T]) -> _T:
+    """The same in an order in which children come first."""
+    try:
+        return count(graph.order[::-1])
+    except _TooMuchHeld:
+        return count(earliest(graph.children, graph.sources)[0])
+
+
+def _large_walks(
+    graph: Acyclic, log_paths: Sequence[float] | None, most: int, order: Sequence[int]
+) -> tuple[int, dict[int, int]]:
     """The number of all paths, and for the `most` items that most calls go through, the calls of a walk from there.
 
-    Which items these are is decided by logarithms; `log_paths` are those of the paths to each item.
+    Which items these are is decided by logarithms; `log_paths` are those of the paths to each item. Every number has
+    two parts, so that counting an item itself does not take an addition of large numbers.
     """
-    # The known order is nearly always good enough.
-    try:
-        return _walks_in(graph.order[::-1], graph, most, log_paths)
-    except _TooMuchHeld:
-        return _walks_in(earliest(graph.children, graph.sources)[0], graph, most, log_paths)
-
-
-def _walks_in(
-    order: Sequence[int], graph: Acyclic, most: int, log_paths: Sequence[float] | None
-) -> tuple[int, dict[int, int]]:
-    """The same in this order, in which children come first.
-
-    Every number is kept in two parts, so that counting an item itself does not take an addition of large numbers.
-    """
-    sources_of, everything = graph.sources, [graph.size]
+    # The entry after the last item adds up what starts at roots.
     large, small = [0] * (graph.size + 1), [*[1] * graph.size, 0]
-    heap: list[_Candidate] = []
+    everything = [graph.size]
+    sources_of = graph.sources
+    best: list[tuple[float, int, int, int]] = []
     least = 0.0
     fold = 1 << min(_SMALL_PART, MOST_BITS_HELD, MOST_BITS_ADDED)
     # Smaller numbers are not accounted for: even all together, they take only an eighth of what is allowed.
     free = min(MOST_BITS_HELD, MOST_BITS_ADDED) // (8 * (graph.size + graph.links + 1))
     account = _Account(large)
+    log2, push = math.log2, heapq.heappushpop
     for item in order:
         walk, few = large[item], small[item]
         if few >= fold:
             walk, few = walk + few, 0
         if log_paths:
-            score = log_paths[item] + math.log2(walk if walk >= _FAR_LARGER else walk + few)
+            score = log_paths[item] + log2(walk if walk >= _FAR_LARGER else walk + few)
             if score >= least:
-                least = _push(heap, (round(score, 6), -item, walk, few), most)
-        # The entry after the last item adds up what starts at roots.
+                candidate = round(score, 6), -item, walk, few
+                if len(best) < most:
+                    heapq.heappush(best, candidate)
+                else:
+                    push(best, candidate)
+                    least = best[0][0] - 1e-6
         sources = sources_of[item] or everything
-        for source in sources:
-            small[source] += few
         if walk:
             for source in sources:
+                small[source] += few
                 before = large[source]
                 large[source] = before + walk if before else walk
             large[item] = 0
             bits = walk.bit_length()
             if bits > free:
                 account.move(item, bits, sources_of[item])
-    return large[-1] + small[-1], {-negative: walk + few for _, negative, walk, few in heap}
+        else:
+            for source in sources:
+                small[source] += few
+    return large[-1] + small[-1], {-negative: walk + few for _, negative, walk, few in best}
 
 
-_Candidate = tuple[float, int, int, int]
-"""The score of an item, its negated number, and the two parts of its count."""
+def _large_paths(
+    graph: Acyclic, wanted: Collection[int], order: Sequence[int]
+) -> dict[int, tuple[int, dict[int, float]]]:
+    """For each wanted item, the number of paths to it, and the fraction of them that each of its sources has.
 
-
-def _push(heap: list[_Candidate], candidate: _Candidate, most: int) -> float:
-    """Keep a candidate if it is among the best. Returns the score below which others need not be tried."""
-    if len(heap) < most:
-        heapq.heappush(heap, candidate)
-        return 0.0
-    heapq.heappushpop(heap, candidate)
-    return heap[0][0] - 1e-6
-
-
-def _large_paths(graph: Acyclic, wanted: Collection[int]) -> dict[int, tuple[int, dict[int, float]]]:
-    """For each wanted item, the number of paths to it, and the fraction of them that each of its sources has."""
-    try:
-        return _paths_in(graph.order, graph, wanted)
-    except _TooMuchHeld:
-        return _paths_in(earliest(graph.sources, graph.children)[0], graph, wanted)
-
-
-def _paths_in(order: Sequence[int], graph: Acyclic, wanted: Collection[int]) -> dict[int, tuple[int, dict[int, float]]]:
-    """The same in this order, in which sources come first."""
+    They are counted in this order, in which sources come first.
+    """
     sources_of = graph.sources
     paths = [0] * graph.size
     needed = graph.adjacency.fan_out.copy()

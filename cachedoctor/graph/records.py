@@ -165,6 +165,11 @@ class Adjacency:
     """The sources of each item, with one entry per link."""
 
     @cached_property
+    def links(self) -> int:
+        """Number of links."""
+        return sum(map(len, self.sources))
+
+    @cached_property
     def fan_out(self) -> Counter[int]:
         """The number of links from each item to its children; items without children are left out."""
         return Counter(chain.from_iterable(self.sources))

@@ -314,8 +314,8 @@ def nested(read: CacheConfig) -> dict[str, Any]:
     return {
         "layers": [{"blob": blob, "parent": at} for blob, at in zip(read.blobs, read.parents, strict=True)],
         "records": [
-            {"layers": results[slice(*own)], "chains": chain, "digest": digest, "inputs": inputs[slice(*span)]}
-            for digest, own, span, chain in columns
+            {"layers": results[slice(*result_span)], "chains": chain, "digest": digest, "inputs": inputs[slice(*span)]}
+            for digest, result_span, span, chain in columns
         ],
     }
 

@@ -81,7 +81,7 @@ def test_times_are_sorted_chronologically(earlier: str, later: str) -> None:
 def times(draw: st.DrawFn) -> tuple[str, Fraction]:
     """A time as text, in any zone and with any fraction, and its distance from an epoch in seconds."""
     minutes = draw(st.sampled_from([0, 0, 60, -330, 765]))
-    whole = draw(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)).map(lambda one: one.replace(microsecond=0)))
+    whole = draw(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)).map(lambda time: time.replace(microsecond=0)))
     near = datetime(2026, 11, 24, 8) + timedelta(seconds=draw(st.integers(-2, 2)), minutes=minutes)
     local = draw(st.sampled_from([whole, near, near]))
     fraction = draw(st.integers(0, 999_999_999)) // 10 ** draw(st.integers(0, 9))
@@ -100,10 +100,10 @@ def _clock(minutes: int) -> str:
 @settings(max_examples=600)
 @given(times(), times())
 def test_times_with_any_zones_and_fractions_are_sorted_chronologically(
-    one: tuple[str, Fraction], other: tuple[str, Fraction]
+    first: tuple[str, Fraction], second: tuple[str, Fraction]
 ) -> None:
-    assert (instant(one[0]) < instant(other[0])) == (one[1] < other[1])
-    assert (instant(one[0]) == instant(other[0])) == (one[1] == other[1])
+    assert (instant(first[0]) < instant(second[0])) == (first[1] < second[1])
+    assert (instant(first[0]) == instant(second[0])) == (first[1] == second[1])
 
 
 @pytest.mark.parametrize("created", ["0000-01-01T00:00:00+01:00", "0001-01-01T00:00:00+01:00"])

@@ -1,4 +1,4 @@
-"""A plain and slow model of BuildKit's cache keys, which shares no code with the package."""
+"""A simple, slow model of BuildKit's cache keys that shares no code with the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Link = tuple[int, str]
 Edge = tuple[int, int, int, str]
 """Source, item, number of the input, selector."""
 Arrange = Callable[[int, int, list[Link]], list[Link]]
-"""The alternatives of one input of one record, in the order of some run."""
+"""Takes a record, an input and its alternatives, and returns them in the order of some run."""
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,28 @@ class Record:
 
 
 def join(documents: Sequence[Document]) -> list[Record]:
-    """The records of all documents, numbered through; links that leave their document go."""
+    """The records of all documents, numbered consecutively, without links that leave their document."""
     records: list[Record] = []
     for document in documents:
-        base, own = len(records), document.get("records") or []
-        for one in own:
+        base, written = len(records), document.get("records") or []
+        for record in written:
             inputs = []
-            for alternatives in one.get("inputs") or []:
+            for alternatives in record.get("inputs") or []:
                 links = [(link.get("link", 0), link.get("selector", "")) for link in alternatives or []]
-                inside = [(base + source, selector) for source, selector in links if 0 <= source < len(own)]
+                inside = [(base + source, selector) for source, selector in links if 0 <= source < len(written)]
                 inputs.append(list(dict.fromkeys(inside)))
-            records.append(Record(one.get("digest", ""), inputs))
+            records.append(Record(record.get("digest", ""), inputs))
     return records
 
 
 def derivable(records: Sequence[Record]) -> set[int]:
-    """Sweep over all records until no sweep reaches another one."""
+    """The records that can be derived, found by sweeping until nothing new is reached."""
     reached: set[int] = set()
     while True:
         more = {
             record
-            for record, one in enumerate(records)
-            if all(any(source in reached for source, _ in alternatives) for alternatives in one.inputs)
+            for record, key in enumerate(records)
+            if all(any(source in reached for source, _ in alternatives) for alternatives in key.inputs)
         }
         if more == reached:
             return reached
@@ -56,30 +56,30 @@ def derivable(records: Sequence[Record]) -> set[int]:
 
 
 def has_cycle(records: Sequence[Record]) -> bool:
-    """Whether some record is its own source, over any number of links."""
-    pairs = {(source, item) for item, one in enumerate(records) for links in one.inputs for source, _ in links}
+    """Whether any record is its own source, directly or indirectly."""
+    pairs = {(source, item) for item, key in enumerate(records) for links in key.inputs for source, _ in links}
     below = reach(range(len(records)), pairs)
     return any(record in below[record] for record in below)
 
 
 def alive_inputs(records: Sequence[Record], alive: set[int]) -> list[list[list[Link]]]:
-    """The inputs of each record without its dead alternatives; none for a dead record."""
+    """The inputs of each record without dead alternatives; dead records have no inputs."""
     return [
-        [[link for link in links if link[0] in alive] for links in one.inputs] if record in alive else []
-        for record, one in enumerate(records)
+        [[link for link in links if link[0] in alive] for links in key.inputs] if record in alive else []
+        for record, key in enumerate(records)
     ]
 
 
 def named(group: Sequence[int]) -> list[int]:
-    """The same partition with each class named by its smallest member."""
+    """The same partition, with each class named after its smallest member."""
     smallest: dict[int, int] = {}
-    return [smallest.setdefault(own, record) for record, own in enumerate(group)]
+    return [smallest.setdefault(name, record) for record, name in enumerate(group)]
 
 
 def fixpoint(records: Sequence[Record], pairs: Sequence[tuple[int, int]] | None = None) -> list[int]:
-    """Compare records pair by pair, in the order given, and merge, until a whole round merges nothing.
+    """Compare records pair by pair, in the given order, and merge equal ones, until a whole round merges nothing.
 
-    Two are one if digest and number of inputs agree and at every input they share an alternative.
+    Two records are equal if they have the same digest and number of inputs, and share an alternative at every input.
     """
     alive = derivable(records)
     inputs = alive_inputs(records, alive)
@@ -89,17 +89,17 @@ def fixpoint(records: Sequence[Record], pairs: Sequence[tuple[int, int]] | None 
 
     def shown(name: int, number: int) -> set[Link]:
         members = [record for record in alive if group[record] == name]
-        return {(group[source], selector) for one in members for source, selector in inputs[one][number]}
+        return {(group[source], selector) for member in members for source, selector in inputs[member][number]}
 
     changed = True
     while changed:
         changed = False
         for first, second in pairs:
-            one, other = group[first], group[second]
-            if one == other or records[one].digest != records[other].digest or len(inputs[one]) != len(inputs[other]):
+            old, new = group[second], group[first]
+            if old == new or records[old].digest != records[new].digest or len(inputs[old]) != len(inputs[new]):
                 continue
-            if all(shown(one, number) & shown(other, number) for number in range(len(inputs[one]))):
-                group = [one if own == other else own for own in group]
+            if all(shown(old, number) & shown(new, number) for number in range(len(inputs[old]))):
+                group = [new if name == old else name for name in group]
                 changed = True
     return named(group)
 
@@ -121,43 +121,43 @@ def items(records: Sequence[Record], group: Sequence[int]) -> list[int]:
 
 
 def reach(nodes: Iterable[int], pairs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
-    """For each node those that one link or more lead to: the transitive closure, grown until it is closed."""
+    """The transitive closure: for each node, all nodes that can be reached from it by one or more links."""
     below: dict[int, set[int]] = {node: set() for node in nodes}
     for source, item in pairs:
         below[source].add(item)
     grown = True
     while grown:
         grown = False
-        for own in below.values():
-            more = own.union(*(below[item] for item in own))
-            grown |= len(more) > len(own)
-            own |= more
+        for reached in below.values():
+            more = reached.union(*(below[item] for item in reached))
+            grown |= len(more) > len(reached)
+            reached |= more
     return below
 
 
 def descendants(start: int, pairs: Iterable[tuple[int, int]]) -> set[int]:
-    """All that is below one node, by a depth-first search."""
+    """Everything below a node, by depth-first search."""
     links = list(pairs)
-    found: set[int] = set()
+    reached: set[int] = set()
 
     def visit(node: int) -> None:
         for source, item in links:
-            if source == node and item not in found:
-                found.add(item)
+            if source == node and item not in reached:
+                reached.add(item)
                 visit(item)
 
     visit(start)
-    return found
+    return reached
 
 
 def loops(nodes: Iterable[int], pairs: Iterable[tuple[int, int]]) -> set[frozenset[int]]:
-    """Sets of nodes that all lead to one another."""
+    """Sets of nodes that can all reach each other."""
     below = reach(nodes, pairs)
     return {frozenset(other for other in below[node] if node in below[other]) for node in below if node in below[node]}
 
 
 def every_path(roots: Iterable[int], links: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
-    """Every path from a root to anywhere, link by link; `links` may hold a pair more than once."""
+    """Every path from a root to anywhere. `links` may have the same pair more than once."""
 
     def onwards(path: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         yield path
@@ -170,12 +170,12 @@ def every_path(roots: Iterable[int], links: Sequence[tuple[int, int]]) -> Iterat
 
 
 class TooLong(Exception):
-    """A walk of more calls than a test waits for."""
+    """The walk makes more calls than a test should wait for."""
 
 
 @dataclass(eq=False)
 class Item:
-    """What the exporter of v0.9 to v0.24 merges records into."""
+    """What the exporter of BuildKit v0.9 to v0.24 merges records into."""
 
     key: str
     root: bool
@@ -184,7 +184,7 @@ class Item:
 
 @dataclass
 class Export:
-    """One run of the exporter of BuildKit v0.9 to v0.24, written down as plainly as it can be: it recurses."""
+    """One run of the exporter of BuildKit v0.9 to v0.24, written as simply as possible, with recursion."""
 
     records: Sequence[Record]
     arrange: Arrange = field(default=lambda record, number, links: links)
@@ -205,22 +205,22 @@ class Export:
         return self
 
     def _validated(self) -> dict[int, list[list[Link]]]:
-        """Drop records with an input that has no alternative, and links to them, until none is left."""
-        inputs = {record: [list(links) for links in one.inputs] for record, one in enumerate(self.records)}
-        worklist = [record for record, own in inputs.items() if not all(own)]
+        """Drop records with an input without alternatives, and links to them, until there are none."""
+        inputs = {record: [list(links) for links in key.inputs] for record, key in enumerate(self.records)}
+        worklist = [record for record, own_inputs in inputs.items() if not all(own_inputs)]
         while worklist:
             gone = worklist.pop()
             if inputs.pop(gone, None) is None:
                 continue
-            for record, own in inputs.items():
-                for links in own:
+            for record, own_inputs in inputs.items():
+                for links in own_inputs:
                     links[:] = [link for link in links if link[0] != gone]
-                if not all(own):
+                if not all(own_inputs):
                     worklist.append(record)
         return inputs
 
     def _listed(self) -> list[int]:
-        """The importer's list: all records as the document leads to them, each before its sources."""
+        """The list of the importer: all records in the order of the document, each before its sources."""
         listed: list[int] = []
 
         def parse(record: int) -> None:
@@ -235,7 +235,7 @@ class Export:
         return listed
 
     def _normalize(self, record: int) -> Item | None:
-        """The item of a record; nothing where a root is met for the first time."""
+        """The item of a record, `None` for a root that is visited for the first time."""
         if record in self.added:
             return self.added[record]
         digest, inputs = self.records[record].digest, self.inputs[record]
@@ -249,8 +249,8 @@ class Export:
         for number, links in enumerate(inputs):
             for source, selector in self.arrange(record, number, links):
                 item = self._normalize(source)
-                found = self._children(item).get((digest, number, selector), set()) if item else set()
-                matches = matches | found if number == 0 else matches & found
+                children = self._children(item).get((digest, number, selector), set()) if item else set()
+                matches = matches | children if number == 0 else matches & children
         if matches:
             key = min(matches)
         else:
@@ -269,14 +269,16 @@ class Export:
         return self.children.setdefault(item.key, {})
 
     def partition(self) -> list[int]:
-        """The item of each record, named by its smallest record; dead records stand alone."""
+        """The smallest record of each record's item. Dead records stay alone."""
         numbers: dict[str, int] = {}
         for record in sorted(self.added):
             numbers.setdefault(self.added[record].key, record)
-        return [numbers[self.added[one].key] if one in self.added else one for one in range(len(self.records))]
+        return [
+            numbers[self.added[record].key] if record in self.added else record for record in range(len(self.records))
+        ]
 
     def check_loops(self) -> Export:
-        """Walk all paths from all roots, with nothing in mind but the path itself."""
+        """Walk all paths from all roots, remembering only the current path."""
         path: set[str] = set()
         for key in [item.key for item in self.by_key.values() if item.root]:
             self._walk(key, path)
@@ -299,7 +301,7 @@ class Export:
         path.remove(key)
 
     def _remove(self, key: str, child: str) -> None:
-        """Remove all links between two items; an emptied input costs the child all its inputs."""
+        """Remove all links between two items. If that empties an input, the child loses all inputs."""
         for below in self.children[key].values():
             if child in below:
                 below.remove(child)
@@ -313,16 +315,16 @@ class Export:
 def orders(records: Sequence[Record]) -> int:
     """Number of ways to arrange the alternatives of all inputs that are not dead."""
     alive = derivable(records)
-    return math.prod(math.factorial(len(links)) for own in alive_inputs(records, alive) for links in own)
+    return math.prod(math.factorial(len(links)) for inputs in alive_inputs(records, alive) for links in inputs)
 
 
 def every_order(records: Sequence[Record]) -> Iterator[Arrange]:
     """Every way to arrange the alternatives of all inputs that are not dead."""
-    own = alive_inputs(records, derivable(records))
+    alive = alive_inputs(records, derivable(records))
     places = [
-        (record, number) for record, inputs in enumerate(own) for number, links in enumerate(inputs) if len(links) > 1
+        (record, number) for record, inputs in enumerate(alive) for number, links in enumerate(inputs) if len(links) > 1
     ]
-    for chosen in itertools.product(*(itertools.permutations(own[record][number]) for record, number in places)):
+    for chosen in itertools.product(*(itertools.permutations(alive[record][number]) for record, number in places)):
         yield _arranged(dict(zip(places, chosen, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""Small random cache configs on which much happens: few digests, and later documents much like earlier ones."""
+"""Small random cache configs that merge a lot: few digests, and later documents that resemble earlier ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.graph.reference import Document
 from tests.support import decoded
 
 Ranked = tuple[str, list[list[tuple[int, str]]]]
-"""A digest and inputs; sources are ranks, which are in the order of dependence, not of the document."""
+"""A digest and inputs. Sources are ranks, in the order of dependence instead of that of the document."""
 
 _BYTES = 400
 
 
 class Shape:
-    """Reads small choices from bytes, which shrink well; zeros when they end."""
+    """Makes small choices from bytes, which shrink well, and from zeros after their end."""
 
     def __init__(self, data: bytes, *, cyclic: bool, empty: bool, most_orders: float) -> None:
         self._bytes = iter(data)
@@ -36,7 +36,7 @@ class Shape:
         return next(self._bytes, 0) % count
 
     def document(self, most_records: int, alike: Sequence[Ranked]) -> tuple[Document, list[Ranked]]:
-        """One document, which may be much like another one, and its records by rank."""
+        """A document, which may resemble another ranked_record, and its records by rank."""
         count = 1 + self.below((3, 6, most_records)[self.below(3)] if most_records > 6 else most_records)
         letters = "ABCDEFGHIJKLMNOP"[: (1, 2, 3, 4, 8, 16)[self.below(6)]]
         selectors = ("", "s", "t")[: 1 + self.below(3)]
@@ -46,17 +46,17 @@ class Shape:
         ranked: list[Ranked] = []
         for rank in range(count):
             if rank < len(follow) and self.below(4):
-                one = copy.deepcopy(follow[rank])
-                if one[1] and not self.below(change):
-                    links = one[1][self.below(len(one[1]))]
+                ranked_record = copy.deepcopy(follow[rank])
+                if ranked_record[1] and not self.below(change):
+                    links = ranked_record[1][self.below(len(ranked_record[1]))]
                     if links:
                         links[self.below(len(links))] = self._link(rank, count, selectors)
             elif ranked and not self.below(4):
-                one = copy.deepcopy(ranked[self.below(len(ranked))])
+                ranked_record = copy.deepcopy(ranked[self.below(len(ranked))])
             else:
                 inputs = self._inputs(rank, count, selectors)
-                one = (letters[self.below(len(letters))] + (f"{len(inputs)}" if tidy else ""), inputs)
-            ranked.append(self._within(one, rank, count))
+                ranked_record = (letters[self.below(len(letters))] + (f"{len(inputs)}" if tidy else ""), inputs)
+            ranked.append(self._within(ranked_record, rank, count))
         place = list(range(count))
         for rank in range(count - 1, 0, -1):
             other = self.below(rank + 1)
@@ -80,10 +80,10 @@ class Shape:
         source = self.below(count) if back or not rank else self.below(rank)
         return source, selectors[self.below(len(selectors))]
 
-    def _within(self, one: Ranked, rank: int, count: int) -> Ranked:
-        """The record as it may stand here: few enough orders, and an empty input if these are wanted."""
-        digest, inputs = one
-        made = []
+    def _within(self, ranked_record: Ranked, rank: int, count: int) -> Ranked:
+        """The record with allowed links only, few enough orders, and empty inputs if they are wanted."""
+        digest, inputs = ranked_record
+        kept_inputs = []
         for links in inputs:
             kept = [link for link in dict.fromkeys(links) if link[0] < (count if self._cyclic else rank)]
             while math.factorial(len(kept)) > self._orders:
@@ -92,8 +92,8 @@ class Shape:
             if self._empty and not self.below(10):
                 kept = []
             if kept or self._empty:
-                made.append(kept)
-        return digest, made
+                kept_inputs.append(kept)
+        return digest, kept_inputs
 
 
 def _shown(source: int, selector: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def shaped(
     most_documents: int = 3,
     most_orders: float = math.inf,
 ) -> list[Document]:
-    """Cache configs out of bytes, without cycles and empty inputs unless wanted."""
+    """Cache configs made from bytes, without cycles and empty inputs unless they are wanted."""
     shape = Shape(data, cyclic=cyclic, empty=empty, most_orders=most_orders)
     documents = []
     ranked: list[Ranked] = []
@@ -127,7 +127,7 @@ def documents(
     most_documents: int = 3,
     most_orders: float = math.inf,
 ) -> st.SearchStrategy[list[Document]]:
-    """One to three cache configs of one to twelve records."""
+    """One to three cache configs of ranked_record to twelve records."""
     return st.binary(min_size=_BYTES, max_size=_BYTES).map(
         lambda data: shaped(
             data,
@@ -140,23 +140,23 @@ def documents(
     )
 
 
-def configs(made: Sequence[Document]) -> list[CacheConfig]:
+def configs(docs: Sequence[Document]) -> list[CacheConfig]:
     """The documents decoded."""
-    return [decoded(one) for one in made]
+    return [decoded(doc) for doc in docs]
 
 
-def graph_of(made: Sequence[Document]) -> Graph:
+def graph_of(docs: Sequence[Document]) -> Graph:
     """The graph of some documents."""
-    return build(configs(made))
+    return build(configs(docs))
 
 
 def partition_of(merged: MergedGraph) -> list[int]:
-    """The smallest record of the item that each record is in; dead records stand alone."""
+    """The smallest record of each record's item. Dead records stay alone."""
     return [merged.records[item] if item >= 0 else record for record, item in enumerate(merged.item_of)]
 
 
-def merged_of(made: Sequence[Document]) -> MergedGraph:
+def merged_of(docs: Sequence[Document]) -> MergedGraph:
     """The graph of some documents at its fixpoint."""
-    graph = graph_of(made)
+    graph = graph_of(docs)
     order = reachable(graph).order
     return quotient(graph, order, fixpoint(graph, order).representative)

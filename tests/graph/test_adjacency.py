@@ -1,4 +1,4 @@
-"""Orders of a graph, and the graph the other way round."""
+"""Orders of a graph, and the reversed graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_sources_come_first_and_cycles_are_listed_separately(sources: list[list[
 def is_topological(sources: list[list[int]], order: list[int], cyclic: list[int]) -> None:
     assert sorted([*order, *cyclic]) == list(range(len(sources)))
     assert cyclic == sorted(cyclic)
-    pairs = {(source, item) for item, own in enumerate(sources) for source in own}
+    pairs = {(source, item) for item, linked in enumerate(sources) for source in linked}
     below = reference.reach(range(len(sources)), pairs)
     on_cycles = {item for item in below if item in below[item]}
     assert set(cyclic) == on_cycles.union(*(below[item] for item in on_cycles))
@@ -36,8 +36,8 @@ def is_topological(sources: list[list[int]], order: list[int], cyclic: list[int]
 @given(SOURCES)
 def test_reversing_keeps_every_link(sources: list[list[int]]) -> None:
     children = Adjacency(sources).children
-    forward = sorted((source, item) for source, own in enumerate(children) for item in own)
-    assert forward == sorted((source, item) for item, own in enumerate(sources) for source in own)
+    forward = sorted((source, item) for source, linked in enumerate(children) for item in linked)
+    assert forward == sorted((source, item) for item, linked in enumerate(sources) for source in linked)
 
 
 def test_the_order_is_that_of_the_numbers_if_possible() -> None:

@@ -1,4 +1,4 @@
-"""What an export costs: from one proved order, or from as many replays as the budget allows."""
+"""The cost of an export: from one proved order, or from as many replays as the budget allows."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.support import FIXTURES
 EXPECTED: dict[str, Any] = json.loads((FIXTURES / "expected.json").read_text())
 
 
-def cost_of(made: list[Document]) -> LoopCheckCost:
-    graph = graph_of(made)
+def cost_of(docs: list[Document]) -> LoopCheckCost:
+    graph = graph_of(docs)
     order = reachable(graph).order
     merge = fixpoint(graph, order)
     return loop_check_cost(graph, order, merge, quotient(graph, order, merge.representative))
@@ -38,9 +38,9 @@ def of_orders(orders: list[Order], *, proved: bool = False) -> LoopCheckCost:
 
 @settings(max_examples=300)
 @given(documents(most_orders=48, most_documents=2))
-def test_orders_are_those_of_the_reference_exporter(made: list[Document]) -> None:
-    """Items and links of each, and where nothing is cut the calls; where one order is said to be all, it is."""
-    records = reference.join(made)
+def test_orders_are_those_of_the_reference_exporter(docs: list[Document]) -> None:
+    """They agree on items and links, and on calls if nothing is cut. A proved order is the only one."""
+    records = reference.join(docs)
     every = set()
     for arrange in reference.every_order(records):
         run = reference.Export(records, arrange).run()
@@ -51,59 +51,61 @@ def test_orders_are_those_of_the_reference_exporter(made: list[Document]) -> Non
         except reference.TooLong:
             return
         every.add(Order(items, links, 0 if run.removed else run.calls, min(run.removed, 1)))
-    found = cost_of(made)
+    loop_check = cost_of(docs)
     shown = {
-        Order(one.items, one.links, 0 if one.links_removed else one.calls, min(one.links_removed, 1))
-        for one in found.orders
+        Order(order.items, order.links, 0 if order.links_removed else order.calls, min(order.links_removed, 1))
+        for order in loop_check.orders
     }
     assert shown <= every
-    if found.proved:
+    if loop_check.proved:
         assert shown == every
-        assert len(found.orders) == 1
-    assert found.orders == sorted(found.orders, key=lambda one: one.calls)
+        assert len(loop_check.orders) == 1
+    assert loop_check.orders == sorted(loop_check.orders, key=lambda order: order.calls)
 
 
 @settings(max_examples=300)
 @given(documents(empty=True))
-def test_the_typical_graph_is_that_of_the_median_order(made: list[Document]) -> None:
-    records = reference.join(made)
-    found = cost_of(made)
-    middle, typical = found.middle, found.typical
-    partition = partition_of(found.merged)
+def test_the_typical_graph_is_that_of_the_median_order(docs: list[Document]) -> None:
+    records = reference.join(docs)
+    loop_check = cost_of(docs)
+    middle, typical = loop_check.middle, loop_check.typical
+    partition = partition_of(loop_check.merged)
     assert partition == reference.named(partition)
-    assert found.records == reference.items(records, partition)
-    assert len(typical.order) == len(found.records) == middle.items
+    assert loop_check.records == reference.items(records, partition)
+    assert len(typical.order) == len(loop_check.records) == middle.items
     assert typical.removed == middle.links_removed
     assert paths.calls(typical) == middle.calls
     kept = sum(map(len, typical.sources))
     assert kept + typical.removed == middle.links == len(reference.edges(records, partition))
-    position = found.orders.index(middle)
-    assert abs(position - (len(found.orders) - 1 - position)) <= 1 or len(set(found.orders)) < len(found.orders)
+    position = loop_check.orders.index(middle)
+    assert abs(position - (len(loop_check.orders) - 1 - position)) <= 1 or len(set(loop_check.orders)) < len(
+        loop_check.orders
+    )
 
 
 def test_an_item_is_known_by_its_smallest_record_even_if_another_is_derived_first() -> None:
-    """Both roots are one and so are their children; the child of the first root stands last."""
+    """The roots are equal, and so are their children. The child of the first root comes last."""
     records: list[Document] = [
         {"digest": "root"},
         {"digest": "root"},
         {"digest": "child", "inputs": [[{"link": 1}]]},
         {"digest": "child", "inputs": [[{"link": 0}]]},
     ]
-    found = cost_of([{"records": records}])
-    assert (found.records, partition_of(found.merged)) == ([0, 2], [0, 0, 2, 2])
+    loop_check = cost_of([{"records": records}])
+    assert (loop_check.records, partition_of(loop_check.merged)) == ([0, 2], [0, 0, 2, 2])
 
 
 @settings(max_examples=100)
 @given(documents(cyclic=True, empty=True))
-def test_documents_with_cycles_have_a_cost_too(made: list[Document]) -> None:
-    found = cost_of(made)
-    assert paths.calls(found.typical) == found.middle.calls
-    assert not (found.exact and found.orders[-1].links_removed)
+def test_documents_with_cycles_have_a_cost_too(docs: list[Document]) -> None:
+    loop_check = cost_of(docs)
+    assert paths.calls(loop_check.typical) == loop_check.middle.calls
+    assert not (loop_check.exact and loop_check.orders[-1].links_removed)
 
 
 @pytest.mark.parametrize(("budget", "orders"), [(0, 1), (100, 10), (10**9, 200)])
 def test_replays_stay_within_their_budget(budget: int, orders: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two records of a digest that may join: a graph of four records and five links, ten with the one that is free."""
+    """Two records with the same digest that may merge: four records, five links, and one for free make ten."""
     records: list[Document] = [
         {"digest": "p"},
         {"digest": "q"},
@@ -111,20 +113,20 @@ def test_replays_stay_within_their_budget(budget: int, orders: int, monkeypatch:
         {"digest": "x", "inputs": [[{"link": 0}], [{"link": 0}, {"link": 1}]]},
     ]
     monkeypatch.setattr(cost, "ORDER_BUDGET", budget)
-    found = cost_of([{"records": records}])
-    assert not found.proved
-    assert len(found.orders) == orders
-    assert found.exact == (orders >= cost.FEWEST_ORDERS)
+    loop_check = cost_of([{"records": records}])
+    assert not loop_check.proved
+    assert len(loop_check.orders) == orders
+    assert loop_check.exact == (orders >= cost.FEWEST_ORDERS)
 
 
 def test_a_count_is_exact_if_it_is_proved_or_enough_orders_agree() -> None:
-    one, other = Order(2, 1, 2, 0), Order(2, 2, 3, 0)
+    first, second = Order(2, 1, 2, 0), Order(2, 2, 3, 0)
     cut = Order(2, 1, 2, 1)
-    assert of_orders([one], proved=True).exact
-    assert not of_orders([one]).exact
-    assert not of_orders([one] * (cost.FEWEST_ORDERS - 1)).exact
-    assert of_orders([one] * cost.FEWEST_ORDERS).exact
-    assert not of_orders([one] * cost.FEWEST_ORDERS + [other]).exact
+    assert of_orders([first], proved=True).exact
+    assert not of_orders([first]).exact
+    assert not of_orders([first] * (cost.FEWEST_ORDERS - 1)).exact
+    assert of_orders([first] * cost.FEWEST_ORDERS).exact
+    assert not of_orders([first] * cost.FEWEST_ORDERS + [second]).exact
     assert not of_orders([cut] * cost.FEWEST_ORDERS).exact
 
 
@@ -139,8 +141,8 @@ def test_the_median_of_several_orders(count: int) -> None:
     [(0, 1e-9, 0.0), (10**9, 1e-9, 1.0), (10**400, 1e-9, None), (10**308, 1e9, None), (2**1024, 0.5, None)],
 )
 def test_seconds_past_the_range_of_a_float_are_none(count: int, each: float, expected: float | None) -> None:
-    found = seconds(count, each)
-    assert found == expected if expected is None else found is not None and math.isclose(found, expected)
+    loop_check = seconds(count, each)
+    assert loop_check == expected if expected is None else loop_check is not None and math.isclose(loop_check, expected)
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,12 @@ def test_depths_and_faults_are_those_of_following_each_layer(parents: list[int])
 
 
 def test_the_newest_result_counts() -> None:
-    one = record("root")
-    one["layers"] = [
+    root = record("root")
+    root["layers"] = [
         {"layer": 2, "createdAt": "2026-11-24T08:00:00.4Z"},
         {"layer": 0, "createdAt": "2026-11-24T08:00:00.41Z"},
     ]
-    config = document([one, record("x", [0], layer=2), record("y", [0])], listed(-1, 0, 1)).config
+    config = document([root, record("x", [0], layer=2), record("y", [0])], listed(-1, 0, 1)).config
     assert layers.result_layers(config, layers.layer_tree(config.parents)) == [1, 3, 0]
 
 
@@ -49,7 +49,7 @@ def test_a_missing_blob_makes_all_descendants_incomplete() -> None:
 
 def test_equal_chains_have_equal_numbers() -> None:
     first, second = document([], listed(-1, 0, 1)).config, document([], [*listed(-1, 0), *listed(-1)]).config
-    numbers = layers.chain_numbers([first, second], [layers.layer_tree(one.parents) for one in (first, second)])
+    numbers = layers.chain_numbers([first, second], [layers.layer_tree(config.parents) for config in (first, second)])
     assert numbers == [[0, 1, 2], [0, 1, 0]]
 
 
@@ -64,7 +64,7 @@ BLOBS = st.lists(st.sampled_from("ab"), min_size=9, max_size=9)
 
 
 def path_of(parents: Sequence[int], layer: int) -> tuple[list[int], bool]:
-    """A layer and all above it as far as they go, and whether they come to a proper end."""
+    """A layer and its ancestors as far as they can be followed, and whether they end properly."""
     path: list[int] = []
     while 0 <= layer < len(parents) and layer not in path:
         path.append(layer)
@@ -73,8 +73,8 @@ def path_of(parents: Sequence[int], layer: int) -> tuple[list[int], bool]:
 
 
 def with_layers(parents: Sequence[int], blobs: Sequence[str], records: list[dict[str, Any]]) -> CacheConfig:
-    made = [{"blob": blob, "parent": parent} for blob, parent in zip(blobs, parents, strict=False)]
-    return decoded({"layers": made, "records": records})
+    docs = [{"blob": blob, "parent": parent} for blob, parent in zip(blobs, parents, strict=False)]
+    return decoded({"layers": docs, "records": records})
 
 
 @settings(max_examples=300)
@@ -84,9 +84,9 @@ def with_layers(parents: Sequence[int], blobs: Sequence[str], records: list[dict
 def test_used_layers_are_those_of_results_and_chains_and_their_ancestors(
     parents: list[int], results: list[int], chains: list[list[int]]
 ) -> None:
-    """Also where parents never end, or lead out of the document."""
-    one = {"layers": [{"layer": at} for at in results], "chains": [{"layers": own} for own in chains]}
-    config = with_layers(parents, "x" * 9, [{}, one])
+    """Even if ancestors never end, or lead out of the document."""
+    last = {"layers": [{"layer": at} for at in results], "chains": [{"layers": chain} for chain in chains]}
+    config = with_layers(parents, "x" * 9, [{}, last])
     pointed_at = [*results, *chain.from_iterable(chains)]
     expected = {step for at in pointed_at for step in path_of(parents, at)[0]}
     assert list(layers.used_layers(config)) == [at in expected for at in range(len(parents))]
@@ -99,44 +99,44 @@ def test_used_layers_are_those_of_results_and_chains_and_their_ancestors(
 def test_incomplete_layers_lack_their_own_blob_or_that_of_an_ancestor(parents: list[int], blobs: list[str]) -> None:
     config = with_layers(parents, blobs, [])
     tree = layers.layer_tree(parents)
-    found = layers.incomplete_layers(config, tree, frozenset("a"))
+    incomplete = layers.incomplete_layers(config, tree, frozenset("a"))
     for layer in range(len(parents)):
         path, ends = path_of(parents, layer)
         if ends:
-            assert found[layer] == any(blobs[step] == "b" for step in path)
+            assert incomplete[layer] == any(blobs[step] == "b" for step in path)
         elif blobs[layer] == "b":
-            assert found[layer]
+            assert incomplete[layer]
 
 
 @settings(max_examples=300)
 @given(st.lists(st.tuples(PARENTS, BLOBS), min_size=1, max_size=2))
-def test_layers_have_the_same_number_if_blobs_and_ancestors_are_equal(made: list[tuple[list[int], list[str]]]) -> None:
-    listed = [with_layers(parents, blobs, []) for parents, blobs in made]
-    numbers = layers.chain_numbers(listed, [layers.layer_tree(parents) for parents, _ in made])
+def test_layers_have_the_same_number_if_blobs_and_ancestors_are_equal(docs: list[tuple[list[int], list[str]]]) -> None:
+    listed = [with_layers(parents, blobs, []) for parents, blobs in docs]
+    numbers = layers.chain_numbers(listed, [layers.layer_tree(parents) for parents, _ in docs])
     seen = [
         (numbers[document][layer], tuple(blobs[step] for step in path))
-        for document, (parents, blobs) in enumerate(made)
+        for document, (parents, blobs) in enumerate(docs)
         for layer in range(len(parents))
         for path, ends in [path_of(parents, layer)]
         if ends
     ]
-    assert all((one[0] == other[0]) == (one[1] == other[1]) for one in seen for other in seen)
+    assert all((first[0] == second[0]) == (first[1] == second[1]) for first in seen for second in seen)
 
 
 @settings(max_examples=300)
-@given(st.lists(st.tuples(times(), st.integers(-1, 5)), min_size=1, max_size=4, unique_by=lambda one: one[0][1]))
+@given(st.lists(st.tuples(times(), st.integers(-1, 5)), min_size=1, max_size=4, unique_by=lambda result: result[0][1]))
 def test_the_length_is_that_of_the_newest_result(results: list[tuple[tuple[str, Fraction], int]]) -> None:
     parents = [-1, 0, 1, 4, 3]
     listed = [{"createdAt": time[0], "layer": layer} for time, layer in results]
     config = with_layers(parents, "x" * 5, [{}, {"layers": listed}])
-    newest = max(results, key=lambda one: one[0][1])[1]
+    newest = max(results, key=lambda result: result[0][1])[1]
     expected = {0: 1, 1: 2, 2: 3}.get(newest, 0)
     assert layers.result_layers(config, layers.layer_tree(parents)) == [0, expected]
 
 
 def test_a_result_without_a_time_is_older_than_any() -> None:
-    own = [{"layer": 1}, {"layer": 0, "createdAt": "1970-01-01T00:00:00Z"}, {"layer": 1}]
-    config = with_layers([-1, 0], "xy", [{"layers": own}])
+    results = [{"layer": 1}, {"layer": 0, "createdAt": "1970-01-01T00:00:00Z"}, {"layer": 1}]
+    config = with_layers([-1, 0], "xy", [{"layers": results}])
     assert layers.result_layers(config, layers.layer_tree([-1, 0])) == [1]
 
 

@@ -1,4 +1,4 @@
-"""Logarithms of path counts against paths walked, and beyond the range of floats."""
+"""Logarithms of path counts, compared with walking every path, and beyond the range of floats."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.graph.test_paths import diamonds, walked
 
 @settings(max_examples=500)
 @given(documents(cyclic=True, empty=True))
-def test_logarithms_of_paths_and_walks(made: list[Document]) -> None:
-    graph = loops.cut(merged_of(made))
+def test_logarithms_of_paths_and_walks(docs: list[Document]) -> None:
+    graph = loops.cut(merged_of(docs))
     every = walked(graph)
     passing = Counter(item for path in every for item in path)
     ending = Counter(path[-1] for path in every)

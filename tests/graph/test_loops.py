@@ -1,4 +1,4 @@
-"""Loops as sets of items that all lead to one another, and graphs with their loops cut."""
+"""Loops are sets of items that can all reach each other; cutting them leaves an acyclic graph."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SEEDS = range(4)
 
 
 def links(graph: MergedGraph | Acyclic) -> list[tuple[int, int]]:
-    """Each link as source and item, as often as it is there."""
-    return sorted((source, item) for item, own in enumerate(graph.sources) for source in own)
+    """All links as (source, item), including repeated ones."""
+    return sorted((source, item) for item, linked in enumerate(graph.sources) for source in linked)
 
 
 def is_found(merged: MergedGraph) -> None:
     each = links(merged)
-    found = loops.find(merged)
-    assert [loop.items[0] for loop in found] == sorted(loop.items[0] for loop in found)
-    assert all(loop.items == sorted(loop.items) for loop in found)
+    listed = loops.find(merged)
+    assert [loop.items[0] for loop in listed] == sorted(loop.items[0] for loop in listed)
+    assert all(loop.items == sorted(loop.items) for loop in listed)
     expected = reference.loops(range(merged.size), each)
-    assert {frozenset(loop.items) for loop in found} == expected
-    assert len(found) == len(expected)
-    for loop in found:
+    assert {frozenset(loop.items) for loop in listed} == expected
+    assert len(listed) == len(expected)
+    for loop in listed:
         inside = set(loop.items)
         assert loop.links == sum(source in inside and item in inside for source, item in each)
 
@@ -51,7 +51,7 @@ def is_cut(merged: MergedGraph, acyclic: Acyclic) -> None:
     assert sorted(acyclic.order) == list(range(merged.size))
     position = {item: index for index, item in enumerate(acyclic.order)}
     assert all(position[source] < position[item] for source, item in after)
-    assert sorted((source, item) for source, own in enumerate(acyclic.children) for item in own) == after
+    assert sorted((source, item) for source, linked in enumerate(acyclic.children) for item in linked) == after
     assert acyclic.removed == len(before) - len(after)
     assert [item for item, sources in enumerate(acyclic.sources) if not sources] == merged.roots()
     gone = set(before) - set(after)
@@ -62,36 +62,36 @@ def is_cut(merged: MergedGraph, acyclic: Acyclic) -> None:
 
 @settings(max_examples=1500)
 @given(documents(cyclic=True, empty=True))
-def test_loops_of_merged_items(made: list[Document]) -> None:
-    is_found(merged_of(made))
+def test_loops_of_merged_items(docs: list[Document]) -> None:
+    is_found(merged_of(docs))
 
 
 @settings(max_examples=500)
 @given(documents())
-def test_loops_that_only_merging_creates(made: list[Document]) -> None:
-    is_found(merged_of(made))
+def test_loops_that_only_merging_creates(docs: list[Document]) -> None:
+    is_found(merged_of(docs))
 
 
 @settings(max_examples=1000)
 @given(documents(cyclic=True, empty=True, most_documents=1))
-def test_loops_of_records_as_written(made: list[Document]) -> None:
-    merged = unmerged(graph_of(made))
+def test_loops_of_records_as_written(docs: list[Document]) -> None:
+    merged = unmerged(graph_of(docs))
     is_found(merged)
-    assert bool(loops.find(merged)) == reference.has_cycle(reference.join(made))
+    assert bool(loops.find(merged)) == reference.has_cycle(reference.join(docs))
 
 
 @settings(max_examples=1000)
 @given(documents(cyclic=True, empty=True))
-def test_examples_are_shortest_cycles(made: list[Document]) -> None:
-    for merged in (merged_of(made), unmerged(graph_of(made))):
+def test_examples_are_shortest_cycles(docs: list[Document]) -> None:
+    for merged in (merged_of(docs), unmerged(graph_of(docs))):
         for loop in loops.find(merged):
             is_a_shortest_cycle(merged, loop)
 
 
 @settings(max_examples=1500)
 @given(documents(cyclic=True, empty=True))
-def test_cutting_removes_loops_and_nothing_else(made: list[Document]) -> None:
-    merged = merged_of(made)
+def test_cutting_removes_loops_and_nothing_else(docs: list[Document]) -> None:
+    merged = merged_of(docs)
     for seed in SEEDS:
         acyclic = loops.cut(merged, seed)
         is_cut(merged, acyclic)
@@ -100,8 +100,8 @@ def test_cutting_removes_loops_and_nothing_else(made: list[Document]) -> None:
 
 @settings(max_examples=1000)
 @given(documents(cyclic=True, empty=True))
-def test_every_item_can_still_be_reached_from_a_root(made: list[Document]) -> None:
-    merged = merged_of(made)
+def test_every_item_can_still_be_reached_from_a_root(docs: list[Document]) -> None:
+    merged = merged_of(docs)
     for seed in SEEDS:
         acyclic = loops.cut(merged, seed)
         below = reference.reach(range(merged.size), links(acyclic))
@@ -110,8 +110,8 @@ def test_every_item_can_still_be_reached_from_a_root(made: list[Document]) -> No
 
 @settings(max_examples=500)
 @given(documents(empty=True, most_documents=1))
-def test_cutting_removes_nothing_if_there_are_no_loops(made: list[Document]) -> None:
-    merged = unmerged(graph_of(made))
+def test_cutting_removes_nothing_if_there_are_no_loops(docs: list[Document]) -> None:
+    merged = unmerged(graph_of(docs))
     acyclic = loops.cut(merged)
     assert acyclic.removed == 0
     assert links(acyclic) == links(merged)
@@ -120,7 +120,7 @@ def test_cutting_removes_nothing_if_there_are_no_loops(made: list[Document]) -> 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_parallel_links_of_a_ring_are_removed_together(count: int) -> None:
-    """Two links from each to the next: one pair of items is parted, and both of its links count."""
+    """Two links lead from each item to the next. One pair of items is separated, and both of its links count."""
     ring: list[Document] = [
         {"digest": f"{at}", "inputs": [[{"link": 0}, {"link": at or count}, {"link": at or count, "selector": "s"}]]}
         for at in range(count)
@@ -133,7 +133,7 @@ def test_parallel_links_of_a_ring_are_removed_together(count: int) -> None:
 
 
 def test_different_seeds_cut_different_links() -> None:
-    """The walk of BuildKit starts anywhere, so the places must vary."""
+    """BuildKit starts its walk anywhere, so the removed links must vary."""
     count = 5
     ring: list[Document] = [
         {"digest": f"{at}", "inputs": [[{"link": 0}, {"link": at or count}]]} for at in range(count)

@@ -1,4 +1,4 @@
-"""Paths counted against paths walked."""
+"""Path counts, compared with walking every path."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MOST_PATHS = 1_000
 
 
 def walked(graph: Acyclic) -> list[tuple[int, ...]]:
-    """Every path from a root, each link on its own."""
-    links = [(source, item) for item, own in enumerate(graph.sources) for source in own]
+    """Every path from a root. Parallel links make different paths."""
+    links = [(source, item) for item, linked in enumerate(graph.sources) for source in linked]
     roots = [item for item, sources in enumerate(graph.sources) if not sources]
     every = list(itertools.islice(reference.every_path(roots, links), MOST_PATHS))
     assume(len(every) < MOST_PATHS)
@@ -30,7 +30,7 @@ def walked(graph: Acyclic) -> list[tuple[int, ...]]:
 
 
 def diamonds(count: int) -> Acyclic:
-    """Each item is made from the one before in two ways."""
+    """Each item is docs from the one before through two inputs."""
     return loops.cut(merged_of([{"records": diamond_records(count)}]))
 
 
@@ -41,15 +41,15 @@ def diamond_records(count: int) -> list[Document]:
 
 @settings(max_examples=700)
 @given(documents(empty=True), st.integers(0, 3))
-def test_there_is_one_call_per_path(made: list[Document], seed: int) -> None:
-    graph = loops.cut(merged_of(made), seed)
+def test_there_is_one_call_per_path(docs: list[Document], seed: int) -> None:
+    graph = loops.cut(merged_of(docs), seed)
     assert paths.calls(graph) == len(walked(graph))
 
 
 @settings(max_examples=500)
 @given(documents(cyclic=True, empty=True), st.integers(0, 3))
-def test_there_is_one_call_per_path_after_loops_are_cut(made: list[Document], seed: int) -> None:
-    graph = loops.cut(merged_of(made), seed)
+def test_there_is_one_call_per_path_after_loops_are_cut(docs: list[Document], seed: int) -> None:
+    graph = loops.cut(merged_of(docs), seed)
     assert paths.calls(graph) == len(walked(graph))
 
 
@@ -61,27 +61,27 @@ def hotspots(graph: loops.Acyclic, most: int) -> list[paths.Hotspot]:
 
 @settings(max_examples=700)
 @given(documents(cyclic=True, empty=True), st.integers(1, 12))
-def test_hotspots_are_the_items_that_most_paths_go_through(made: list[Document], most: int) -> None:
-    graph = loops.cut(merged_of(made))
+def test_hotspots_are_the_items_that_most_paths_go_through(docs: list[Document], most: int) -> None:
+    graph = loops.cut(merged_of(docs))
     every = walked(graph)
     passing = Counter(item for path in every for item in path)
     ending = Counter(path[-1] for path in every)
-    found = hotspots(graph, most)
+    top = hotspots(graph, most)
     expected = sorted(passing, key=lambda item: (-passing[item], item))[:most]
-    assert [spot.item for spot in found] == expected
-    for spot in found:
-        assert (spot.calls, spot.paths) == (passing[spot.item], ending[spot.item])
-        assert spot.fan_out == len(graph.children[spot.item])
-        assert set(spot.source_shares) == set(graph.sources[spot.item])
-        for source, share in spot.source_shares.items():
-            assert math.isclose(share, ending[source] / ending[spot.item])
+    assert [hotspot.item for hotspot in top] == expected
+    for hotspot in top:
+        assert (hotspot.calls, hotspot.paths) == (passing[hotspot.item], ending[hotspot.item])
+        assert hotspot.fan_out == len(graph.children[hotspot.item])
+        assert set(hotspot.source_shares) == set(graph.sources[hotspot.item])
+        for source, share in hotspot.source_shares.items():
+            assert math.isclose(share, ending[source] / ending[hotspot.item])
 
 
 @settings(max_examples=700)
 @given(documents(cyclic=True, empty=True), st.integers(1, 12))
-def test_large_counts_are_those_of_small_ones(made: list[Document], most: int) -> None:
+def test_large_counts_are_those_of_small_ones(docs: list[Document], most: int) -> None:
     """Every count is treated as a large one."""
-    graph = loops.cut(merged_of(made))
+    graph = loops.cut(merged_of(docs))
     expected = paths.calls_and_hotspots(graph, most)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paths, "SMALL_BITS", 0)
@@ -93,8 +93,8 @@ def test_large_counts_are_those_of_small_ones(made: list[Document], most: int) -
 
 @settings(max_examples=500)
 @given(documents(cyclic=True, empty=True))
-def test_the_depth_is_the_length_of_the_longest_path(made: list[Document]) -> None:
-    graph = loops.cut(merged_of(made))
+def test_the_depth_is_the_length_of_the_longest_path(docs: list[Document]) -> None:
+    graph = loops.cut(merged_of(docs))
     assert paths.max_depth(graph) == max(map(len, walked(graph)), default=1) - 1
 
 
@@ -109,11 +109,11 @@ def test_counts_beyond_the_range_of_floats_are_exact(count: int) -> None:
     assert paths.calls(graph) == 2 ** (count + 1) - 1
     # through item k go its 2^k paths, times a walk of 2^(n - k + 1) - 1 calls
     top = hotspots(graph, 3)
-    assert [(spot.item, spot.calls, spot.paths) for spot in top] == sorted(
+    assert [(hotspot.item, hotspot.calls, hotspot.paths) for hotspot in top] == sorted(
         ((at, 2**at * (2 ** (count - at + 1) - 1), 2**at) for at in range(count + 1)),
-        key=lambda spot: (-spot[1], spot[0]),
+        key=lambda hotspot: (-hotspot[1], hotspot[0]),
     )[:3]
-    assert all(set(spot.source_shares.values()) <= {0.5} for spot in top)
+    assert all(set(hotspot.source_shares.values()) <= {0.5} for hotspot in top)
 
 
 def comb(count: int, tail: int) -> Acyclic:
@@ -180,7 +180,7 @@ def test_many_numbers_that_are_added_to_one_sum_are_not_refused(monkeypatch: pyt
 
 
 def test_released_counts_do_not_take_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Along a chain of diamonds no more than two counts are needed at once."""
+    """In a chain of diamonds, at most two counts are needed at the same time."""
     count = 500
     monkeypatch.setattr(paths, "MOST_BITS_HELD", 3 * count)
     assert paths.calls(diamonds(count)) == 2 ** (count + 1) - 1

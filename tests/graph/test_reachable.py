@@ -1,4 +1,4 @@
-"""Which records can be reached, and in what order."""
+"""The records that can be reached, and their order."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.graph.strategies import documents, graph_of
 
 @settings(max_examples=1500)
 @given(documents(cyclic=True, empty=True))
-def test_reachable_records_are_those_that_repeated_sweeps_find(made: list[Document]) -> None:
-    records = reference.join(made)
-    order = reachable(graph_of(made)).order
+def test_reachable_records_are_those_that_repeated_sweeps_find(docs: list[Document]) -> None:
+    records = reference.join(docs)
+    order = reachable(graph_of(docs)).order
     assert len(order) == len(set(order))
     assert set(order) == reference.derivable(records)
     seen: set[int] = set()
@@ -25,35 +25,35 @@ def test_reachable_records_are_those_that_repeated_sweeps_find(made: list[Docume
 
 @settings(max_examples=500)
 @given(documents(empty=True))
-def test_without_cycles_every_source_comes_first(made: list[Document]) -> None:
-    records = reference.join(made)
+def test_without_cycles_every_source_comes_first(docs: list[Document]) -> None:
+    records = reference.join(docs)
     alive = reference.derivable(records)
     seen: set[int] = set()
-    for record in reachable(graph_of(made)).order:
+    for record in reachable(graph_of(docs)).order:
         assert {source for links in records[record].inputs for source, _ in links} & alive <= seen
         seen.add(record)
 
 
 @settings(max_examples=500)
 @given(documents(cyclic=True, empty=True))
-def test_only_acyclic_graphs_are_called_acyclic(made: list[Document]) -> None:
-    records = reference.join(made)
-    if reachable(graph_of(made)).acyclic:
+def test_only_acyclic_graphs_are_called_acyclic(docs: list[Document]) -> None:
+    records = reference.join(docs)
+    if reachable(graph_of(docs)).acyclic:
         assert not reference.has_cycle(records)
         assert reference.derivable(records) == set(range(len(records)))
 
 
 @settings(max_examples=500)
 @given(documents())
-def test_valid_documents_are_always_called_acyclic(made: list[Document]) -> None:
-    assert reachable(graph_of(made)).acyclic
+def test_valid_documents_are_always_called_acyclic(docs: list[Document]) -> None:
+    assert reachable(graph_of(docs)).acyclic
 
 
 @settings(max_examples=500)
 @given(documents(empty=True))
-def test_without_cycles_the_exporter_drops_the_same_records(made: list[Document]) -> None:
-    """Its worklist starts from inputs without alternatives, forward chaining from roots: they meet."""
-    assert set(reachable(graph_of(made)).order) == set(reference.Export(reference.join(made)).run().added)
+def test_without_cycles_the_exporter_drops_the_same_records(docs: list[Document]) -> None:
+    """It works from inputs without alternatives, the package from roots. Both must arrive at the same records."""
+    assert set(reachable(graph_of(docs)).order) == set(reference.Export(reference.join(docs)).run().added)
 
 
 def test_a_cycle_is_dead_unless_there_is_another_way_in() -> None:
@@ -67,7 +67,7 @@ def test_a_cycle_is_dead_unless_there_is_another_way_in() -> None:
 
 
 def test_dead_alternatives_do_not_delay_a_record() -> None:
-    """The last record comes before the one made from it, though an alternative of its own is dead."""
+    """The last record comes before the one docs from it, although one of its alternatives is dead."""
     records = [
         {"digest": "root"},
         {"digest": "dead", "inputs": [[]]},

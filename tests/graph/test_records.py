@@ -1,4 +1,4 @@
-"""Documents joined into one graph, against the same numbering done plainly."""
+"""The graph of several documents, compared with simple numbering."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ INPUTS = st.lists(st.lists(LINKS, max_size=3), max_size=3)
 def document(inputs: list[list[list[tuple[int, str]]]]) -> Document:
     return {
         "records": [
-            {"digest": str(number), "inputs": [[{"link": link, "selector": s} for link, s in one] for one in own]}
-            for number, own in enumerate(inputs)
+            {
+                "digest": str(number),
+                "inputs": [[{"link": link, "selector": s} for link, s in links] for links in record_inputs],
+            }
+            for number, record_inputs in enumerate(inputs)
         ]
     }
 
@@ -31,29 +34,29 @@ def read(graph: Graph) -> list[reference.Record]:
 
 @settings(max_examples=300)
 @given(documents(cyclic=True, empty=True))
-def test_records_of_several_documents_are_numbered_consecutively(made: list[Document]) -> None:
-    assert read(graph_of(made)) == reference.join(made)
+def test_records_of_several_documents_are_numbered_consecutively(docs: list[Document]) -> None:
+    assert read(graph_of(docs)) == reference.join(docs)
 
 
 @settings(max_examples=300)
 @given(st.lists(st.lists(INPUTS, max_size=4).map(document), min_size=1, max_size=3))
-def test_links_that_leave_their_document_are_dropped_but_their_inputs_stay(made: list[Document]) -> None:
+def test_links_that_leave_their_document_are_dropped_but_their_inputs_stay(docs: list[Document]) -> None:
     """A link to -1 or past the end must not lead to a record of the next document."""
-    graph = graph_of(made)
-    expected = reference.join(made)
+    graph = graph_of(docs)
+    expected = reference.join(docs)
     assert read(graph) == expected
-    assert graph.has_empty_input == any(not links for one in expected for links in one.inputs)
+    assert graph.has_empty_input == any(not links for key in expected for links in key.inputs)
 
 
 @settings(max_examples=300)
 @given(documents(cyclic=True, empty=True))
-def test_columns_match_the_records(made: list[Document]) -> None:
-    graph = graph_of(made)
+def test_columns_match_the_records(docs: list[Document]) -> None:
+    graph = graph_of(docs)
     each = list(zip(graph.owners(), graph.input_numbers(), graph.links, graph.selectors, strict=True))
     assert each == [
         (record, number, source, selector)
-        for record, one in enumerate(reference.join(made))
-        for number, links in enumerate(one.inputs)
+        for record, key in enumerate(reference.join(docs))
+        for number, links in enumerate(key.inputs)
         for source, selector in links
     ]
     for record in range(graph.size):
@@ -69,13 +72,13 @@ def test_a_repeated_alternative_counts_once() -> None:
 
 @settings(max_examples=300)
 @given(documents(cyclic=True, empty=True), st.data())
-def test_graphs_without_some_links(made: list[Document], data: st.DataObject) -> None:
-    graph = graph_of(made)
+def test_graphs_without_some_links(docs: list[Document], data: st.DataObject) -> None:
+    graph = graph_of(docs)
     gone = data.draw(st.sets(st.integers(0, len(graph.links) - 1))) if graph.links else set()
     index = itertools.count()
     expected = [
-        reference.Record(one.digest, [[link for link in links if next(index) not in gone] for links in one.inputs])
-        for one in reference.join(made)
+        reference.Record(key.digest, [[link for link in links if next(index) not in gone] for links in key.inputs])
+        for key in reference.join(docs)
     ]
     assert read(graph.without(gone)) == expected
     assert graph.without(()) is graph
@@ -83,9 +86,9 @@ def test_graphs_without_some_links(made: list[Document], data: st.DataObject) ->
 
 @settings(max_examples=300)
 @given(documents(empty=True), st.integers(0, 20))
-def test_graphs_of_some_records(made: list[Document], last: int) -> None:
-    """All records that are needed for one of them."""
-    graph = graph_of(made)
+def test_graphs_of_some_records(docs: list[Document], last: int) -> None:
+    """All records that one of them is docs from."""
+    graph = graph_of(docs)
     kept, pending = set(), [last % graph.size]
     while pending:
         record = pending.pop()
@@ -104,8 +107,8 @@ def test_graphs_of_some_records(made: list[Document], last: int) -> None:
 
 @settings(max_examples=300)
 @given(st.lists(INPUTS, min_size=1, max_size=5).map(document))
-def test_repeated_links_are_those_that_an_input_already_has(made: Document) -> None:
-    graph = graph_of([made])
+def test_repeated_links_are_those_that_an_input_already_has(docs: Document) -> None:
+    graph = graph_of([docs])
     seen: set[tuple[int, int, int, str]] = set()
     repeated = []
     for index, link in enumerate(zip(graph.owners(), graph.input_numbers(), graph.links, graph.selectors, strict=True)):

@@ -1,4 +1,4 @@
-"""Replays of the exporter of v0.9 to v0.24 against its transcription over all orders of its maps."""
+"""Replays of the exporter of v0.9 to v0.24, compared with the reference exporter in every order of its maps."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ EXPECTED: dict[str, Any] = json.loads((FIXTURES / "expected.json").read_text())
 WALKED = [
     case
     for case, want in EXPECTED.items()
-    if max((one["calls"] for one in want["exporter_le_0_24"].get("observed", [])), default=10**9) < 600_000
+    if max((run["calls"] for run in want["exporter_le_0_24"].get("observed", [])), default=10**9) < 600_000
 ]
 MOST_ORDERS = 48
 SEEDS = range(5)
 
 
 def partitions(records: list[reference.Record]) -> dict[tuple[int, ...], reference.Export]:
-    """What every order of the transcription gives, each partition with a run that gave it."""
-    found: dict[tuple[int, ...], reference.Export] = {}
+    """The partitions that the orders of the reference exporter give, each with a run that gave it."""
+    by_partition: dict[tuple[int, ...], reference.Export] = {}
     for arrange in reference.every_order(records):
         run = reference.Export(records, arrange).run()
-        found.setdefault(tuple(run.partition()), run)
-    return found
+        by_partition.setdefault(tuple(run.partition()), run)
+    return by_partition
 
 
-def is_among_all_orders(made: list[Document]) -> None:
-    """Replays are partitions that some order gives, and each order's walk makes as many calls as there are paths."""
-    graph = graph_of(made)
+def is_among_all_orders(docs: list[Document]) -> None:
+    """Every replay is a partition that some order gives, and the walk of every order makes one call per path."""
+    graph = graph_of(docs)
     order = reachable(graph).order
-    every = partitions(reference.join(made))
+    every = partitions(reference.join(docs))
     exporter = Exporter(graph, order)
     for seed in SEEDS:
         assert tuple(exporter.replay(seed)) in every
@@ -61,14 +61,14 @@ def is_among_all_orders(made: list[Document]) -> None:
 
 @settings(max_examples=1200)
 @given(documents(most_orders=MOST_ORDERS))
-def test_replays_and_their_calls_are_those_of_some_order(made: list[Document]) -> None:
-    is_among_all_orders(made)
+def test_replays_and_their_calls_are_those_of_some_order(docs: list[Document]) -> None:
+    is_among_all_orders(docs)
 
 
 @settings(max_examples=700)
 @given(documents(empty=True, most_orders=MOST_ORDERS))
-def test_replays_and_their_calls_with_dead_records(made: list[Document]) -> None:
-    is_among_all_orders(made)
+def test_replays_and_their_calls_with_dead_records(docs: list[Document]) -> None:
+    is_among_all_orders(docs)
 
 
 def test_dead_records_influence_the_order_of_the_importers_list() -> None:
@@ -90,25 +90,25 @@ def test_dead_records_influence_the_order_of_the_importers_list() -> None:
 
 @settings(max_examples=500)
 @given(documents(cyclic=True, empty=True))
-def test_documents_with_cycles_give_consistent_partitions(made: list[Document]) -> None:
-    """BuildKit refuses them; here only digests must agree, and dead records stay alone."""
-    records = reference.join(made)
-    graph = graph_of(made)
+def test_documents_with_cycles_give_consistent_partitions(docs: list[Document]) -> None:
+    """BuildKit refuses them. Here, merged records have the same digest, and dead records stay alone."""
+    records = reference.join(docs)
+    graph = graph_of(docs)
     order = reachable(graph).order
     alive = set(order)
     for seed in SEEDS:
         item = Exporter(graph, order).replay(seed)
         assert item == reference.named(item)
-        assert all(records[own].digest == records[record].digest for record, own in enumerate(item))
-        assert all(own == record for record, own in enumerate(item) if record not in alive)
+        assert all(records[name].digest == records[record].digest for record, name in enumerate(item))
+        assert all(name == record for record, name in enumerate(item) if record not in alive)
         acyclic = loops.cut(quotient(graph, order, item), seed)
         assert len(acyclic.order) == len({item[record] for record in alive})
 
 
 @settings(max_examples=200)
 @given(documents(empty=True))
-def test_a_seed_gives_the_same_replay_each_time(made: list[Document]) -> None:
-    graph = graph_of(made)
+def test_a_seed_gives_the_same_replay_each_time(docs: list[Document]) -> None:
+    graph = graph_of(docs)
     order = reachable(graph).order
     exporter = Exporter(graph, order)
     first = [exporter.replay(seed) for seed in SEEDS]
@@ -131,10 +131,10 @@ def test_of_several_candidates_the_one_whose_number_has_the_smallest_hash_is_joi
 
 @pytest.mark.parametrize("case", WALKED)
 def test_the_reference_exporter_does_what_buildkit_did(case: str) -> None:
-    """The reference itself is held against the captures, walking every path as BuildKit does."""
+    """The reference is compared with the captures. It walks every path, as BuildKit does."""
     want = EXPECTED[case]
-    made = [json.loads((FIXTURES / name).read_text()) for name in want["inputs"]]
-    records = reference.join(made)
+    docs = [json.loads((FIXTURES / name).read_text()) for name in want["inputs"]]
+    records = reference.join(docs)
     observed = want["exporter_le_0_24"]["observed"]
     choose = random.Random(0)
     for _ in range(2):
@@ -145,18 +145,20 @@ def test_the_reference_exporter_does_what_buildkit_did(case: str) -> None:
         items, links = len(run.by_key), len(reference.edges(records, partition))
         assert items == len(set(map(partition.__getitem__, run.added)))
         run.check_loops()
-        seen = [one for one in observed if (one["items"], one["links"]) == (items, links)]
+        seen = [other for other in observed if (other["items"], other["links"]) == (items, links)]
         assert seen
-        if max(one["links_removed"] for one in observed):
+        if max(other["links_removed"] for other in observed):
             assert run.removed
-            assert min(one["calls"] for one in seen) / 1.2 <= run.calls <= max(one["calls"] for one in seen) * 1.2
+            assert (
+                min(other["calls"] for other in seen) / 1.2 <= run.calls <= max(other["calls"] for other in seen) * 1.2
+            )
         else:
-            assert (run.calls, run.removed) in [(one["calls"], 0) for one in seen]
+            assert (run.calls, run.removed) in [(other["calls"], 0) for other in seen]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_source_that_is_still_being_visited_is_ignored(seed: int) -> None:
-    """The fourth is met while the third, which is made from it, is visited, and still joins the second."""
+    """The fourth record is visited during the visit of the third, which is docs from it, and still joins the second."""
     records: list[Document] = [
         {"digest": "root"},
         {"digest": "x", "inputs": [[{"link": 0}], [{"link": 0}]]},

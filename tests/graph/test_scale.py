@@ -1,4 +1,4 @@
-"""Large documents of simple shapes: they end, without recursion, in their closed forms."""
+"""Large documents with simple shapes: without recursion, counts match their closed forms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def chain(count: int) -> list[Document]:
 
 
 def diamonds(count: int) -> list[Document]:
-    """As `COPY --from` makes them: the stage before, and a stage made from it by definition or by content."""
+    """What `COPY --from` makes: the stage before, and a stage that is made from it by definition or by content."""
     records: list[Document] = [{"digest": "root"}]
     for at in range(count):
         last = len(records) - 1
@@ -41,114 +41,118 @@ def diamonds(count: int) -> list[Document]:
 @pytest.mark.slow
 def test_a_chain_of_a_hundred_thousand() -> None:
     count = 100_000
-    found = of(chain(count))
-    assert found.loop_check.exact
-    assert found.loop_check.middle.calls == count
-    assert (found.merged.size, found.merged.links, found.max_depth) == (count, count - 1, count - 1)
-    assert [(spot.item, spot.calls) for spot in found.hotspots[:3]] == [(0, count), (1, count - 1), (2, count - 2)]
-    assert not found.walk.exact
-    assert found.walk.steps == pytest.approx(count * (count - 1) / 2, rel=0.1)
+    survey = of(chain(count))
+    assert survey.loop_check.exact
+    assert survey.loop_check.middle.calls == count
+    assert (survey.merged.size, survey.merged.links, survey.max_depth) == (count, count - 1, count - 1)
+    assert [(hotspot.item, hotspot.calls) for hotspot in survey.hotspots[:3]] == [
+        (0, count),
+        (1, count - 1),
+        (2, count - 2),
+    ]
+    assert not survey.walk.exact
+    assert survey.walk.steps == pytest.approx(count * (count - 1) / 2, rel=0.1)
 
 
 @pytest.mark.slow
 def test_a_chain_that_is_written_from_its_end_to_its_root() -> None:
-    """Sources after what is made from them, as the exporter never writes it, but an importer takes it."""
+    """Sources come after what is made from them. Importers accept that, although the exporter never writes it."""
     count = 100_000
     links: list[Document] = [{"digest": f"{at}", "inputs": [[{"link": at + 1}]]} for at in range(count - 1)]
-    found = of([*links, {"digest": "root"}])
-    assert found.order == list(range(count))[::-1]
-    assert (found.loop_check.middle.calls, found.max_depth) == (count, count - 1)
+    survey = of([*links, {"digest": "root"}])
+    assert survey.order == list(range(count))[::-1]
+    assert (survey.loop_check.middle.calls, survey.max_depth) == (count, count - 1)
 
 
 @pytest.mark.slow
 def test_three_thousand_diamonds() -> None:
-    """The count has three thousand bits, and its decimal digits are more than Python prints by itself."""
+    """The count has three thousand bits. Python does not print so many decimal digits by default."""
     count = 3_000
-    found = of(diamonds(count))
+    survey = of(diamonds(count))
     # paths to the k-th copy: L(0) = 1, L(k) = 2 L(k - 1) + 1; each diamond adds L(k - 1) + 1 + L(k) paths
-    assert found.loop_check.exact
-    assert found.loop_check.middle.calls == 6 * 2**count - count - 5
-    assert found.merged.size == 3 * count + 1
-    assert found.max_depth == 2 * count
-    last = [spot for spot in found.hotspots if spot.item == 3 * count]
-    assert [spot.paths for spot in last] in ([2 ** (count + 1) - 1], [])
+    assert survey.loop_check.exact
+    assert survey.loop_check.middle.calls == 6 * 2**count - count - 5
+    assert survey.merged.size == 3 * count + 1
+    assert survey.max_depth == 2 * count
+    last = [hotspot for hotspot in survey.hotspots if hotspot.item == 3 * count]
+    assert [hotspot.paths for hotspot in last] in ([2 ** (count + 1) - 1], [])
 
 
 @pytest.mark.slow
 def test_fifty_thousand_records_that_are_in_two_documents() -> None:
     count = 50_000
-    found = of(chain(count), chain(count))
-    assert found.merged.records == list(range(count))
-    assert found.merge.representative == [*range(count), *range(count)]
-    assert found.loop_check.proved
-    assert found.loop_check.middle.calls == count
+    survey = of(chain(count), chain(count))
+    assert survey.merged.records == list(range(count))
+    assert survey.merge.representative == [*range(count), *range(count)]
+    assert survey.loop_check.proved
+    assert survey.loop_check.middle.calls == count
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_copies_of_one_record() -> None:
     count = 50_000
     same: list[Document] = [{"digest": "same", "inputs": [[{"link": 0}]]} for _ in range(count)]
-    found = of([{"digest": "root"}, *same], [{"digest": "root"}, *same])
-    assert (found.merged.size, found.merged.links, found.loop_check.middle.calls) == (2, 1, 2)
-    assert found.loop_check.proved
+    survey = of([{"digest": "root"}, *same], [{"digest": "root"}, *same])
+    assert (survey.merged.size, survey.merged.links, survey.loop_check.middle.calls) == (2, 1, 2)
+    assert survey.loop_check.proved
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_copies_that_merge_along_a_chain_of_shared_alternatives(count: int) -> None:
-    """Each shares one alternative with the next, so no two at first and all in the end are the same."""
+    """Each copy shares one alternative with the next, so that all of them merge step by step."""
     roots: list[Document] = [{"digest": f"{at}"} for at in range(count + 1)]
     linked: list[Document] = [{"digest": "same", "inputs": [[{"link": at}, {"link": at + 1}]]} for at in range(count)]
-    found = of([*roots, *linked])
-    assert found.merge.complete
-    assert (found.merged.size, found.merged.links) == (count + 2, count + 1)
-    assert not found.loop_check.proved
+    survey = of([*roots, *linked])
+    assert survey.merge.complete
+    assert (survey.merged.size, survey.merged.links) == (count + 2, count + 1)
+    assert not survey.loop_check.proved
 
 
 @pytest.mark.slow
 def test_a_record_with_a_hundred_thousand_alternatives() -> None:
     count = 100_000
     roots: list[Document] = [{"digest": f"{at}"} for at in range(count)]
-    found = of([*roots, {"digest": "all", "inputs": [[{"link": at} for at in range(count)]]}])
-    assert found.loop_check.middle.calls == 2 * count
-    assert (found.merged.links, found.max_depth) == (count, 1)
-    assert (found.hotspots[0].item, found.hotspots[0].calls) == (count, count)
+    survey = of([*roots, {"digest": "all", "inputs": [[{"link": at} for at in range(count)]]}])
+    assert survey.loop_check.middle.calls == 2 * count
+    assert (survey.merged.links, survey.max_depth) == (count, 1)
+    assert (survey.hotspots[0].item, survey.hotspots[0].calls) == (count, count)
 
 
 @pytest.mark.slow
 def test_a_record_with_a_hundred_thousand_inputs() -> None:
     count = 100_000
-    found = of([{"digest": "root"}, {"digest": "all", "inputs": [[{"link": 0}] for _ in range(count)]}])
-    assert (found.merged.size, found.merged.links, found.loop_check.middle.calls) == (2, count, count + 1)
+    survey = of([{"digest": "root"}, {"digest": "all", "inputs": [[{"link": 0}] for _ in range(count)]}])
+    assert (survey.merged.size, survey.merged.links, survey.loop_check.middle.calls) == (2, count, count + 1)
 
 
 @pytest.mark.slow
 def test_a_loop_of_fifty_thousand_records_with_a_way_in() -> None:
     count = 50_000
-    entered: list[Document] = [{"digest": "1", "inputs": [[{"link": 0}, {"link": count}]]}]
-    entered += [{"digest": f"{at + 1}", "inputs": [[{"link": at}]]} for at in range(1, count)]
-    found = of([{"digest": "root"}, *entered])
+    looped: list[Document] = [{"digest": "1", "inputs": [[{"link": 0}, {"link": count}]]}]
+    looped += [{"digest": f"{at + 1}", "inputs": [[{"link": at}]]} for at in range(1, count)]
+    survey = of([{"digest": "root"}, *looped])
     ring = list(range(1, count + 1))
-    assert [(loop.items, loop.links, loop.example) for loop in found.loops] == [(ring, count, ring)]
-    assert [loop.items for loop in found.record_cycles] == [ring]
-    assert found.dead_records == 0
+    assert [(loop.items, loop.links, loop.example) for loop in survey.loops] == [(ring, count, ring)]
+    assert [loop.items for loop in survey.record_cycles] == [ring]
+    assert survey.dead_records == 0
     # the way in is the only one, so the link that closes the ring is the only one that can go
-    assert {(order.calls, order.links_removed) for order in found.loop_check.orders} == {(count + 1, 1)}
+    assert {(order.calls, order.links_removed) for order in survey.loop_check.orders} == {(count + 1, 1)}
 
 
 @pytest.mark.slow
 def test_a_loop_of_fifty_thousand_records_without_a_way_in() -> None:
     count = 50_000
     ring: list[Document] = [{"digest": f"{at}", "inputs": [[{"link": at or count}]]} for at in range(count)]
-    found = of([{"digest": "root"}, *ring])
-    assert found.dead_records == count
-    assert [len(loop.items) for loop in found.record_cycles] == [count]
-    assert (found.loops, found.loop_check.middle.calls) == ([], 1)
+    survey = of([{"digest": "root"}, *ring])
+    assert survey.dead_records == count
+    assert [len(loop.items) for loop in survey.record_cycles] == [count]
+    assert (survey.loops, survey.loop_check.middle.calls) == ([], 1)
 
 
 @pytest.mark.slow
 def test_two_towers_that_form_a_loop_together() -> None:
-    """One document builds each record on the one before, the other on the one after; each of them is clean."""
+    """One document builds each record on the one before, the other on the one after. Each alone is clean."""
     count = 20_000
 
     def tower(order: list[int]) -> list[Document]:
@@ -159,16 +163,16 @@ def test_two_towers_that_form_a_loop_together() -> None:
         return records
 
     numbers = list(range(count))
-    found = of(tower(numbers), tower(numbers[::-1]))
-    assert found.record_cycles == []
-    assert found.merged.size == count + 1
-    assert found.merged.links == count + 2 * (count - 1)
-    assert [(len(loop.items), loop.links) for loop in found.loops] == [(count, 2 * (count - 1))]
-    assert all(order.links_removed >= count - 1 for order in found.loop_check.orders)
+    survey = of(tower(numbers), tower(numbers[::-1]))
+    assert survey.record_cycles == []
+    assert survey.merged.size == count + 1
+    assert survey.merged.links == count + 2 * (count - 1)
+    assert [(len(loop.items), loop.links) for loop in survey.loops] == [(count, 2 * (count - 1))]
+    assert all(order.links_removed >= count - 1 for order in survey.loop_check.orders)
 
 
 def test_the_survey_refuses_counts_that_take_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The walk from each record that leads to the last diamonds is held until those are counted."""
+    """The counts of all records that lead to the last diamonds must be kept until they are used."""
     count = 1_100
     records: list[Document] = [{"digest": "0"}]
     records += [{"digest": f"{at + 1}", "inputs": [[{"link": at}]]} for at in range(count)]

@@ -1,4 +1,4 @@
-"""The survey as a whole: against captures of BuildKit, and against a plain reading of small documents."""
+"""The whole survey, compared with captures of BuildKit, and with the reference on small documents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def capture(case: str) -> Survey:
 
 
 def covers(values: Sequence[int], low: int, high: int) -> bool:
-    """Whether a range holds what was observed, a fifth of slack at both ends, and is not wider than eight times it."""
+    """Whether a range contains what was observed, with a fifth of slack, and is at most eight times as wide."""
     near = low <= min(values) * 1.2 and high >= max(values) / 1.2
     return near and high <= max(values) * 8 and low * 8 >= min(values)
 
@@ -44,13 +44,13 @@ def covers(values: Sequence[int], low: int, high: int) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", OBSERVED)
 def test_items_links_and_calls_match_those_of_buildkit(case: str) -> None:
-    """Equal where it gave one answer and none other is possible; within the range of orders where it gave several."""
-    found = capture(case).loop_check
+    """They are equal if BuildKit gave one result and no other is possible, else within the range of orders."""
+    result = capture(case).loop_check
     observed = OBSERVED[case]
     for name in ("calls", "items", "links"):
-        seen = [one[name] for one in observed]
-        replayed = [getattr(order, name) for order in found.orders]
-        if found.exact:
+        seen = [run[name] for run in observed]
+        replayed = [getattr(order, name) for order in result.orders]
+        if result.exact:
             assert set(replayed) == set(seen)
         assert covers(seen, min(replayed), max(replayed))
 
@@ -58,41 +58,41 @@ def test_items_links_and_calls_match_those_of_buildkit(case: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", OBSERVED)
 def test_links_are_removed_if_buildkit_removed_some(case: str) -> None:
-    found = capture(case).loop_check
-    removed = max(one["links_removed"] for one in OBSERVED[case])
-    assert (max(order.links_removed for order in found.orders) > 0) == (removed > 0)
+    result = capture(case).loop_check
+    removed = max(run["links_removed"] for run in OBSERVED[case])
+    assert (max(order.links_removed for order in result.orders) > 0) == (removed > 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in OBSERVED if not max(o["links_removed"] for o in OBSERVED[case])])
 def test_every_result_of_buildkit_without_loops_is_among_the_orders(case: str) -> None:
-    found = {(order.items, order.links, order.calls) for order in capture(case).loop_check.orders}
-    assert {(one["items"], one["links"], one["calls"]) for one in OBSERVED[case]} <= found
+    result = {(order.items, order.links, order.calls) for order in capture(case).loop_check.orders}
+    assert {(run["items"], run["links"], run["calls"]) for run in OBSERVED[case]} <= result
 
 
 @pytest.mark.parametrize("case", [case for case in EXPECTED if case not in OBSERVED])
 def test_exports_that_buildkit_did_not_finish_take_too_many_calls(case: str) -> None:
-    """It was stopped after two hundred million calls."""
+    """They were stopped after two hundred million calls."""
     assert capture(case).loop_check.orders[0].calls > 200_000_000
 
 
 @pytest.mark.parametrize("case", [case for case in EXPECTED if case not in REFUSED])
 def test_the_fixpoint_has_the_records_of_the_newer_importer(case: str) -> None:
-    """The newer importer drops links that close a loop, so it may have fewer links, never more."""
-    found = capture(case)
+    """The newer importer drops links that close a loop, so it can only have fewer links."""
+    result = capture(case)
     after = EXPECTED[case]["importer_ge_0_25"]
-    assert found.merged.size in after["records"]
-    assert found.merged.links >= max(after["links"])
-    if not found.loops:
-        assert found.merged.links in after["links"]
+    assert result.merged.size in after["records"]
+    assert result.merged.links >= max(after["links"])
+    if not result.loops:
+        assert result.merged.links in after["links"]
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_captures_have_the_empty_input_that_buildkit_reported(case: str) -> None:
-    found = capture(case)
+    result = capture(case)
     record = int(EXPECTED[case]["importer_ge_0_25"]["error"].rpartition(" ")[2])
-    assert not all(found.graph.inputs(record))
-    assert found.dead_records > 0
+    assert not all(result.graph.inputs(record))
+    assert result.dead_records > 0
 
 
 def test_two_clean_tags_form_a_loop_of_seven_together() -> None:
@@ -102,85 +102,85 @@ def test_two_clean_tags_form_a_loop_of_seven_together() -> None:
     assert both.record_cycles == []
 
 
-def with_results(made: list[Document], data: bytes) -> list[Document]:
-    """The same documents with layers, and up to two results for each record, no two of one time."""
+def with_results(docs: list[Document], data: bytes) -> list[Document]:
+    """The same documents with layers, and with up to two results per record that all have different times."""
     numbers = iter(data)
     second = 0
-    for one in made:
+    for doc in docs:
         count = 1 + next(numbers, 0) % 5
-        one["layers"] = [
+        doc["layers"] = [
             {"blob": "xyz"[next(numbers, 0) % 3], "parent": next(numbers, 0) % (at + 1) - 1} for at in range(count)
         ]
-        for record in one["records"]:
+        for record in doc["records"]:
             record["layers"] = []
             for _ in range(next(numbers, 0) % 3):
                 second = (second * 7 + 3) % 997
                 time = f"2026-11-24T08:{second // 60:02}:{second % 60:02}Z"
                 record["layers"].append({"layer": next(numbers, 0) % count, "createdAt": time})
-    return made
+    return docs
 
 
 def blobs(document: Document, layer: int) -> tuple[str, ...]:
-    """The blobs of a layer and all its parents."""
-    own = document["layers"][layer]
-    return (own["blob"], *(blobs(document, own["parent"]) if own["parent"] >= 0 else ()))
+    """The blobs of a layer and all its ancestors."""
+    blob, parent = document["layers"][layer]["blob"], document["layers"][layer]["parent"]
+    return (blob, *(blobs(document, parent) if parent >= 0 else ()))
 
 
 @settings(max_examples=300)
 @given(
     documents(empty=True).flatmap(
-        lambda made: st.binary(min_size=150, max_size=150).map(lambda data: with_results(made, data))
+        lambda docs: st.binary(min_size=150, max_size=150).map(lambda data: with_results(docs, data))
     )
 )
-def test_results_and_the_cost_of_marshalling_them(made: list[Document]) -> None:
-    records = reference.join(made)
+def test_results_and_the_cost_of_marshalling_them(docs: list[Document]) -> None:
+    records = reference.join(docs)
     group = reference.fixpoint(records)
     alive = reference.derivable(records)
-    where = [(one, record) for one in made for record in one["records"]]
+    where = [(doc, record) for doc in docs for record in doc["records"]]
     chains: set[tuple[int, tuple[str, ...]]] = set()
     longest: dict[int, int] = {}
     for record in alive:
-        document, own = where[record]
-        chains.update((group[record], blobs(document, result["layer"])) for result in own["layers"])
-        if own["layers"]:
-            newest = max(own["layers"], key=lambda result: str(result["createdAt"]))
+        document, written = where[record]
+        chains.update((group[record], blobs(document, result["layer"])) for result in written["layers"])
+        if written["layers"]:
+            newest = max(written["layers"], key=lambda result: str(result["createdAt"]))
             length = len(blobs(document, newest["layer"]))
             longest[group[record]] = max(longest.get(group[record], 0), length)
-    found = survey(configs(made))
-    assert found.results == len(chains)
-    assert found.longest_chain == max(longest.values(), default=0)
-    assert found.marshal_steps == sum(length**3 // 4 for length in longest.values())
+    result = survey(configs(docs))
+    assert result.results == len(chains)
+    assert result.longest_chain == max(longest.values(), default=0)
+    assert result.marshal_steps == sum(length**3 // 4 for length in longest.values())
 
 
 @settings(max_examples=300)
 @given(documents(cyclic=True, empty=True))
-def test_counts_of_the_graph(made: list[Document]) -> None:
-    records = reference.join(made)
+def test_counts_of_the_graph(docs: list[Document]) -> None:
+    records = reference.join(docs)
     alive = reference.derivable(records)
     group = reference.fixpoint(records)
     names, edges = reference.items(records, group), reference.edges(records, group)
-    found = survey(configs(made))
-    assert found.dead_records == len(records) - len(alive)
-    assert (found.merged.records, found.merged.links) == (names, len(edges))
+    result = survey(configs(docs))
+    assert result.dead_records == len(records) - len(alive)
+    assert (result.merged.records, result.merged.links) == (names, len(edges))
     looped = reference.loops(names, {(source, item) for source, item, _, _ in edges})
-    assert {frozenset(found.merged.records[item] for item in loop.items) for loop in found.loops} == looped
-    assert bool(found.record_cycles) == reference.has_cycle(records)
+    assert {frozenset(result.merged.records[item] for item in loop.items) for loop in result.loops} == looped
+    assert bool(result.record_cycles) == reference.has_cycle(records)
     if not looped:
         each = [(source, item) for source, item, _, _ in edges]
         ends = {item for _, item in each}
         roots = [name for name in names if name not in ends]
         lengths = [len(path) - 1 for path in reference.every_path(roots, list(set(each)))]
-        assert found.max_depth == max(lengths, default=0)
-        assert found.walk.steps == sum(len(reference.descendants(name, each)) for name in names)
+        assert result.max_depth == max(lengths, default=0)
+        assert result.walk.steps == sum(len(reference.descendants(name, each)) for name in names)
 
 
 @settings(max_examples=300)
 @given(documents(empty=True))
-def test_the_paths_of_a_hotspot_are_divided_among_its_inputs(made: list[Document]) -> None:
-    """The alternatives of all records of the item, and for each input the part of the paths that comes in there."""
-    records = reference.join(made)
-    found = survey(configs(made))
-    check = found.loop_check
+def test_the_paths_of_a_hotspot_are_divided_among_its_inputs(docs: list[Document]) -> None:
+    """Each input has the alternatives of all records of the item, and the share of paths that arrive there."""
+    records = reference.join(docs)
+    result = survey(configs(docs))
+    check = result.loop_check
     if check.typical.removed:
         return
     edges = reference.edges(records, partition_of(check.merged))
@@ -191,27 +191,27 @@ def test_the_paths_of_a_hotspot_are_divided_among_its_inputs(made: list[Document
             ways[name] = sum(ways_to(source) for source, item, _, _ in edges if item == name) or 1
         return ways[name]
 
-    assert len(found.hotspots) == min(MOST_HOTSPOTS, len(check.records))
-    for spot, inputs in zip(found.hotspots, found.hotspot_inputs, strict=True):
-        name = check.records[spot.item]
-        own = [
+    assert len(result.hotspots) == min(MOST_HOTSPOTS, len(check.records))
+    for hotspot, inputs in zip(result.hotspots, result.hotspot_inputs, strict=True):
+        name = check.records[hotspot.item]
+        by_input = [
             [source for source, item, at, _ in edges if (item, at) == (name, number)] for number in range(len(inputs))
         ]
         assert {at for _, item, at, _ in edges if item == name} == set(range(len(inputs)))
-        assert [one.alternatives for one in inputs] == [len(sources) for sources in own]
-        for one, sources in zip(inputs, own, strict=True):
+        assert [arrival.alternatives for arrival in inputs] == [len(sources) for sources in by_input]
+        for arrival, sources in zip(inputs, by_input, strict=True):
             expected = Fraction(sum(map(ways_to, sources)), ways_to(name))
-            assert one.share == pytest.approx(float(expected))
+            assert arrival.share == pytest.approx(float(expected))
 
 
 def test_names_of_records_have_their_document_and_index() -> None:
     first: Document = {"records": [{"digest": digest("a")}, {"digest": digest("b")}]}
     empty: Document = {"records": []}
     last: Document = {"records": [{"digest": digest("c")}, {"digest": digest("d")}]}
-    found = survey(configs([first, empty, last]))
-    assert [found.place(record) for record in range(4)] == [(0, 0), (0, 1), (2, 0), (2, 1)]
+    result = survey(configs([first, empty, last]))
+    assert [result.place(record) for record in range(4)] == [(0, 0), (0, 1), (2, 0), (2, 1)]
     twelve = digest("c").removeprefix("sha256:")[:12]
-    assert found.name(2) == f"record 0 of source 3 ({twelve})"
+    assert result.name(2) == f"record 0 of source 3 ({twelve})"
     assert survey(configs([last])).name(0) == f"record 0 ({twelve})"
 
 
@@ -229,9 +229,9 @@ def test_each_step_is_reported_before_it_starts() -> None:
     assert "counting loop-check calls" in told
 
 
-@pytest.mark.parametrize("made", [[{}], [{"records": None}, {"layers": []}], [{"records": [{"inputs": [[]]}]}]])
-def test_nothing_to_export_costs_nothing(made: list[Document]) -> None:
-    found = survey(configs(made))
-    assert (found.merged.size, found.loop_check.middle.calls, found.walk.steps, found.max_depth) == (0, 0, 0, 0)
-    assert (found.results, found.marshal_steps, found.longest_chain, found.hotspots) == (0, 0, 0, [])
-    assert found.loop_check.exact
+@pytest.mark.parametrize("docs", [[{}], [{"records": None}, {"layers": []}], [{"records": [{"inputs": [[]]}]}]])
+def test_nothing_to_export_costs_nothing(docs: list[Document]) -> None:
+    result = survey(configs(docs))
+    assert (result.merged.size, result.loop_check.middle.calls, result.walk.steps, result.max_depth) == (0, 0, 0, 0)
+    assert (result.results, result.marshal_steps, result.longest_chain, result.hotspots) == (0, 0, 0, [])
+    assert result.loop_check.exact

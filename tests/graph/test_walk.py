@@ -1,4 +1,4 @@
-"""Descendants counted one by one, and estimated."""
+"""Descendants, counted exactly and estimated."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def chain(count: int) -> Acyclic:
 
 @settings(max_examples=1000)
 @given(documents(cyclic=True, empty=True), st.integers(0, 3))
-def test_steps_are_the_descendants_of_all_items(made: list[Document], seed: int) -> None:
-    graph = loops.cut(merged_of(made), seed)
-    pairs = {(source, item) for item, own in enumerate(graph.sources) for source in own}
-    found = walk_steps(graph)
-    assert found.exact
-    assert found.steps == sum(len(reference.descendants(item, pairs)) for item in range(len(graph.order)))
+def test_steps_are_the_descendants_of_all_items(docs: list[Document], seed: int) -> None:
+    graph = loops.cut(merged_of(docs), seed)
+    pairs = {(source, item) for item, linked in enumerate(graph.sources) for source in linked}
+    result = walk_steps(graph)
+    assert result.exact
+    assert result.steps == sum(len(reference.descendants(item, pairs)) for item in range(len(graph.order)))
 
 
 @pytest.mark.parametrize("count", [1, 2, 700])
@@ -38,15 +38,15 @@ def test_a_chain_matches_its_closed_form(count: int) -> None:
 def test_an_estimate_is_close_and_marked_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     count = 3_000
     monkeypatch.setattr(cost, "EXACT_ITEMS", 10)
-    found = walk_steps(chain(count))
+    result = walk_steps(chain(count))
     exact = count * (count - 1) // 2
-    assert not found.exact
-    assert abs(found.steps - exact) < 0.1 * exact
-    assert walk_steps(chain(count)) == found
+    assert not result.exact
+    assert abs(result.steps - exact) < 0.1 * exact
+    assert walk_steps(chain(count)) == result
 
 
 def test_an_estimate_of_a_wide_graph_is_close(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty roots, each of which is above all of two thousand records; every record has fifty ancestors."""
+    """Fifty roots are ancestors of all two thousand records."""
     roots, below = 50, 2_000
     records: list[Document] = [{"digest": f"root {at}"} for at in range(roots)]
     alternatives = [{"link": at} for at in range(roots)]
@@ -54,6 +54,6 @@ def test_an_estimate_of_a_wide_graph_is_close(monkeypatch: pytest.MonkeyPatch) -
     graph = loops.cut(merged_of([{"records": records}]))
     assert walk_steps(graph).steps == roots * below
     monkeypatch.setattr(cost, "EXACT_ITEMS", 10)
-    found = walk_steps(graph)
-    assert not found.exact
-    assert abs(found.steps - roots * below) < 0.1 * roots * below
+    result = walk_steps(graph)
+    assert not result.exact
+    assert abs(result.steps - roots * below) < 0.1 * roots * below

@@ -1,4 +1,4 @@
-"""Loops are cut where every item can still be derived, and few links go."""
+"""Cutting loops removes few links, and every item can still be derived."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ LINKS = st.lists(st.integers(0, ITEMS), min_size=1, max_size=3, unique=True)
 
 
 def most_links_forward(inputs: list[list[list[int]]]) -> int:
-    """Of all orders in which each item comes after an alternative of each input, the most links that lead forward."""
+    """The most links that lead forward in any order in which each item comes after an alternative of each input."""
     most = 0
     for order in permutations(range(len(inputs))):
         place = {item: at for at, item in enumerate(order)}
         each = [
-            [source for source in one if place[source] < place[item]] for item, own in enumerate(inputs) for one in own
+            [source for source in links if place[source] < place[item]]
+            for item, item_inputs in enumerate(inputs)
+            for links in item_inputs
         ]
         most = max(most, sum(map(len, each)) if all(each) else 0)
     return most
@@ -31,14 +33,14 @@ def most_links_forward(inputs: list[list[list[int]]]) -> int:
 
 @settings(max_examples=100)
 @given(st.lists(st.lists(LINKS, min_size=1, max_size=2), min_size=ITEMS, max_size=ITEMS))
-def test_no_more_links_are_removed_than_necessary(made: list[list[list[int]]]) -> None:
-    records = [record("root"), *(record(f"{item}", *own) for item, own in enumerate(made))]
+def test_no_more_links_are_removed_than_necessary(inputs: list[list[list[int]]]) -> None:
+    records = [record("root"), *(record(f"{item}", *item_inputs) for item, item_inputs in enumerate(inputs))]
     assume(len(independent.derivable({"records": records})) == len(records))
-    assert repair([document(records)], Options()).after.links == most_links_forward([[], *made])
+    assert repair([document(records)], Options()).after.links == most_links_forward([[], *inputs])
 
 
 def ring(count: int) -> list[dict[str, object]]:
-    """Records that can each be made from a root, or from the one before; the first also from the last."""
+    """Records that can be repaired from a root or from the one before, the first one also from the last."""
     records = [record("root"), record("0", [(0, "0"), (count, "")])]
     return [*records, *(record(f"{at}", [(0, f"{at}"), (at, "")]) for at in range(1, count))]
 
@@ -50,8 +52,8 @@ def test_limits_on_the_search_lose_no_records(bound: str, value: int, monkeypatc
     origin = [document(ring(30))]
     assert repair(origin, Options()).removed.looping_links == 1
     monkeypatch.setattr(module, bound, value)
-    made = repair(origin, Options())
-    out = independent.parse(made.data)
+    repaired = repair(origin, Options())
+    out = independent.parse(repaired.data)
     assert not independent.has_loop(out)
     assert len(independent.derivable(out)) == 31
-    assert 1 <= made.removed.looping_links <= 30
+    assert 1 <= repaired.removed.looping_links <= 30

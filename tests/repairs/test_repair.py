@@ -1,4 +1,4 @@
-"""Repaired caches import, have no loops, and lost nothing: judged by an importer that shares no code."""
+"""Repaired caches can be imported, have no loops, and lost nothing. An importer that shares no code checks that."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALL = [name for name in CASES if name not in ("accumulated", "too-large")]
 
 
 def documents(names: list[str]) -> list[CacheDocument]:
-    return [one for name in names for one in load(str(FIXTURES / name))]
+    return [document for name in names for document in load(str(FIXTURES / name))]
 
 
 def raw(names: list[str]) -> list[dict[str, Any]]:
@@ -41,8 +41,8 @@ def again(data: bytes) -> CacheDocument:
     return CacheDocument("again", "cache-config", decode(data), "", len(data), None, None, "")
 
 
-def imports(made: Repaired) -> None:
-    out = independent.parse(made.data)
+def imports(repaired: Repaired) -> None:
+    out = independent.parse(repaired.data)
     assert independent.refusals(out) == []
     assert not independent.has_loop(out)
     assert len(independent.derivable(out)) == len(out.get("records", []))
@@ -51,14 +51,14 @@ def imports(made: Repaired) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_repaired_captures_can_be_imported_and_keep_as_many_links_as_in_buildkit(case: str) -> None:
-    made = repair(documents(CASES[case]), Options())
-    imports(made)
-    assert (made.lost.records, made.lost.results) == (0, 0)
+    repaired = repair(documents(CASES[case]), Options())
+    imports(repaired)
+    assert (repaired.lost.records, repaired.lost.results) == (0, 0)
     measured = EXPECTED.get(case, {}).get("importer_ge_0_25", {})
     if "records" in measured:
-        assert made.after.records in measured["records"]
-        assert made.after.links >= max(measured["links"])
-        assert made.after.layers >= max(measured["layers"])
+        assert repaired.after.records in measured["records"]
+        assert repaired.after.links >= max(measured["links"])
+        assert repaired.after.layers >= max(measured["layers"])
 
 
 @pytest.mark.slow
@@ -67,9 +67,9 @@ def test_repaired_captures_can_be_imported_and_keep_as_many_links_as_in_buildkit
     "options", [Options(), Options(minimal=True), Options(max_calls=2_000)], ids=["", "min", "calls"]
 )
 def test_captures_lose_nothing(case: str, options: Options) -> None:
-    made = repair(documents(CASES[case]), options)
-    imports(made)
-    assert independent.contents(raw(CASES[case])) == independent.contents([independent.parse(made.data)])
+    repaired = repair(documents(CASES[case]), options)
+    imports(repaired)
+    assert independent.contents(raw(CASES[case])) == independent.contents([independent.parse(repaired.data)])
 
 
 @pytest.mark.slow
@@ -90,8 +90,8 @@ def test_files_from_buildkit_are_encoded_byte_for_byte(name: str) -> None:
     "case", ["chain-16", "diamond-20", "diamond-28", "service", "tag-a", "tag-b", "s3-backend", "too-large"]
 )
 def test_a_clean_cache_stays_the_same_byte_for_byte(case: str) -> None:
-    made = repair(documents(CASES[case]), Options())
-    assert made.data == (FIXTURES / CASES[case][0]).read_bytes()
+    repaired = repair(documents(CASES[case]), Options())
+    assert repaired.data == (FIXTURES / CASES[case][0]).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_a_limit_on_bytes_removes_hardly_more_links_than_necessary() -> None:
     sizes = sorted(
         (
             size
-            for one in whole["records"]
-            for alternatives in one.get("inputs", [])
+            for written in whole["records"]
+            for alternatives in written.get("inputs", [])
             for size in sorted(len(json.dumps(link, separators=(",", ":"))) + 1 for link in alternatives)[1:]
         ),
         reverse=True,
@@ -120,12 +120,12 @@ def test_a_limit_on_bytes_removes_hardly_more_links_than_necessary() -> None:
         excess -= sizes[fewest]
         fewest += 1
     for prefer in ("cheapest", "definition", "content"):
-        made = repair(origin, Options(max_bytes=limit, prefer=prefer))
-        imports(made)
-        assert len(made.data) <= limit
-        assert (made.lost.records, made.lost.results) == (0, 0)
-        assert made.removed.pruned_links <= fewest * 1.02
-        records, results = independent.contents([]), made.after.results
+        repaired = repair(origin, Options(max_bytes=limit, prefer=prefer))
+        imports(repaired)
+        assert len(repaired.data) <= limit
+        assert (repaired.lost.records, repaired.lost.results) == (0, 0)
+        assert repaired.removed.pruned_links <= fewest * 1.02
+        records, results = independent.contents([]), repaired.after.results
         assert records == independent.contents([])
         assert results == 87
 
@@ -134,10 +134,10 @@ def test_a_limit_on_bytes_removes_hardly_more_links_than_necessary() -> None:
 @pytest.mark.parametrize("limit", [10**12, 10**6, 5_000])
 def test_a_limit_on_calls_is_kept_and_leaves_alternatives(limit: int) -> None:
     origin = documents(CASES["accumulated"])
-    made = repair(origin, Options(max_calls=limit))
-    imports(made)
-    assert made.after.calls <= limit
-    assert made.after.links > repair(origin, Options(minimal=True)).after.links
+    repaired = repair(origin, Options(max_calls=limit))
+    imports(repaired)
+    assert repaired.after.calls <= limit
+    assert repaired.after.links > repair(origin, Options(minimal=True)).after.links
 
 
 def test_limits_that_cannot_be_reached() -> None:
@@ -151,13 +151,13 @@ def test_limits_that_cannot_be_reached() -> None:
 
 def test_dropping_the_oldest() -> None:
     origin = documents(CASES["diamond-20"])
-    made = repair(origin, Options(max_bytes=10_000, drop_oldest=True))
-    imports(made)
-    assert 9_000 < len(made.data) <= 10_000
-    assert made.lost.records == len(made.removed.dropped_records) > 0
+    repaired = repair(origin, Options(max_bytes=10_000, drop_oldest=True))
+    imports(repaired)
+    assert 9_000 < len(repaired.data) <= 10_000
+    assert repaired.lost.records == len(repaired.removed.dropped_records) > 0
     before, _ = independent.contents(raw(CASES["diamond-20"]))
-    after, _ = independent.contents([independent.parse(made.data)])
-    assert sorted((before - after).elements()) == sorted(made.removed.dropped_records)
+    after, _ = independent.contents([independent.parse(repaired.data)])
+    assert sorted((before - after).elements()) == sorted(repaired.removed.dropped_records)
 
 
 def test_the_oldest_leaf_is_dropped_first() -> None:
@@ -165,40 +165,40 @@ def test_the_oldest_leaf_is_dropped_first() -> None:
     records[1]["layers"][0]["createdAt"] = "2026-11-24T08:00:00.9Z"
     records[2]["layers"][0]["createdAt"] = "2026-11-24T08:00:00.91Z"
     size = len(repair([document(records, layers(-1))], Options()).data)
-    made = repair([document(records, layers(-1))], Options(max_bytes=size - 1, drop_oldest=True))
-    assert made.removed.dropped_records == [digest("old")]
+    repaired = repair([document(records, layers(-1))], Options(max_bytes=size - 1, drop_oldest=True))
+    assert repaired.removed.dropped_records == [digest("old")]
 
 
 @pytest.mark.parametrize("stay", range(1, 8))
 def test_no_more_records_are_dropped_than_necessary(stay: int) -> None:
     records = [record("root"), *(record(f"{age}", [0], layer=0) for age in range(7))]
-    for age, one in enumerate(records[1:]):
-        one["layers"][0]["createdAt"] = f"2026-11-24T08:00:0{7 - age}Z"
+    for age, aged in enumerate(records[1:]):
+        aged["layers"][0]["createdAt"] = f"2026-11-24T08:00:0{7 - age}Z"
     limit = len(repair([document(records[: stay + 1], layers(-1))], Options()).data)
-    made = repair([document(records, layers(-1))], Options(max_bytes=limit, drop_oldest=True))
-    assert made.removed.dropped_records == [digest(f"{age}") for age in range(6, stay - 1, -1)]
+    repaired = repair([document(records, layers(-1))], Options(max_bytes=limit, drop_oldest=True))
+    assert repaired.removed.dropped_records == [digest(f"{age}") for age in range(6, stay - 1, -1)]
 
 
 def test_results_are_sorted_by_date() -> None:
-    """Oldest first: BuildKit up to v0.24 keeps the last, later ones the newest."""
-    one = record("root", layer=0)
-    one["layers"] = [
+    """Oldest first: BuildKit up to v0.24 keeps the last one, later releases keep the newest."""
+    root = record("root", layer=0)
+    root["layers"] = [
         {"layer": 0, "createdAt": "2026-11-24T08:00:00.5Z"},
         {"layer": 1, "createdAt": "2026-11-24T08:00:00.49Z"},
         {"layer": 2, "createdAt": "2026-11-24T10:00:00+02:00"},
         {"layer": 0, "createdAt": "2026-11-24T08:00:00.6Z"},
     ]
-    out = independent.parse(repair([document([one], layers(-1, -1, -1))], Options()).data)
+    out = independent.parse(repair([document([root], layers(-1, -1, -1))], Options()).data)
     assert [result["layer"] for result in out["records"][0]["layers"]] == [2, 1, 0]
     assert out["records"][0]["layers"][2]["createdAt"] == "2026-11-24T08:00:00.6Z"
 
 
 def test_annotations_and_unknown_fields_of_layers_are_kept() -> None:
     odd = [{**layer, "annotations": {"size": 5, "b": "<&>"}, "more": [1]} for layer in layers(-1)]
-    made = repair([document([record("root", layer=0), {**record("x", [0]), "note": 1}], odd)], Options())
-    assert independent.parse(made.data)["layers"] == odd
-    assert b"\\u003c\\u0026\\u003e" in made.data
-    assert "records[].note" in made.warnings[0]
+    repaired = repair([document([record("root", layer=0), {**record("x", [0]), "note": 1}], odd)], Options())
+    assert independent.parse(repaired.data)["layers"] == odd
+    assert b"\\u003c\\u0026\\u003e" in repaired.data
+    assert "records[].note" in repaired.warnings[0]
 
 
 def test_everything_that_is_removed_is_counted() -> None:
@@ -214,18 +214,18 @@ def test_everything_that_is_removed_is_counted() -> None:
         record("b", [7]),
     ]
     listed = frozenset({digest("layer 0"), digest("layer 1")})
-    made = repair([document(records, layers(-1, 0, -1, -1), blobs=listed)], Options())
-    imports(made)
-    removed = made.removed
+    repaired = repair([document(records, layers(-1, 0, -1, -1), blobs=listed)], Options())
+    imports(repaired)
+    removed = repaired.removed
     assert (removed.duplicate_records, removed.dead_records, removed.invalid_records) == (1, 1, 1)
     assert (removed.looping_links, removed.dangling_links) == (1, 2)
     assert (removed.duplicate_results, removed.dangling_results, removed.missing_blob_results) == (1, 1, 1)
     assert removed.unused_layers == 2
-    assert (made.lost.records, made.lost.results) == (0, 0)
+    assert (repaired.lost.records, repaired.lost.results) == (0, 0)
 
 
 def test_the_proof_refuses_a_cache_that_lost_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repair that drops a result, or an alternative that was needed, does not get past its proof."""
+    """It may have dropped a result, or an alternative that was needed."""
     from cachedoctor.repairs import repair as module
 
     origin = documents(CASES["service"])
@@ -257,16 +257,16 @@ def test_the_proof_refuses_a_cache_that_lost_something(monkeypatch: pytest.Monke
 
 
 def test_the_proof_refuses_a_cache_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written is not what was drafted: nothing gets past the proof."""
+    """What is written is not what was drafted."""
     from cachedoctor.repairs import repair as module
 
-    root, one = record("root"), record("one", [0], [0])
-    origin = [document([root, one])]
-    looping = [root, one, record("up", [1]), record("one", [0, 2], [0])]
+    root, child = record("root"), record("one", [0], [0])
+    origin = [document([root, child])]
+    looping = [root, child, record("up", [1]), record("one", [0, 2], [0])]
     for written, limits, problem in (
         (b"{", Options(), "cannot be read"),
         (b'{"records":[{"inputs":3}]}', Options(), "cannot be read"),
-        (json.dumps({"records": [root, one, one]}).encode(), Options(), "dead or duplicate records"),
+        (json.dumps({"records": [root, child, child]}).encode(), Options(), "dead or duplicate records"),
         (json.dumps({"records": looping}).encode(), Options(), "has a loop"),
         (
             json.dumps({"records": [root, record("one", [0, (0, "s")], [0])]}).encode(),
@@ -314,8 +314,8 @@ def test_the_preference_decides_between_links_that_cost_the_same(
 ) -> None:
     origin = document([record("a"), record("b"), record("c", links)])
     whole = repair([origin], Options())
-    made = repair([origin], Options(max_calls=whole.after.calls - 1, prefer=prefer))
-    left = independent.parse(made.data)["records"][2]["inputs"][0]
+    repaired = repair([origin], Options(max_calls=whole.after.calls - 1, prefer=prefer))
+    left = independent.parse(repaired.data)["records"][2]["inputs"][0]
     assert [(link["link"], link.get("selector", "")) for link in left] == [link for link in links if link != gone]
 
 
@@ -323,8 +323,8 @@ def test_cost_decides_between_links_of_nearly_the_same_size() -> None:
     records = [record("a"), record("b", [0], [0]), record("c", [1], [1]), *(record(f"{index}") for index in range(9))]
     records += [record("cheap", [10, 11]), record("costly", [2, 0])]
     origin = document(records)
-    made = repair([origin], Options(max_bytes=len(repair([origin], Options()).data) - 1))
-    left = independent.parse(made.data)["records"]
+    repaired = repair([origin], Options(max_bytes=len(repair([origin], Options()).data) - 1))
+    left = independent.parse(repaired.data)["records"]
     assert left[13]["inputs"] == [[{"link": 0}]]
     assert left[12]["inputs"] == [[{"link": 10}, {"link": 11}]]
 
@@ -338,22 +338,22 @@ def test_unusable_chains_are_removed() -> None:
     root, dead = record("root"), record("dead", [])
     root["chains"] = [{"layers": [0]}, {"layers": [9]}, {"layers": [0]}, {"layers": [0, -1]}]
     dead["chains"] = [{"layers": [0]}]
-    made = repair([document([root, dead], layers(-1))], Options())
-    assert independent.parse(made.data)["records"] == [{"chains": [{"layers": [0]}], "digest": digest("root")}]
-    assert (made.removed.dangling_results, made.removed.duplicate_results) == (2, 1)
+    repaired = repair([document([root, dead], layers(-1))], Options())
+    assert independent.parse(repaired.data)["records"] == [{"chains": [{"layers": [0]}], "digest": digest("root")}]
+    assert (repaired.removed.dangling_results, repaired.removed.duplicate_results) == (2, 1)
 
 
 def test_what_is_read_back_must_be_what_was_proved() -> None:
-    made = repair(documents(CASES["service"]), Options())
-    made.check(made.data)
+    repaired = repair(documents(CASES["service"]), Options())
+    repaired.check(repaired.data)
     with pytest.raises(errors.ProofError, match="not what was written"):
-        made.check(made.data + b" ")
+        repaired.check(repaired.data + b" ")
 
 
 @st.composite
 def caches(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """One or two small documents, with cycles, empty inputs and indices outside among them."""
-    made = []
+    """One or two small documents, some with cycles, empty inputs, and indices outside the document."""
+    repaired = []
     for _ in range(draw(st.integers(1, 2))):
         count = draw(st.integers(0, 7))
         depth = draw(st.integers(0, 3))
@@ -366,40 +366,40 @@ def caches(draw: st.DrawFn) -> list[dict[str, Any]]:
         records = []
         for _ in range(count):
             inputs = draw(st.lists(st.lists(link, max_size=3), max_size=2))
-            one: dict[str, Any] = {"digest": draw(st.sampled_from("ABC")), "inputs": inputs}
+            written: dict[str, Any] = {"digest": draw(st.sampled_from("ABC")), "inputs": inputs}
             if depth and draw(st.booleans()):
-                one["layers"] = [{"layer": draw(st.integers(0, depth - 1)), "createdAt": "2026-11-24T08:00:00Z"}]
-            records.append(one)
-        made.append({"layers": listed, "records": records})
-    return made
+                written["layers"] = [{"layer": draw(st.integers(0, depth - 1)), "createdAt": "2026-11-24T08:00:00Z"}]
+            records.append(written)
+        repaired.append({"layers": listed, "records": records})
+    return repaired
 
 
 @settings(max_examples=600)
 @given(caches(), st.sampled_from([Options(), Options(minimal=True), Options(max_calls=30)]))
-def test_nothing_is_lost_on_any_graph(made: list[dict[str, Any]], options: Options) -> None:
-    origin = [document(copy.deepcopy(one["records"]), copy.deepcopy(one["layers"])) for one in made]
+def test_nothing_is_lost_on_any_graph(repaired: list[dict[str, Any]], options: Options) -> None:
+    origin = [document(copy.deepcopy(parsed["records"]), copy.deepcopy(parsed["layers"])) for parsed in repaired]
     try:
         out = repair(origin, options)
     except LimitError:
-        if independent.merged(made)[1]:
+        if independent.merged(repaired)[1]:
             assert repair(origin, Options(minimal=True)).after.calls > 30
         return
     imports(out)
-    assert independent.contents(made) == independent.contents([independent.parse(out.data)])
+    assert independent.contents(repaired) == independent.contents([independent.parse(out.data)])
     assert repair([again(out.data)], options).data == out.data
     assert independent.parse(out.data).get("records", []) or out.after.records == 0
 
 
 @pytest.mark.slow
 def test_a_cache_that_takes_too_much_memory_is_refused_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = load(str(FIXTURES / "manifests/too-large.json"))
-    need = 6 * found[0].size
+    loaded = load(str(FIXTURES / "manifests/too-large.json"))
+    need = 6 * loaded[0].size
     monkeypatch.setattr(memory, "FREE_BYTES", need - 1)
     for left in (None, need):
         monkeypatch.setattr(memory, "available", lambda left=left: left)
-        assert repair(found, Options()).lost == proof.Lost(0, 0)
+        assert repair(loaded, Options()).lost == proof.Lost(0, 0)
     monkeypatch.setattr(memory, "available", lambda: need - 1)
     with pytest.raises(InputError, match=r"repairing it takes about 6 MiB of memory more, and 6 MiB are left"):
-        repair(found, Options())
+        repair(loaded, Options())
     monkeypatch.setattr(memory, "FREE_BYTES", need)
-    assert repair(found, Options()).lost == proof.Lost(0, 0)
+    assert repair(loaded, Options()).lost == proof.Lost(0, 0)
