@@ -118,7 +118,7 @@ def _sizes(repaired: Repaired) -> Table:
         ("results", lambda size: size.results),
         ("bytes", lambda size: size.bytes),
         ("loops", lambda size: size.loops),
-        ("loop-check calls", lambda size: size.calls),
+        ("calls when merged", lambda size: size.calls),
     )
     rows = [(name, count(value(repaired.before)), count(value(repaired.after))) for name, value in columns]
     return Table("Size", ("", "before", "after"), rows, frozenset({1, 2}))
