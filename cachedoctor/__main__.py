@@ -10,7 +10,10 @@ def main() -> None:
     interrupts.install()
     from cachedoctor.cli.main import main as run
 
-    run()
+    try:
+        run()
+    finally:
+        interrupts.finish()
 
 
 if __name__ == "__main__":

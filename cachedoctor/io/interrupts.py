@@ -7,11 +7,14 @@ interrupt before the handler is in place shows a traceback.
 from __future__ import annotations
 
 import os
-import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
+else:
+    # What `signal` itself is made from, without the time to make enumerations of its numbers.
+    import _signal as signal
 
 INTERRUPTED = 130
 """The exit code that shells give to a process that SIGINT ended."""
@@ -26,6 +29,11 @@ def install() -> None:
     crashes. The handler runs what was registered with `on_interrupt` and ends the process instead.
     """
     signal.signal(signal.SIGINT, _end)
+
+
+def finish() -> None:
+    """Ignore SIGINT from now on: all is written, and an interpreter that ends would die of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class on_interrupt:  # noqa: N801
