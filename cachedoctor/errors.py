@@ -41,6 +41,11 @@ class InputError(CachedoctorError):
         return ": ".join(part for part in (self.source, self.where, self.problem) if part)
 
 
+def reason(error: OSError) -> str:
+    """What went wrong, in the system's words."""
+    return error.strerror or str(error)
+
+
 @contextmanager
 def reading(source: str = "", where: str = "") -> Iterator[None]:
     """Add to an `InputError` from inside what was being read: `where` goes in front, `source` only if it has none."""

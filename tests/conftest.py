@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-from tests.registries import TINY, Client, push, serve
+from tests.registries import TINY, Client, protected, public
 from tests.sources.layouts import IMAGE_MANIFEST, INLINE, MANIFEST_LIST, PLAIN, PLATFORMS
 
 PUSHED = {
@@ -52,17 +52,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a public registry, with the layouts as tags of `app`."""
-    with serve(TINY, tmp_path_factory.mktemp("registry")) as address:
-        for tag, layout in PUSHED.items():
-            push(address, layout, "app", tag)
+    with public(TINY, tmp_path_factory.mktemp("registry"), PUSHED) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a registry that requires a password."""
-    with serve(TINY, tmp_path_factory.mktemp("private"), private=True) as address:
-        push(address, IMAGE_MANIFEST, "team/app", "main")
+    with protected(TINY, tmp_path_factory.mktemp("private"), IMAGE_MANIFEST) as address:
         yield address
 
 

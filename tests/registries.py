@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,23 @@ TINY, REAL = "tiny-registry", "docker-registry"
 def available() -> bool:
     """Whether some tests run against docker-registry: if it is installed, or required."""
     return bool(shutil.which(REAL) or os.environ.get(REQUIRED))
+
+
+@contextmanager
+def public(kind: str, folder: Path, layouts: Mapping[str, Path]) -> Iterator[str]:
+    """A registry with the layouts as tags of `app`; yields its address."""
+    with serve(kind, folder) as address:
+        for tag, layout in layouts.items():
+            push(address, layout, "app", tag)
+        yield address
+
+
+@contextmanager
+def protected(kind: str, folder: Path, layout: Path) -> Iterator[str]:
+    """A registry that requires the password, with the layout as `team/app:main`; yields its address."""
+    with serve(kind, folder, private=True) as address:
+        push(address, layout, "team/app", "main")
+        yield address
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from cachedoctor.errors import InputError, reason
 from cachedoctor.text import cut, inert, printable
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ class Place(NamedTuple):
     @classmethod
     def of_cache(cls, source: str) -> Place:
         """A cache that is read. If the reference is malformed, the error is left to whoever reads it."""
-        from cachedoctor.errors import InputError
         from cachedoctor.sources import parse
 
         with suppress(InputError):
@@ -74,10 +74,11 @@ class Place(NamedTuple):
 class Output:
     """Standard output, or a file that is either complete or absent."""
 
-    def __init__(self, path: str | None, *, no_color: bool, verbosity: int) -> None:
-        self.path = path
+    def __init__(self, path: str | None, *, no_color: bool, quiet: bool, verbose: bool) -> None:
+        """`path` is what an option names: `-`, like `None`, for standard output."""
+        self.path = None if path == "-" else path
         self.no_color = no_color
-        self.verbosity = verbosity
+        self.verbosity = int(verbose) - int(quiet)
 
     @property
     def style(self) -> Style:
@@ -110,14 +111,14 @@ class Output:
             except OSError as error:
                 # What is left in the buffer would fail once more when the interpreter ends.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                fail(f"cannot write the report: {error.strerror or error}")
+                fail(f"cannot write the report: {reason(error)}")
             return
         from cachedoctor.io.files import write_atomically
 
         try:
             write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
-            fail(f"{self.path}: cannot write the report: {error.strerror or error}")
+            fail(f"{self.path}: cannot write the report: {reason(error)}")
 
 
 def _columns() -> int:
@@ -171,21 +172,21 @@ def fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def report_elsewhere(reason: str) -> None:
-    """Give the reason where people would have looked for the report."""
+def report_elsewhere(message: str) -> None:
+    """Give the reason of a failure where people would have looked for the report."""
     also = elsewhere.get()
-    reason = cut(reason, LONGEST_LINE)
+    message = cut(message, LONGEST_LINE)
     with suppress(OSError, MemoryError):
         if also.annotation and sys.stdout is not None:
             from cachedoctor.report.formats.github import annotation
 
-            line = f"{annotation('error', 'cachedoctor', reason)}\n"
+            line = f"{annotation('error', 'cachedoctor', message)}\n"
             sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
             sys.stdout.flush()
         if also.summary and os.environ.get("GITHUB_STEP_SUMMARY"):
             from cachedoctor.report.formats.markdown import escape
 
-            append_summary(f"**cachedoctor could not judge:** {escape(reason)}\n\n")
+            append_summary(f"**cachedoctor could not judge:** {escape(message)}\n\n")
 
 
 def append_summary(text: str) -> None:
@@ -197,8 +198,8 @@ def append_summary(text: str) -> None:
         with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        warn(f"{path}: cannot write the step summary: {reason}")
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        warn(f"{path}: cannot write the step summary: {why}")
 
 
 @contextmanager

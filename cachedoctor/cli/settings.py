@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cachedoctor.errors import InputError, reading
+from cachedoctor.errors import InputError, reading, reason
 from cachedoctor.io.files import read_bounded
 from cachedoctor.suggest import meant
 
@@ -77,7 +77,7 @@ def find(folder: Path) -> Settings:
     try:
         return _find(folder)
     except OSError as error:
-        raise InputError(f"cannot look for settings: {error.strerror or error}", source=str(folder)) from error
+        raise InputError(f"cannot look for settings: {reason(error)}", source=str(folder)) from error
 
 
 def _find(folder: Path) -> Settings:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reason
 from cachedoctor.io.interrupts import on_interrupt
 from cachedoctor.io.streams import read_fully
 
@@ -56,11 +56,6 @@ def one_file(first: str | Path, second: str | Path) -> bool:
         return os.path.realpath(first) == os.path.realpath(second) or os.path.samefile(first, second)
     except (OSError, ValueError):
         return False
-
-
-def reason(error: OSError) -> str:
-    """What went wrong, in the system's words."""
-    return error.strerror or str(error)
 
 
 def _open_regular(path: str, hint: str) -> BinaryIO:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
-from cachedoctor.errors import InputError, reading
+from cachedoctor.errors import InputError, reading, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,7 +160,7 @@ class Location:
                 documents = self.documents(platform, stdin, access or Access())
             except OSError as error:
                 missing = isinstance(error, FileNotFoundError)
-                raise InputError(f"cannot read it: {error.strerror or error}", missing=missing) from error
+                raise InputError(f"cannot read it: {reason(error)}", missing=missing) from error
         return [replace(document, source=self.text, location=self) for document in documents]
 
     def documents(self, platform: str | None, stdin: BinaryIO | None, access: Access) -> list[CacheDocument]:
@@ -208,7 +208,7 @@ class Writer:
             try:
                 self.put(config, data, check)
             except OSError as error:
-                raise InputError(f"cannot write it: {error.strerror or error}") from error
+                raise InputError(f"cannot write it: {reason(error)}") from error
 
     def put(self, config: CacheConfig, data: bytes, check: Check) -> None:
         """What `write` does, but for wording errors. To be overridden; raises `InputError` and `OSError`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cachedoctor.sources import load
-from tests.registries import REAL, Client, ask, available, push, serve
+from tests.registries import REAL, Client, ask, available, protected, public, push
 from tests.sources.layouts import IMAGE_MANIFEST, INLINE, MANIFEST_LIST, PLATFORMS
 
 pytestmark = [
@@ -22,17 +22,14 @@ LAYOUTS = {"image-manifest": IMAGE_MANIFEST, "manifest-list": MANIFEST_LIST, "in
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a public docker-registry, with the layouts as tags of `app`."""
-    with serve(REAL, tmp_path_factory.mktemp("registry")) as address:
-        for tag, layout in LAYOUTS.items():
-            push(address, layout, "app", tag)
+    with public(REAL, tmp_path_factory.mktemp("registry"), LAYOUTS) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a docker-registry that requires a password."""
-    with serve(REAL, tmp_path_factory.mktemp("private"), private=True) as address:
-        push(address, IMAGE_MANIFEST, "team/app", "main")
+    with protected(REAL, tmp_path_factory.mktemp("private"), IMAGE_MANIFEST) as address:
         yield address
 
 

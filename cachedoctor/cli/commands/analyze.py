@@ -61,7 +61,7 @@ def analyze(
     from cachedoctor.report import render
     from cachedoctor.report.analysis import page
 
-    out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     reads = ((names, "file of names"), (access.ca_file, "file of certificates"))
     out.spare(
         *map(Place.of_cache, sources),

@@ -22,7 +22,7 @@ from cachedoctor.cli.output import (
     progress,
     warn,
 )
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reason
 from cachedoctor.report import Part
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def check(
     from cachedoctor.rules import Limits, Severity
     from cachedoctor.rules.registry import chosen
 
-    out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     elsewhere.set(Elsewhere(annotation=format == "github", summary=step_summary))
     _keep_apart(context, out)
     absent: list[InputError] = []
@@ -273,7 +273,7 @@ def _save(path: str, result: Analysis) -> None:
     try:
         save(path, result)
     except OSError as error:
-        fail(f"{path}: cannot write the baseline: {error.strerror or error}")
+        fail(f"{path}: cannot write the baseline: {reason(error)}")
 
 
 def _summarize(context: click.Context, result: Analysis) -> None:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, Place, fail, progress, warn
-from cachedoctor.errors import FocusError, InputError
+from cachedoctor.errors import FocusError, InputError, reason
 from cachedoctor.report import Part
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def profile(
     from cachedoctor.report import render
     from cachedoctor.report.profile import page
 
-    out = Output(None if output == "-" else output, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     trusted = [Place(access.ca_file, "file of certificates")] if access.ca_file else []
     out.spare(Place(source, "profile"), *map(Place.of_cache, caches), *trusted)
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
@@ -166,7 +166,7 @@ def _save(answer: Answer, folder: str) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         write_atomically(Path(folder, answer.name), answer.data)
     except OSError as error:
-        fail(f"{folder}: cannot keep what was fetched: {error.strerror or error}")
+        fail(f"{folder}: cannot keep what was fetched: {reason(error)}")
 
 
 def _survey(caches: Sequence[str], access: Access, step: Callable[[str], None]) -> Survey | None:

@@ -108,7 +108,7 @@ def repair(
         raise click.UsageError("--drop-oldest needs --max-bytes")
     if not (in_place or output or dry_run):
         raise click.UsageError("say where to write: -o DEST, --in-place, or --dry-run")
-    out = Output(None, no_color=no_color, verbosity=int(verbose) - int(quiet))
+    out = Output(None, no_color=no_color, quiet=quiet, verbose=verbose)
     limits = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest)
     try:
         with progress(quiet) as step:

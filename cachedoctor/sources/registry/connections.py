@@ -13,7 +13,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 import urllib3
 from urllib3 import exceptions
 
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reason
 from cachedoctor.io.files import is_folder
 from cachedoctor.sources.registry.reference import is_loopback
 
@@ -186,4 +186,4 @@ def _check_certificates(path: str) -> None:
     except ssl.SSLError as error:
         raise InputError("expected certificates in PEM form for --ca-file", source=path) from error
     except OSError as error:
-        raise InputError(f"cannot read it: {error.strerror or error}", source=path) from error
+        raise InputError(f"cannot read it: {reason(error)}", source=path) from error

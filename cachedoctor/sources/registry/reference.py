@@ -38,8 +38,7 @@ class Reference:
         """The same with a tag that was chosen elsewhere, if any. Raises `InputError` if it names another already."""
         if tag is None or tag == self.tag:
             return self
-        if not is_tag(tag):
-            raise InputError(f"{tag[:80]!r} is not a tag")
+        check_tag(tag)
         if self.tag or self.digest:
             raise InputError(f"names a {'digest' if self.digest else 'tag'}, and --tag another; leave one out")
         return replace(self, tag=tag)
@@ -69,9 +68,10 @@ class Reference:
         return self.host.lower() == other.host.lower()
 
 
-def is_tag(text: str) -> bool:
-    """Whether this can be a tag."""
-    return re.fullmatch(_TAG, text) is not None
+def check_tag(text: str) -> None:
+    """Raises `InputError` if this cannot be a tag (OCI distribution spec, "Pulling manifests")."""
+    if re.fullmatch(_TAG, text) is None:
+        raise InputError(f"{text[:80]!r} is not a tag")
 
 
 def is_loopback(host: str) -> bool:
@@ -106,8 +106,8 @@ def parse(text: str) -> Reference:
         repository, _, tag = repository.rpartition(":")
     if (host and not _is_host(host)) or not _is_name(_REPOSITORY, repository):
         raise InputError(f"names no repository; expected {_EXPECTED}, with REPO in lower case")
-    if tag is not None and not is_tag(tag):
-        raise InputError(f"{tag[:80]!r} is not a tag")
+    if tag is not None:
+        check_tag(tag)
     return Reference(host, repository, tag, digest or None)
 
 

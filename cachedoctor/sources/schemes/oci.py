@@ -16,7 +16,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.document import Access, CacheDocument, Location, Writer
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ class OciLocation(Location):
     ) -> Writer:
         """See `Location.writer`. Raises `InputError` also if the documents are not all from layout folders."""
         from cachedoctor.sources.layout import LayoutWriter
-        from cachedoctor.sources.registry.reference import is_tag
+        from cachedoctor.sources.registry.reference import check_tag
 
         assert self.local
         tag = self.tag or "latest"
-        if not is_tag(tag):
-            raise InputError(f"{tag[:80]!r} is not a tag", source=self.text)
+        with reading(self.text):
+            check_tag(tag)
         return LayoutWriter(self, self.local, tag, documents, force=force)
 
     def in_place(self, document: CacheDocument, tag: str | None = None) -> Location:
