@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import accumulate, chain
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, WalkSteps, loop_check_cost, walk_steps
+from cachedoctor.graph.joining import joining_record
 from cachedoctor.graph.layers import LayerTree
 from cachedoctor.graph.loops import Acyclic, Loop
 from cachedoctor.graph.merge import Merge, fixpoint
@@ -52,15 +53,27 @@ class Survey:
     def _reachable(self) -> Reachable:
         return reachable(self.graph)
 
-    @property
+    @cached_property
+    def joining(self) -> frozenset[int]:
+        """The records that only join the leaves of their document (see `joining`); nothing else counts them."""
+        starts = accumulate((len(config.digests) for config in self.configs), initial=0)
+        found = zip(starts, map(joining_record, self.configs), strict=False)
+        return frozenset(start + record for start, record in found if record is not None)
+
+    @cached_property
     def order(self) -> list[int]:
-        """The records that can be reached, sources first (see `records.Reachable.order`)."""
-        return self._reachable.order
+        """The records that can be reached, sources first (see `records.Reachable.order`), without joining records."""
+        return self._without_joining(self._reachable.order)
 
     @cached_property
     def earliest(self) -> list[int]:
         """The same records in another order: each as soon as its sources allow."""
-        return self.graph.adjacency.earliest[0] if self._reachable.acyclic else self.order
+        if self._reachable.acyclic:
+            return self._without_joining(self.graph.adjacency.earliest[0])
+        return self.order
+
+    def _without_joining(self, records: list[int]) -> list[int]:
+        return [record for record in records if record not in self.joining] if self.joining else records
 
     @cached_property
     def record_cycles(self) -> list[Loop]:
@@ -156,7 +169,7 @@ class Survey:
     @property
     def dead_records(self) -> int:
         """Number of records that no lookup can reach."""
-        return self.graph.size - len(self.order)
+        return self.graph.size - len(self.order) - len(self.joining)
 
     def place(self, record: int) -> tuple[int, int]:
         """The document that a record of the graph is in, and its index there."""
