@@ -12,6 +12,7 @@ from itertools import accumulate, chain
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, WalkSteps, loop_check_cost, walk_steps
+from cachedoctor.graph.imports import Imported, imported
 from cachedoctor.graph.joining import joining_record
 from cachedoctor.graph.layers import LayerTree
 from cachedoctor.graph.loops import Acyclic, Loop
@@ -138,6 +139,30 @@ class Survey:
         return walk_steps(self.acyclic)
 
     @cached_property
+    def imported(self) -> Imported:
+        """What importers of BuildKit v0.25 to v0.32 lose."""
+        items = self.merged.item_of
+        joined = [self.graph.links[self.graph.span(record)] for record in sorted(self.joining)]
+        joining = [[items[source] for source in sources if items[source] >= 0] for sources in joined]
+        return imported(self.importable, joining)
+
+    @property
+    def importable(self) -> Graph:
+        """The items with the links that BuildKit v0.25 and later add."""
+        if not self.loops:
+            return self.merged.graph
+        left_out = loops.closed_when_added(self.graph, self.merged, self.loops)
+        if left_out is None:
+            links, owners = self.merged.graph.links, self.merged.graph.owners()
+            kept = [set(sources) for sources in self.acyclic.sources]
+            left_out = [
+                index
+                for index, (source, item) in enumerate(zip(links, owners, strict=True))
+                if source not in kept[item]
+            ]
+        return self.merged.graph.without(left_out)
+
+    @cached_property
     def trees(self) -> list[LayerTree]:
         """The layers of each config."""
         return [layers.layer_tree(config.parents) for config in self.configs]
@@ -197,6 +222,7 @@ def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: Non
         ("merging records", lambda: (survey.merged, survey.acyclic, survey.loops, survey.max_depth)),
         ("counting loop-check calls", lambda: (survey.loop_check, survey.hotspot_inputs)),
         ("counting descendants", lambda: survey.walk),
+        ("replaying imports", lambda: survey.imported),
         ("measuring layer chains", lambda: (survey.results, survey.marshal_steps)),
     )
     for step, compute in steps:

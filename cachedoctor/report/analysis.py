@@ -6,6 +6,7 @@ from cachedoctor.analysis.analyze import Analysis, Check
 from cachedoctor.buildkit import (
     EVERY,
     LOOP_CHECK,
+    LOSES_LINKS,
     REWRITTEN,
     SECONDS_PER_CALL,
     SECONDS_PER_MARSHAL_STEP,
@@ -18,10 +19,12 @@ from cachedoctor.report import analysis_tables as tables
 from cachedoctor.report.analysis_document import document
 from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section, Steps, Tone
 from cachedoctor.rules import RULES, Finding, Severity
-from cachedoctor.text import short
+from cachedoctor.text import argument, printable, short
 
 MOST_LOOPS = 3
 """Loops that are shown unless every detail is asked for."""
+MOST_JOINED = 4
+"""Sources that are written out in a command."""
 _LOOP_RECORDS = 12
 """Records of a loop that are shown unless every detail is asked for."""
 
@@ -86,6 +89,23 @@ def _sections(analysis: Analysis) -> list[Section]:
         tables.hotspots(analysis, level=0 if "hotspots" in asked else 1),
         tables.graph(analysis),
         tables.inputs(analysis),
+        *_several(analysis),
+    ]
+
+
+def _several(analysis: Analysis) -> list[Listing]:
+    """What is lost by importing several caches at once, where one would do."""
+    if len(analysis.sources) < 2 or not LOSES_LINKS.concerns(analysis.buildkit):
+        return []
+    sources = " ".join(map(argument, analysis.sources)) if len(analysis.sources) <= MOST_JOINED else "SOURCE..."
+    return [
+        Listing(
+            "Notes",
+            [
+                f"BuildKit {LOSES_LINKS} find fewer steps in several caches at once than in one that holds them all "
+                f"(moby/buildkit 4674). To join them: cachedoctor repair {sources} -o DEST"
+            ],
+        )
     ]
 
 
@@ -129,7 +149,13 @@ def headline(analysis: Analysis) -> str:
         return "This cache is empty: it has no record that a build could use."
     complete = analysis.check is None or len(analysis.check.rules) == len(RULES)
     fine = "This cache is fine. " if analysis.verdict == "ok" and complete else ""
-    return fine + next_export(analysis, "for the next export")
+    export = fine + next_export(analysis, "for the next export")
+    said = next((finding for finding in analysis.findings if finding.headline), None)
+    if said is None:
+        return export
+    where = f"{printable(said.source)}: " if len(analysis.documents) > 1 else ""
+    consequence = where + said.headline
+    return f"{consequence} {export}" if said is analysis.findings[0] else f"{export} {consequence}"
 
 
 def _refusal(refused_by: Span, finding: Finding) -> str:

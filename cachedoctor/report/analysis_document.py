@@ -7,6 +7,7 @@ from typing import Any
 from cachedoctor.analysis.analyze import Analysis, Check
 from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
 from cachedoctor.graph import cost
+from cachedoctor.graph.imports import Spread
 from cachedoctor.numbers import digits
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.rules import verdict
@@ -38,6 +39,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
             "ge_0_25": _re_add(analysis),
             "marshal": _marshal(analysis),
         },
+        "import": _import(analysis),
         "findings": [
             {
                 "rule": finding.rule,
@@ -163,6 +165,22 @@ def _re_add(analysis: Analysis) -> dict[str, Any]:
         "exact": walk.exact,
         "seconds": cost.seconds(walk.steps, SECONDS_PER_WALK_STEP),
     }
+
+
+def _import(analysis: Analysis) -> dict[str, Any]:
+    imported = analysis.survey.imported
+    return {
+        "leaves": imported.leaves,
+        "links": imported.links,
+        "links_lost": _extent(imported.links_lost),
+        "records_found": _extent(imported.records_found),
+        "orders": imported.orders,
+        "joining_records": len(analysis.survey.joining),
+    }
+
+
+def _extent(spread: Spread) -> dict[str, int]:
+    return {"min": spread.least, "typical": spread.typical, "max": spread.most}
 
 
 def _marshal(analysis: Analysis) -> dict[str, Any]:

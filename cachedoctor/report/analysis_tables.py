@@ -5,12 +5,14 @@ from __future__ import annotations
 from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.buildkit import (
     LOOP_CHECK,
+    LOSES_LINKS,
     REWRITTEN,
     SECONDS_PER_CALL,
     SECONDS_PER_MARSHAL_STEP,
     SECONDS_PER_WALK_STEP,
 )
 from cachedoctor.graph import cost
+from cachedoctor.graph.survey import Survey
 from cachedoctor.numbers import count, count_range, duration, percent, plural, time_range
 from cachedoctor.report.page import Foreign, Table
 from cachedoctor.rules import RULES, Severity, verdict
@@ -85,7 +87,7 @@ def hotspots(analysis: Analysis, level: int) -> Table:
 def graph(analysis: Analysis) -> Table:
     """Facts of the merged graph."""
     survey = analysis.survey
-    written = survey.graph.size
+    written = survey.graph.size - len(survey.joining)
     merged = survey.merged.size + survey.dead_records
     sure = "" if survey.merge.complete else " at most (merging stopped early)"
     rows = [
@@ -96,8 +98,22 @@ def graph(analysis: Analysis) -> Table:
         ("dead records", f"{survey.dead_records:,}"),
         ("longest path", plural(survey.max_depth, "link")),
         ("loops", f"{len(survey.loops):,}"),
+        ("leaves", _leaves(survey)),
     ]
+    if survey.joining:
+        rows.append(
+            ("joining records", f"{len(survey.joining):,}, written by cachedoctor repair and counted nowhere else")
+        )
     return Table("Graph", (), rows)
+
+
+def _leaves(survey: Survey) -> str:
+    """The leaves, and what importers lose of a document if it has several."""
+    imported = survey.imported
+    if imported.leaves <= 1 or len(survey.configs) > 1:
+        return f"{imported.leaves:,}"
+    lost = count_range(imported.links_lost.least, imported.links_lost.most)
+    return f"{imported.leaves:,}; importers of BuildKit {LOSES_LINKS} lose {lost} of {imported.links:,} links"
 
 
 def judged(analysis: Analysis) -> Table:

@@ -74,8 +74,8 @@ def diamonds(path: Path, count: int) -> Path:
         ([SERVICE, "--max-calls", "31"], 0, []),
         ([SERVICE, "--max-bytes", "3091"], 0, []),
         ([SERVICE, "--max-bytes", "3kB"], 1, ["CD101"]),
-        ([MANIFESTS / "too-large.json"], 1, ["CD101", "CD201"]),
-        ([MANIFESTS / "too-large.json", "--max-bytes", "2MiB", "--ignore", "CD2"], 0, []),
+        ([MANIFESTS / "too-large.json"], 1, ["CD101", "CD107", "CD201"]),
+        ([MANIFESTS / "too-large.json", "--max-bytes", "2MiB", "--ignore", "CD107,CD2"], 0, []),
         pytest.param([LOOP], 1, ["CD102"], marks=pytest.mark.slow),
         pytest.param([LOOP, "--select", "path-explosion,CD3"], 0, [], marks=pytest.mark.slow),
         pytest.param([LOOP, "--fail-on", "note", "--select", "CD1"], 1, ["CD102"], marks=pytest.mark.slow),
@@ -160,7 +160,8 @@ def test_every_setting_is_applied(folder: Path) -> None:
     settings(
         folder,
         'format = "json"\nmax-calls = 5\nmax-bytes = "2kB"\nbuildkit = "v0.21.1"\nfail-on = "warning"\n'
-        'select = ["CD1", "CD201"]\nignore = "CD106"\nstep-summary = true\nbaseline = "base.json"\nnames = "names"\n',
+        'select = ["CD1", "CD201"]\nignore = "CD106,CD107"\n'
+        'step-summary = true\nbaseline = "base.json"\nnames = "names"\n',
     )
     (folder / "names").write_bytes((FIXTURES / "debug/cache-all.json").read_bytes())
     (folder / "base.json").write_text('{"cachedoctor_baseline": 1, "findings": []}')

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
 
 from cachedoctor.analysis.analyze import analyze
 from cachedoctor.buildkit import EVERY, REFUSES_EMPTY_INPUT, Release
+from cachedoctor.graph.joining import digest_of_joining
 from cachedoctor.rules import Finding, Limits, Measure, Severity
 from cachedoctor.sources import CacheDocument, load
 from tests.support import FIXTURES, digest, document, layers, record
@@ -259,3 +261,62 @@ def test_cd201_stays_a_warning_if_only_some_orders_are_past_a_limit_of_calls() -
     assert finding.severity is Severity.WARNING
     assert finding.measure == Measure("calls", 53, exact=False)
     assert "CD201" not in findings(*tags, limits=Limits(max_calls=62))
+
+
+def two_leaves(*, shared: int = 2) -> CacheDocument:
+    """Steps of one root, of which one leaf needs all and another none."""
+    steps = [record(f"step {index}", [0]) for index in range(shared)]
+    return document(
+        [record("root"), *steps, record("one", *([index + 1] for index in range(shared))), record("two", [0])]
+    )
+
+
+@pytest.mark.parametrize(
+    ("buildkit", "fires"),
+    [("v0.24.0", False), ("v0.25.0", True), (None, True), ("v0.32.2", True), ("v0.33.0", False)],
+)
+def test_cd107_fires_for_the_releases_that_lose_links(buildkit: str | None, fires: bool) -> None:
+    assert ("CD107" in findings(two_leaves(), buildkit=buildkit)) is fires
+
+
+def test_cd107_says_how_much_is_lost() -> None:
+    finding = findings(two_leaves())["CD107"]
+    assert finding.message == (
+        "The cache has 2 leaves, and importers of BuildKit v0.25 to v0.32 drop 0 to 1 of its 5 links. Of its 5 "
+        "records, 3 to 5 are found then, usually 3; steps that need the others run again, without a word in the log."
+    )
+    assert finding.headline == "BuildKit v0.25 to v0.32 will find only 3 to 5 of the 5 records."
+    assert finding.records == (3, 4)
+    assert finding.severity is Severity.WARNING
+    assert finding.measure == Measure("lost links", 1, exact=False)
+
+
+def test_cd107_is_an_error_if_fewer_than_half_of_the_records_are_sure_to_be_found() -> None:
+    finding = findings(two_leaves(shared=9))["CD107"]
+    assert finding.severity is Severity.ERROR
+    assert "3 to 12 are found then" in finding.message
+
+
+def test_cd107_says_if_no_record_is_lost() -> None:
+    other_ways = [record("root"), record("other")]
+    steps = [record("a", [0, 1]), record("b", [0, 1])]
+    finding = findings(document([*other_ways, *steps, record("one", [2], [3]), record("two", [0])]))["CD107"]
+    assert "All of its 6 records are still found" in finding.message
+    assert finding.headline == ""
+
+
+def test_cd107_judges_each_document_by_itself() -> None:
+    alone = [dataclasses.replace(two_leaves(), source=name) for name in ("a", "b")]
+    reported = analyze(alone).findings
+    assert [finding.source for finding in reported if finding.rule == "CD107"] == ["a", "b"]
+    one_leaf = [document([record("root"), record(name, [0])], source=name) for name in ("a", "b")]
+    assert "CD107" not in findings(*one_leaf)
+
+
+def test_cd107_is_silent_about_a_cache_with_a_joining_record() -> None:
+    joined = two_leaves().config
+    digests = [joined.digests[leaf] for leaf in (3, 4)]
+    joining = {"digest": digest_of_joining(digests), "inputs": [[{"link": 3}, {"link": 4}]]}
+    steps = [record(f"step {index}", [0]) for index in range(2)]
+    records = [record("root"), *steps, record("one", [1], [2]), record("two", [0]), joining]
+    assert findings(document(records)) == {}
