@@ -64,8 +64,8 @@ HOW_TO_PROFILE = (
 """How to get evidence."""
 _UPSTREAM = (
     "To report it at https://github.com/moby/buildkit/issues, attach this profile, a goroutine dump "
-    "(/debug/pprof/goroutine?debug=2), the output of `buildctl debug workers -v`, the daemon's version, and the cache "
-    "config."
+    "(/debug/pprof/goroutine?debug=2), the output of `buildctl debug workers -v`, the daemon's version, and what "
+    "cachedoctor analyze CACHE --report DIR writes: the shape of the cache, without names."
 )
 
 KNOWLEDGE: Mapping[Cause, Knowledge] = {

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from cachedoctor.analysis.analyze import Analysis, analyze
 from cachedoctor.analysis.standins import Shareable, shareable
 from cachedoctor.errors import InputError, reading, reason
 from cachedoctor.graph.survey import Progress
-from cachedoctor.io.files import folder_atomically, read_bounded
+from cachedoctor.io.files import folder_atomically, opened
 from cachedoctor.numbers import plural
 from cachedoctor.report import render
 from cachedoctor.report.analysis import page
@@ -30,10 +29,8 @@ from cachedoctor.sources import CacheDocument, load
 README = "README.md"
 ANALYSIS = "analysis.json"
 _TITLE = "# A BuildKit cache without names"
-_MOST_README = 64 << 20
 _FILES = re.compile(r"README\.md|analysis\.json|(config|manifest)-[0-9]+\.json|blobs(/sha256(/[0-9a-f]{64})?)?")
 """What a report consists of, by path below its folder."""
-_MOST_FILES = 100_000
 
 _ABOUT_FILES = """\
 `config-N.json` is what BuildKit's importer reads, in the order in which the caches were imported: `v1.Parse` in
@@ -119,12 +116,13 @@ def summary(written: Written) -> Listing:
 
 def _is_ours(folder: Path) -> bool:
     """Whether there is nothing in a folder but an older report."""
-    paths = list(islice(folder.rglob("*"), _MOST_FILES))
-    if len(paths) == _MOST_FILES or not all(_FILES.fullmatch(str(path.relative_to(folder))) for path in paths):
+    if not all(_FILES.fullmatch(str(path.relative_to(folder))) for path in folder.rglob("*")):
         return False
-    return not paths or (
-        folder / README in paths and read_bounded(folder / README, _MOST_README).startswith(_TITLE.encode())
-    )
+    readme = folder / README
+    if not readme.is_file():
+        return not any(folder.iterdir())
+    with opened(readme) as file:
+        return file.read(len(_TITLE)) == _TITLE.encode()
 
 
 def _put(path: Path, data: bytes) -> None:

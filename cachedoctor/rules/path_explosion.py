@@ -37,6 +37,8 @@ the same build finishes quickly.
 3. If the cache grew over many builds, [start over](#a-fresh-start).
 4. Export less often, for example only on the main branch. Keep `--cache-from` everywhere.
 
+[Report it upstream](report-upstream.md) without showing what you build.
+
 **What does not help.**
 
 - Ctrl-C or a shorter timeout in CI: the daemon goes on.

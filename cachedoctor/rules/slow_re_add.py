@@ -20,6 +20,8 @@ billion). In a single chain that is from 5,800 and from 45,000 records.
 1. Import one tag instead of several that hold the same records: a single `--cache-from type=registry,ref=…`.
 2. [Start over](#a-fresh-start), so that the cache holds fewer records.
 
+[Report it upstream](report-upstream.md) without showing what you build.
+
 **What does not help.** Downgrading below v0.25: the loop check there is worse on nearly every graph. `mode=min`: it
 drops layers, not records.
 """

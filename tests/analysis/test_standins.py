@@ -68,6 +68,7 @@ def odd(draw: st.DrawFn) -> Document:
                 {"layer": draw(st.integers(-1, len(parents))), "createdAt": date}
                 for date in draw(st.lists(st.sampled_from(DATES), min_size=1, max_size=3))
             ]
+            item["chains"] = [{"layers": [0], "createdAt": draw(st.sampled_from(DATES))}]
     return config
 
 
@@ -141,6 +142,7 @@ def texts_of(caches: Sequence[CacheDocument]) -> set[bytes]:
         config = cache.config
         texts |= {*config.blobs, *config.digests, *config.selectors, *config.result_created}
         texts |= {created for _, _, created in config.chains} | (cache.blobs or frozenset())
+    texts |= {created[-6:] for created in texts if created[-6:-5] == "+"}
     texts = {text for text in texts if len(text) >= SHORTEST and not text.startswith("0001-")}
     return {json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "backslashreplace") for text in texts}
 
