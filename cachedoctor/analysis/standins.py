@@ -45,16 +45,15 @@ class Shareable(NamedTuple):
 class StandIns:
     """The stand-ins for all texts of some documents.
 
-    Digests of records and selectors are numbered in sorted order, since BuildKit's exporter sorts by them, and blobs
-    after them in the order in which they appear. A stand-in has the length of the text in bytes of UTF-8, if its
-    number fits. The empty text stays empty.
+    Digests and selectors are numbered in sorted order, because BuildKit's exporter sorts records and layers by them
+    (`cache/remotecache/v1.sortConfig`). A stand-in has the length of the text in bytes of UTF-8, if its number fits.
+    The empty text stays empty.
     """
 
     def __init__(self, documents: Sequence[CacheDocument]) -> None:
         configs = [document.config for document in documents]
-        names = sorted(set(chain.from_iterable((*config.digests, *config.selectors) for config in configs)))
-        blobs = chain.from_iterable((*document.config.blobs, *listed(document)) for document in documents)
-        texts = list(filter(None, dict.fromkeys(chain(names, blobs))))
+        columns = chain.from_iterable((config.digests, config.selectors, config.blobs) for config in configs)
+        texts = sorted(set(chain(chain.from_iterable(columns), *map(listed, documents))) - {""})
         digits = len(f"{len(texts):x}")
         self._texts = {text: _stand_in(text, f"{number:0{digits}x}") for number, text in enumerate(texts, 1)}
         self._texts[""] = ""

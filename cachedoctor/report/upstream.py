@@ -41,8 +41,8 @@ _REPLACED = """\
 Every text from the cache is replaced. Equal texts have equal stand-ins, in all files of this report, and different
 texts different ones.
 
-- Digests of records and selectors are numbered in sorted order, blobs after them as they appear. Stand-ins have the
-  form and the length of the originals: `sha256:`, `random:` or neither.
+- Digests and selectors are numbered in sorted order, since BuildKit sorts by them. Stand-ins have the form and the
+  length of the originals: `sha256:`, `random:` or neither.
 - Dates are replaced by dates from 2000-01-01 on, a second apart, in the same order.
 - Left out: annotations and sizes of layers, fields that BuildKit does not have, and all names of files, hosts,
   repositories, tags and platforms.
