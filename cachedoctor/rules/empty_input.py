@@ -13,10 +13,10 @@ record and everything that can only be made from it.
 
 **What you see.** `invalid empty input for record N`, where N is the index of the record. Before v0.25: nothing.
 
-**What to do.** [Repair it, or delete it](#repair-it-or-delete-it). Until then, a builder with v0.24 can still use the
-rest of it (`--driver-opt image=moby/buildkit:v0.24.0`), but has [CD201](#cd201-path-explosion).
+**What to do.** [Repair it, or delete it](#repair-it-or-delete-it).
 
-**What does not help.** Importing it together with a good cache: this one is refused all the same.
+**What does not help.** Importing it together with a good cache: this one is refused all the same. Downgrading below
+v0.25: the rest of the cache is used again, but every export has the loop check of [CD201](#cd201-path-explosion).
 """
 
 from __future__ import annotations
@@ -30,16 +30,13 @@ from cachedoctor.numbers import plural
 from cachedoctor.rules._shared import DELETE, REPAIR
 from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
 
-_SINCE = REFUSES_EMPTY_INPUT.since
-assert _SINCE
-
 
 @rule(
     "CD102",
     "empty-input",
     Severity.ERROR,
     affects=f"{REFUSES_EMPTY_INPUT} refuse the whole cache; older releases drop the record",
-    help=(REPAIR, DELETE, f"Until then, a builder before {_SINCE.line} can still use the rest of it."),
+    help=(REPAIR, DELETE),
     scope=Scope.DOCUMENT,
     refused_by=REFUSES_EMPTY_INPUT,
 )

@@ -27,6 +27,8 @@ FILES = {
     "diamond-20.json": "manifests/diamond-20.json",
     "tag-a.json": "manifests/tag-a.json",
     "tag-b.json": "manifests/tag-b.json",
+    "A": "manifests/tag-a.json",
+    "B": "manifests/tag-b.json",
     "cache-main.json": "manifests/shared-copies-t1.json",
     "cache-branch.json": "manifests/shared-copies-t2.json",
     "cpu.pprof": "profiles/cpu-stuck.pprof",
@@ -36,7 +38,7 @@ FILES = {
 """The files in a reader's folder, with their paths below `fixtures/`."""
 LAYOUTS = ("DIR", "cache-layout")
 """Layouts with a tag `main`, in the same folder."""
-REFERENCES = ("app:buildcache", "app-cache:main")
+REFERENCES = ("app:buildcache", "app-cache:main", "app-cache:branch")
 """Caches in the reader's registry."""
 PLACEHOLDERS = {
     "docker://registry.example.com/": "docker://REGISTRY/",
