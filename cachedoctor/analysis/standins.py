@@ -19,6 +19,7 @@ import orjson
 
 from cachedoctor.buildkit import IMAGE_CONFIG, IMAGE_MANIFEST, INLINE_CACHE, LAYER, LAYER_TYPES
 from cachedoctor.cacheconfig import CacheConfig, encode, instant
+from cachedoctor.graph.joining import digest_of_joining, joining_record
 from cachedoctor.sources import CacheDocument
 from cachedoctor.sources.descriptors import is_digest, new_manifest
 from cachedoctor.sources.document import digest_of
@@ -66,12 +67,18 @@ class StandIns:
     def config(self, config: CacheConfig) -> CacheConfig:
         """The same config with stand-ins, without annotations, and without fields that BuildKit does not have.
 
-        Layers that have annotations have empty ones, since that tells the backends apart.
+        Layers that have annotations have empty ones, since that tells the backends apart. A joining record gets the
+        digest that joins the stand-ins of its leaves.
         """
+        digests = self.of(config.digests)
+        joining = joining_record(config)
+        if joining is not None:
+            joined = config.links[config.link_start[config.input_start[joining]] :]
+            digests[joining] = digest_of_joining(digests[leaf] for leaf in joined)
         return replace(
             config,
             blobs=self.of(config.blobs),
-            digests=self.of(config.digests),
+            digests=digests,
             selectors=self.of(config.selectors),
             result_created=list(map(self._times.__getitem__, config.result_created)),
             chains=[(record, layers, self._times[created]) for record, layers, created in config.chains],

@@ -20,6 +20,7 @@ from cachedoctor.analysis.standins import StandIns
 from cachedoctor.buildkit import IMPORT_LIMIT, INLINE_CACHE
 from cachedoctor.cacheconfig import instant
 from cachedoctor.errors import InputError, LimitError
+from cachedoctor.graph.joining import digest_of_joining, joining_record
 from cachedoctor.repairs.repair import Options, repair
 from cachedoctor.report import upstream
 from cachedoctor.report.analysis_document import document as json_document
@@ -267,3 +268,12 @@ def test_what_cannot_be_reproduced_is_said(tmp_path: Path) -> None:
     assert "- Only the original has CD106 dangling-tag (warning)." in readme
     assert "- The cache config of config-2.json has " in readme
     assert "bytes, in the original 10." in readme
+
+
+def test_a_joining_record_still_joins_the_leaves() -> None:
+    records = [record("root"), record("a", [0]), record("b", [0])]
+    joining = {"digest": digest_of_joining([digest("a"), digest("b")]), "inputs": [[{"link": 1}, {"link": 2}]]}
+    original = document([*records, joining])
+    shared = StandIns([original]).config(original.config)
+    assert joining_record(shared) == 3
+    assert set(shared.digests).isdisjoint(original.config.digests)
