@@ -15,7 +15,7 @@ from cachedoctor.graph import cost
 from cachedoctor.graph.survey import Survey
 from cachedoctor.numbers import count, count_range, duration, percent, plural, time_range
 from cachedoctor.report.page import Foreign, Table
-from cachedoctor.rules import RULES, Severity, verdict
+from cachedoctor.rules import RULES, Severity
 from cachedoctor.text import short
 
 KNOWN = "known: no worse than in the baseline"
@@ -116,19 +116,6 @@ def _leaves(survey: Survey) -> str:
     return f"{imported.leaves:,}; importers of BuildKit {LOSES_LINKS} lose {lost} of {imported.links:,} links"
 
 
-def judged(analysis: Analysis) -> Table:
-    """The verdict of a check on each source and on all together; empty with one source."""
-    sources = analysis.sources
-    if analysis.check is None or len(sources) == 1:
-        return _EMPTY
-    rows = []
-    for source in (*sources, ""):
-        failed = analysis.failed(source)
-        worst = verdict(finding for finding in analysis.findings if finding.source == source)
-        rows.append((Foreign(source) if source else TOGETHER, worst, ", ".join(failed) or "nothing"))
-    return Table("Judged", ("source", "verdict", "failed"), rows)
-
-
 def limits(analysis: Analysis) -> Table:
     """The limits of a check."""
     check, bounds = analysis.check, analysis.limits
@@ -154,10 +141,10 @@ def inputs(analysis: Analysis) -> Table:
         (
             Foreign(f"{document.source} ({document.platform})" if document.platform else document.source),
             document.kind,
-            f"{len(document.config.digests):,}",
-            f"{len(document.config.blobs):,}",
+            f"{document.records:,}",
+            f"{document.layers:,}",
             f"{document.size:,}",
         )
-        for document in analysis.documents
+        for document in analysis.inputs
     ]
     return Table("Read", ("source", "kind", "records", "layers", "bytes"), rows, frozenset({2, 3, 4}))

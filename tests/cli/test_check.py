@@ -102,10 +102,10 @@ def test_two_clean_tags_loop_together(folder: Path) -> None:
         assert run("check", tag, "--fail-on", "warning", cwd=folder).returncode == 0
     got = run("check", *TAGS, "--fail-on", "warning", "-f", "json", cwd=folder)
     assert got.returncode == 1
-    assert parsed(got)["judged"] == [
-        {"source": str(TAGS[0]), "verdict": "ok", "failed": []},
-        {"source": str(TAGS[1]), "verdict": "ok", "failed": []},
-        {"source": "", "verdict": "warning", "failed": ["CD204"]},
+    assert [(judged["source"], judged["verdict"], judged["failed"]) for judged in parsed(got)["judged"]] == [
+        (str(TAGS[0]), "ok", []),
+        (str(TAGS[1]), "ok", []),
+        ("", "warning", ["CD204"]),
     ]
     text = run("check", *TAGS, "--fail-on", "warning", cwd=folder).stdout.decode()
     assert text.splitlines()[0] == "Check failed: CD204 merge-loop in all sources together."

@@ -179,6 +179,7 @@ def folder(tmp_path: Path) -> Path:
     reader.mkdir()
     for name, fixture in FILES.items():
         (reader / name).symlink_to(FIXTURES / fixture)
+    (reader / "caches.txt").write_text("# Caches of main and of a branch\ntag-a.json\ntag-b.json\n")
     config = (FIXTURES / FILES["cache.json"]).read_bytes()
     for name in LAYOUTS:
         Layout(reader / name).cache(config, "main")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=options.CacheCommand)
-@options.sources
+@options.sources()
 @options.format(Part.WORDS, Part.DOCUMENT, Part.FINDINGS)
 @options.output
 @options.buildkit
