@@ -38,9 +38,11 @@ class Merge:
 def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     """Merge the records in `order`, in which each comes after an alternative of each input, to the fixpoint.
 
-    Two records are equal if they have the same digest and number of inputs, and share an alternative (source and
-    selector, where sources are compared after merging) at every input. BuildKit v0.25 to v0.32 apply this rule while
-    they add records (`v1.(*CacheChains).Add`). The fixpoint is a congruence closure, so no order changes it.
+    A record is equal to another one of the same digest if at each of its inputs they share an alternative (source and
+    selector, where sources are compared after merging). BuildKit v0.25 to v0.32 apply this rule while they add records
+    (`v1.(*CacheChains).Add`): only the inputs of the record that is added count, so a record with fewer inputs can be
+    equal to one with more. No exporter writes such records. A root is equal only to a root. The fixpoint is a
+    congruence closure, so no order changes it.
 
     The time is nearly linear for caches that BuildKit writes. Since all inputs must match, a hostile document could
     force quadratic work; after `WORK_PER_LINK` comparisons per record and link, the result is marked incomplete.
@@ -50,10 +52,10 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     if not repeated:
         return Merge(representative, every_order=representative, complete=True)
     inputs_of = _inputs_alive(graph, order)
-    same_arity = _merge_identical(graph, repeated, inputs_of, representative)
-    first = [record for record in repeated if representative[record] == record]
+    _merge_identical(graph, repeated, inputs_of, representative)
+    first = [record for record in repeated if representative[record] == record and graph.arity(record)]
     closure = _Closure(graph, _repeated(graph, first), inputs_of, representative)
-    every_order = closure.representatives() if same_arity and not closure.could_merge() else None
+    every_order = None if closure.could_merge() else closure.representatives()
     complete = closure.run()
     return Merge(closure.representatives(), every_order, complete)
 
@@ -80,31 +82,25 @@ def _merge_identical(
     repeated: Sequence[int],
     inputs_of: Callable[[int], list[list[Alternative]]],
     representative: list[int],
-) -> bool:
-    """Merge records that have the same digest and exactly the same alternatives (hash consing), sources first.
-
-    Returns whether all records with the same digest have the same number of inputs.
-    """
+) -> None:
+    """Merge records that have the same digest and exactly the same alternatives (hash consing), sources first."""
     seen: dict[tuple[str, tuple[frozenset[Alternative], ...]], int] = {}
-    arity: dict[str, int] = {}
-    same_arity = True
     for record in repeated:
         inputs = inputs_of(record)
         digest = graph.digests[record]
-        same_arity &= arity.setdefault(digest, len(inputs)) == len(inputs)
         key = (
             digest,
             tuple([frozenset([(representative[source], selector) for source, selector in links]) for links in inputs]),
         )
         representative[record] = seen.setdefault(key, record)
-    return same_arity
 
 
 class _Closure:
     """Union-find over items, with an index from each alternative to the items that have it.
 
     `children[(source, input, selector, digest)]` are the items with that digest and alternative. `inputs[item]` are
-    the alternatives of each input. `_unite` keeps both up to date, so that they have only current items.
+    the alternatives of each input, `fewest[item]` is the number of inputs of the record that has fewest. `_unite` keeps
+    all of them up to date, so that they have only current items. There are no roots.
     """
 
     def __init__(
@@ -117,12 +113,16 @@ class _Closure:
         self.parent = representative
         self.digests = graph.digests
         self.inputs: dict[int, list[set[Alternative]]] = {}
+        self.fewest: dict[int, int] = {}
+        self.required: dict[str, int] = {}
         self.children: dict[tuple[int, int, str, str], set[int]] = defaultdict(set)
         self.keys_of: dict[int, set[tuple[int, str, str]]] = defaultdict(set)
         self.work = WORK_FLOOR + WORK_PER_LINK * (graph.size + len(graph.links))
         for record in candidates:
             inputs = [{(representative[source], selector) for source, selector in links} for links in inputs_of(record)]
             self.inputs[record] = inputs
+            self.fewest[record] = count = len(inputs)
+            self.required[self.digests[record]] = min(count, self.required.get(self.digests[record], count))
             for number, alternatives in enumerate(inputs):
                 for source, selector in alternatives:
                     self._index(record, source, number, selector)
@@ -158,9 +158,6 @@ class _Closure:
 
     def could_merge(self) -> bool:
         """Whether BuildKit v0.9 to v0.24 could merge two of these items in some order.
-
-        All records with the same digest must have the same number of inputs. Then no candidate is a root, since equal
-        roots are merged already.
 
         The rule there (`v1.normalizeItem`) is that the other item is a child of at least one alternative of input 0,
         and of every alternative of every later input. As long as no two different items satisfy it, no order can make a
@@ -202,17 +199,19 @@ class _Closure:
         digest = self.digests[record]
         sharing = [self.children[source, number, selector, digest] for number, source, selector in fresh]
         if sum(map(len, sharing)) > 2 * min(map(len, inputs)):
-            by_input = [self._sharing(record, number) for number in range(len(inputs))]
+            by_input = [self._sharing(record, number) for number in range(self.required[digest])]
             self.work -= sum(map(len, by_input))
             sharing = min(sharing, *by_input, key=lambda sets: sum(map(len, sets)))
         self.work -= sum(map(len, sharing))
         others = set().union(*sharing)
         others.discard(record)
-        return [other for other in others if self._share(inputs, self.inputs[other])]
+        return [other for other in others if self._share(record, other)]
 
-    def _share(self, first: list[set[Alternative]], second: list[set[Alternative]]) -> bool:
+    def _share(self, record: int, other: int) -> bool:
+        required = min(self.fewest[record], self.fewest[other])
+        first, second = self.inputs[record][:required], self.inputs[other][:required]
         self.work -= sum(map(min, map(len, first), map(len, second)))
-        return len(first) == len(second) and not any(map(set.isdisjoint, first, second))
+        return not any(map(set.isdisjoint, first, second))
 
     def _unite(self, kept: int, gone: int) -> int:
         if self._weight(gone) > self._weight(kept):
@@ -228,10 +227,16 @@ class _Closure:
     def _move_as_child(self, kept: int, gone: int) -> None:
         """Make the alternatives of `gone` fresh alternatives of `kept`."""
         digest = self.digests[gone]
+        inputs = self.inputs[kept]
         fresh = self.fresh.setdefault(kept, set())
         fresh |= self.fresh.pop(gone, set())
+        if self.fewest[gone] < self.fewest[kept]:
+            self.fewest[kept] = self.fewest[gone]
+            fresh |= {(0, source, selector) for source, selector in inputs[0]}
         for number, alternatives in enumerate(self.inputs.pop(gone)):
-            self.inputs[kept][number] |= alternatives
+            if number == len(inputs):
+                inputs.append(set())
+            inputs[number] |= alternatives
             for source, selector in alternatives:
                 items = self.children[source, number, selector, digest]
                 items.discard(gone)

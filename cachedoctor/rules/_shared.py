@@ -18,7 +18,7 @@ UPGRADE = (
     "either, but their imports can lose links, so that steps miss the cache."
 )
 REFUSED = "BuildKit refuses the whole cache."
-UNNOTICED = "No result needs them, so BuildKit does not notice."
+UNNOTICED = "No result leads BuildKit to them, so it does not notice."
 
 
 def severity_of(seconds: float | None, limits: Limits) -> Severity | None:

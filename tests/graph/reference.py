@@ -189,6 +189,8 @@ class Export:
     records: Sequence[Record]
     arrange: Arrange = field(default=lambda record, number, links: links)
     most_calls: int = 20_000
+    listed: list[int] | None = None
+    """The records in the order in which the importer added them; `None` for that of `_listed`."""
     counter: int = 0
     calls: int = 0
     removed: int = 0
@@ -199,7 +201,7 @@ class Export:
     def run(self) -> Export:
         """Validate, merge, check for loops."""
         self.inputs = self._validated()
-        for record in self._listed():
+        for record in self.listed or self._listed():
             if record in self.inputs:
                 self._normalize(record)
         return self
