@@ -32,17 +32,19 @@ class Merge:
     These releases merge less, because their rule is stricter.
     """
     complete: bool
-    """Whether the fixpoint was reached. If not, more records may be duplicates than were merged."""
+    """Whether no more records could merge. If not, more of them may be duplicates than were merged."""
 
 
 def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     """Merge the records in `order`, in which each comes after an alternative of each input, to the fixpoint.
 
-    A record is equal to another one of the same digest if at each of its inputs they share an alternative (source and
-    selector, where sources are compared after merging). BuildKit v0.25 to v0.32 apply this rule while they add records
-    (`v1.(*CacheChains).Add`): only the inputs of the record that is added count, so a record with fewer inputs can be
-    equal to one with more. No exporter writes such records. A root is equal only to a root. The fixpoint is a
-    congruence closure, so no order changes it.
+    Two records are equal if they have the same digest and number of inputs, and share an alternative (source and
+    selector, where sources are compared after merging) at every input. BuildKit v0.25 to v0.32 apply this rule while
+    they add records (`v1.(*CacheChains).Add`). The fixpoint is a congruence closure, so no order changes it.
+
+    Really, BuildKit asks only for the inputs of the record that it adds, so this record may also join one with more
+    inputs, if that was added first. No exporter writes such records. Here they stay apart, and if any of them could
+    join, the result is marked incomplete.
 
     The time is nearly linear for caches that BuildKit writes. Since all inputs must match, a hostile document could
     force quadratic work; after `WORK_PER_LINK` comparisons per record and link, the result is marked incomplete.
@@ -56,7 +58,7 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     first = [record for record in repeated if representative[record] == record and graph.arity(record)]
     closure = _Closure(graph, _repeated(graph, first), inputs_of, representative)
     every_order = None if closure.could_merge() else closure.representatives()
-    complete = closure.run()
+    complete = closure.run() and not closure.could_mix()
     return Merge(closure.representatives(), every_order, complete)
 
 
@@ -99,8 +101,8 @@ class _Closure:
     """Union-find over items, with an index from each alternative to the items that have it.
 
     `children[(source, input, selector, digest)]` are the items with that digest and alternative. `inputs[item]` are
-    the alternatives of each input, `fewest[item]` is the number of inputs of the record that has fewest. `_unite` keeps
-    all of them up to date, so that they have only current items. There are no roots.
+    the alternatives of each input. `_unite` keeps both up to date, so that they have only current items. None of them
+    is a root.
     """
 
     def __init__(
@@ -113,16 +115,12 @@ class _Closure:
         self.parent = representative
         self.digests = graph.digests
         self.inputs: dict[int, list[set[Alternative]]] = {}
-        self.fewest: dict[int, int] = {}
-        self.required: dict[str, int] = {}
         self.children: dict[tuple[int, int, str, str], set[int]] = defaultdict(set)
         self.keys_of: dict[int, set[tuple[int, str, str]]] = defaultdict(set)
         self.work = WORK_FLOOR + WORK_PER_LINK * (graph.size + len(graph.links))
         for record in candidates:
             inputs = [{(representative[source], selector) for source, selector in links} for links in inputs_of(record)]
             self.inputs[record] = inputs
-            self.fewest[record] = count = len(inputs)
-            self.required[self.digests[record]] = min(count, self.required.get(self.digests[record], count))
             for number, alternatives in enumerate(inputs):
                 for source, selector in alternatives:
                     self._index(record, source, number, selector)
@@ -179,6 +177,20 @@ class _Closure:
                     return True
         return False
 
+    def could_mix(self) -> bool:
+        """Whether an item could join one that has more inputs: it shares an alternative with it at each of its own."""
+        arities = {(self.digests[record], len(inputs)) for record, inputs in self.inputs.items()}
+        mixed = {digest for digest, times in Counter(digest for digest, _ in arities).items() if times > 1}
+        for record in [record for record in self.inputs if self.digests[record] in mixed]:
+            inputs = self.inputs[record]
+            others = set().union(*self._sharing(record, 0))
+            self.work -= len(others)
+            for other in others:
+                more = self.inputs[other]
+                if self.work < 0 or (len(inputs) < len(more) and self._share(inputs, more[: len(inputs)])):
+                    return True
+        return False
+
     def run(self) -> bool:
         """Merge until no alternative is fresh; false if the allowed work ran out before."""
         while self.fresh and self.work > 0:
@@ -199,19 +211,17 @@ class _Closure:
         digest = self.digests[record]
         sharing = [self.children[source, number, selector, digest] for number, source, selector in fresh]
         if sum(map(len, sharing)) > 2 * min(map(len, inputs)):
-            by_input = [self._sharing(record, number) for number in range(self.required[digest])]
+            by_input = [self._sharing(record, number) for number in range(len(inputs))]
             self.work -= sum(map(len, by_input))
             sharing = min(sharing, *by_input, key=lambda sets: sum(map(len, sets)))
         self.work -= sum(map(len, sharing))
         others = set().union(*sharing)
         others.discard(record)
-        return [other for other in others if self._share(record, other)]
+        return [other for other in others if self._share(inputs, self.inputs[other])]
 
-    def _share(self, record: int, other: int) -> bool:
-        required = min(self.fewest[record], self.fewest[other])
-        first, second = self.inputs[record][:required], self.inputs[other][:required]
+    def _share(self, first: list[set[Alternative]], second: list[set[Alternative]]) -> bool:
         self.work -= sum(map(min, map(len, first), map(len, second)))
-        return not any(map(set.isdisjoint, first, second))
+        return len(first) == len(second) and not any(map(set.isdisjoint, first, second))
 
     def _unite(self, kept: int, gone: int) -> int:
         if self._weight(gone) > self._weight(kept):
@@ -227,16 +237,10 @@ class _Closure:
     def _move_as_child(self, kept: int, gone: int) -> None:
         """Make the alternatives of `gone` fresh alternatives of `kept`."""
         digest = self.digests[gone]
-        inputs = self.inputs[kept]
         fresh = self.fresh.setdefault(kept, set())
         fresh |= self.fresh.pop(gone, set())
-        if self.fewest[gone] < self.fewest[kept]:
-            self.fewest[kept] = self.fewest[gone]
-            fresh |= {(0, source, selector) for source, selector in inputs[0]}
         for number, alternatives in enumerate(self.inputs.pop(gone)):
-            if number == len(inputs):
-                inputs.append(set())
-            inputs[number] |= alternatives
+            self.inputs[kept][number] |= alternatives
             for source, selector in alternatives:
                 items = self.children[source, number, selector, digest]
                 items.discard(gone)

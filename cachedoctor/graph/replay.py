@@ -71,9 +71,7 @@ class Exporter:
                 run.match(record, number, source, selector, matches)
         return matches
 
-    def _open(
-        self, record: int, run: Run, shuffle: Callable[[list[_Step]], None]
-    ) -> tuple[int, list[_Step], set[int]]:
+    def _open(self, record: int, run: Run, shuffle: Callable[[list[_Step]], None]) -> tuple[int, list[_Step], set[int]]:
         """Start the visit of a record: its alternatives in the order of this run, first one last, and no match yet."""
         run.item[record] = _VISITING
         steps: list[_Step] = []

@@ -89,7 +89,7 @@ def graph(analysis: Analysis) -> Table:
     survey = analysis.survey
     written = survey.graph.size
     merged = survey.merged.size + survey.dead_records
-    sure = "" if survey.merge.complete else " at most (merging stopped early)"
+    sure = "" if survey.merge.complete else " at most (more of them could merge)"
     rows = [
         ("records", f"{merged:,} after merging{sure}, {written:,} as written" if merged != written else f"{merged:,}"),
         ("links", f"{survey.merged.links:,}"),

@@ -77,12 +77,11 @@ _REFUSE = f"{REFUSES_EMPTY_INPUT} refuse the whole cache"
 
 def _consequence(dropped: int, count: int, refused: bool) -> str:
     """What importers do, if older ones drop so many of these records."""
-    drop, ignore = "drop the record and what is made only from it", "ignore an empty input at the end of a record"
-    if refused:
-        older = f"{drop}" if dropped == count else f"{ignore}, and otherwise {drop}" if dropped else ignore
-        return f"{_REFUSE}; older releases {older}."
-    drop, ignore = drop.replace("drop", "drops", 1), ignore.replace("ignore", "ignores", 1)
-    return f"This release {drop if dropped == count else f'{ignore}, and otherwise {drop}' if dropped else ignore}."
+    drop, ignore = ("drop", "ignore") if refused else ("drops", "ignores")
+    dropping = f"{drop} the record and what is made only from it"
+    ignoring = f"{ignore} an empty input at the end of a record"
+    older = dropping if dropped == count else f"{ignoring}, and otherwise {dropping}" if dropped else ignoring
+    return f"{_REFUSE}; older releases {older}." if refused else f"This release {older}."
 
 
 def _described(records: list[int]) -> str:
@@ -122,7 +121,5 @@ def _with_link_to(sources: frozenset[int], config: CacheConfig) -> list[int]:
         return []
     starts = [config.link_start[start] for start in config.input_start]
     return [
-        record
-        for record, (low, high) in enumerate(pairwise(starts))
-        if not sources.isdisjoint(config.links[low:high])
+        record for record, (low, high) in enumerate(pairwise(starts)) if not sources.isdisjoint(config.links[low:high])
     ]

@@ -90,6 +90,11 @@ class Older(Importer):
     records: list[Record] = field(default_factory=list)
     """What was added, in this order, linked by position."""
 
+    @property
+    def listed(self) -> list[int]:
+        """The order in which the exporter goes through them."""
+        return list(range(len(self.records)))
+
     def parse(self, index: int) -> int | None:
         """Add a record, and then its sources; `None` for a record that is left out."""
         if index in self.known:
@@ -132,11 +137,10 @@ def exported(documents: Sequence[Document], choose: random.Random, most_calls: i
     importer = Older()
     for document in documents:
         importer.read(document)
-    listed = list(range(len(importer.records)))
     run = Export(
-        importer.records, lambda record, number, links: choose.sample(links, len(links)), most_calls, listed
+        importer.records, lambda record, number, links: choose.sample(links, len(links)), most_calls, importer.listed
     ).run()
-    links = sum(len(children) for by_link in run.children.values() for children in by_link.values())
+    links = run.count_links()
     calls: int | None
     try:
         calls = run.check_loops().calls
@@ -215,10 +219,10 @@ class Newer(Importer):
                 raise Refused("invalid empty input")
             links.append([(self.parse(link), selector) for link, selector in alternatives])
         self.results(written)
-        self.known[index] = self.add(digest, links)
-        if self.known[index]:
-            self.added.append((self.documents, index, self.known[index]))
-        return self.known[index]
+        added = self.known[index] = self.add(digest, links)
+        if added:
+            self.added.append((self.documents, index, added))
+        return added
 
     def add(self, digest: str, links: list[list[tuple[Key | None, str]]]) -> Key | None:
         """Merge a record into one that it matches, or add it; `None` if it is left out."""
@@ -271,6 +275,31 @@ class Newer(Importer):
             if other.now() is not main.now():
                 other.now().merged_into = main.now()
         return main
+
+    def export(self) -> Document:
+        """Leaves, and everything that they are made from, as a document."""
+        everything = {key for root in self.roots.values() for key in root.below()}
+        records: list[Document] = []
+        index: dict[Key, int] = {}
+
+        def write(key: Key) -> int:
+            if key not in index:
+                inputs = [
+                    [{"selector": selector, "link": write(source)} for source, selector in self._sorted(parents)]
+                    for parents in key.parents
+                ]
+                index[key] = len(records)
+                records.append({"digest": key.digest, "inputs": inputs})
+            return index[key]
+
+        for key in sorted(everything, key=lambda key: key.serial):
+            if not any(key.children.values()):
+                write(key)
+        return {"records": records}
+
+    @staticmethod
+    def _sorted(parents: set[tuple[Key, str]]) -> list[tuple[Key, str]]:
+        return sorted(parents, key=lambda parent: (parent[0].serial, parent[1]))
 
     def partition(self) -> dict[tuple[int, int], Key]:
         """What each record, by document and index, is part of."""
