@@ -8,8 +8,8 @@ from itertools import chain
 
 from cachedoctor.graph.replay import Exporter, Run
 
-MOST_BITS = 1 << 28
-"""Questions, times records and links, that a proof may take: about a quarter of a second."""
+MOST_BITS = 1 << 26
+"""Questions, times records and links, that a proof may take: at most 25 MB, and a fraction of a second."""
 
 _Question = tuple[Iterable[int], Iterable[int]]
 """Is a record of the first group settled before all of the second group, or the other way round?"""

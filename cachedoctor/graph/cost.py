@@ -15,7 +15,7 @@ from cachedoctor.graph.quotient import MergedGraph, quotient
 from cachedoctor.graph.records import Graph
 
 if TYPE_CHECKING:
-    from cachedoctor.graph.replay import Exporter
+    pass
 
 MOST_ORDERS = 200
 """Orders that are replayed at most."""
@@ -92,20 +92,27 @@ def loop_check_cost(
     from cachedoctor.graph.replay import Exporter
 
     exporter = Exporter(graph, order, document)
-    if merge.complete and not refused:
-        run = exporter.run(0)
-        if every_order_merges_alike(exporter, merge.representative, run):
-            only = _only(quotient(graph, order, run.representatives()), refused)
-            if only:
-                return only
+    run = exporter.run(0)
+    first = run.representatives()
+    if merge.complete and not refused and every_order_merges_alike(exporter, merge.representative, run):
+        only = _only(quotient(graph, order, first), refused)
+        if only:
+            return only
+
+    def replayed(seed: int) -> tuple[MergedGraph, Acyclic]:
+        merged = quotient(graph, order, exporter.run(seed).representatives() if seed else first)
+        return merged, loops.cut(merged, seed)
+
     count = max(1, min(MOST_ORDERS, ORDER_BUDGET // (graph.size + len(graph.links) + 1)))
-    replays = [_replay(exporter, graph, order, seed) for seed in range(count)]
-    seeds = sorted(range(count), key=lambda seed: (replays[seed].calls, seed))
-    middle = seeds[(count - 1) // 2]
-    typical = quotient(graph, order, exporter.replay(middle))
-    acyclic = loops.cut(typical, middle)
+    orders = [_counted(*replayed(seed)) for seed in range(count)]
+    seeds = sorted(range(count), key=lambda seed: (orders[seed].calls, seed))
+    typical, acyclic = replayed(seeds[(count - 1) // 2])
     _, hotspots = paths.calls_and_hotspots(acyclic, MOST_HOTSPOTS)
-    return LoopCheckCost([replays[seed] for seed in seeds], False, refused, typical, acyclic, hotspots)
+    return LoopCheckCost([orders[seed] for seed in seeds], False, refused, typical, acyclic, hotspots)
+
+
+def _counted(merged: MergedGraph, acyclic: Acyclic) -> Order:
+    return Order(merged.size, merged.links, paths.calls(acyclic), acyclic.removed)
 
 
 def _only(merged: MergedGraph, refused: bool) -> LoopCheckCost | None:
@@ -116,12 +123,6 @@ def _only(merged: MergedGraph, refused: bool) -> LoopCheckCost | None:
     calls, hotspots = paths.calls_and_hotspots(acyclic, MOST_HOTSPOTS)
     only = Order(merged.size, merged.links, calls, links_removed=0)
     return LoopCheckCost([only], True, refused, merged, acyclic, hotspots)
-
-
-def _replay(exporter: Exporter, graph: Graph, order: Sequence[int], seed: int) -> Order:
-    merged = quotient(graph, order, exporter.replay(seed))
-    acyclic = loops.cut(merged, seed)
-    return Order(merged.size, merged.links, paths.calls(acyclic), acyclic.removed)
 
 
 def seconds(count: int, each: float) -> float | None:

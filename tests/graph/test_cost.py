@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
-from cachedoctor.graph import cost, loops, paths
+from cachedoctor.graph import certainty, cost, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, Order, seconds
 from cachedoctor.graph.layers import marshal_steps
 from cachedoctor.graph.quotient import unmerged
@@ -133,6 +133,28 @@ def test_the_order_of_the_importers_list_can_be_a_proof(first: int) -> None:
     loop_check = cost_of([{"records": moved}])
     assert loop_check.exact
     assert [order.items for order in loop_check.orders] == [5 - first]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case, want in EXPECTED.items() if len(want["exporter_le_0_24"].get("observed", [])) == 1]
+)
+def test_the_captures_for_which_buildkit_gave_one_answer_are_proved(case: str) -> None:
+    """But for one of them: replays show that it has two answers."""
+    docs = [json.loads((FIXTURES / name).read_text()) for name in EXPECTED[case]["inputs"]]
+    assert cost_of(docs).exact == (case != "export-13m")
+
+
+@pytest.mark.parametrize("case", ["shared-copies-t1", "shared-copies t2 + t1"])
+def test_without_room_for_its_questions_nothing_is_proved(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one has a tie, so it asks in which order items are created, too."""
+    docs = [json.loads((FIXTURES / name).read_text()) for name in EXPECTED[case]["inputs"]]
+    survey = Survey(configs(docs))
+    work = survey.graph.size + len(survey.graph.links) + 1
+    monkeypatch.setattr(cost, "MOST_ORDERS", 1)
+    monkeypatch.setattr(certainty, "MOST_BITS", 20 * work)
+    assert survey.loop_check.exact == (case == "shared-copies-t1")
+    monkeypatch.setattr(certainty, "MOST_BITS", 0)
+    assert not cost_of(docs).exact
 
 
 def test_a_count_is_exact_if_it_is_proved() -> None:

@@ -206,6 +206,34 @@ def test_cd105_fires_on_a_layer_cycle() -> None:
     assert (unused.records, unused.severity, unused.refused_by) == ((1,), Severity.WARNING, None)
 
 
+@pytest.mark.parametrize(
+    ("listed", "refused"), [("0123", True), ("012", True), ("013", False), ("123", False), ("", False)]
+)
+def test_a_layer_whose_blob_is_not_listed_ends_the_way_of_the_importer(listed: str, refused: bool) -> None:
+    """A result needs layer 0, whose parents are 1 and 2. Either the parent of 2 is bad, or it is 1 again."""
+    blobs = frozenset(digest(f"layer {index}") for index in listed)
+    for rule, parent in (("CD104", 9), ("CD105", 1)):
+        found = findings(document([record("root", layer=0)], layers(1, 2, parent, -1), blobs=blobs))[rule]
+        assert found.refused_by == (EVERY if refused else None)
+        assert found.severity is (Severity.ERROR if refused else Severity.WARNING)
+
+
+def test_a_cycle_that_the_importer_leaves_does_not_hide_another_one() -> None:
+    """Layers 0 and 1 form a cycle that ends at a missing blob, layers 2 and 3 one that does not."""
+    blobs = frozenset(digest(f"layer {index}") for index in (0, 2, 3))
+    both = [record("a", layer=0), record("b", layer=2)]
+    assert findings(document(both, layers(1, 0, 3, 2), blobs=blobs))["CD105"].refused_by == EVERY
+    assert findings(document(both[:1], layers(1, 0, 3, 2), blobs=blobs))["CD105"].refused_by is None
+
+
+def test_a_chain_ends_at_a_blob_that_is_not_listed() -> None:
+    for chain, refused in (([0, 9], True), ([1, 9], False), ([0, 1, 9], False), ([9, 1], True)):
+        chained = {**record("root"), "chains": [{"layers": chain, "createdAt": "2026-11-24T08:14:45Z"}]}
+        blobs = frozenset([digest("layer 0")])
+        found = findings(document([chained], layers(-1, -1), blobs=blobs))["CD104"]
+        assert found.refused_by == (EVERY if refused else None)
+
+
 def test_cd106_names_both_digests() -> None:
     finding = findings(fixture("layouts/v0.21.1-image-manifest"))["CD106"]
     assert finding.severity is Severity.WARNING
