@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from hashlib import sha256
+from itertools import islice
 
 from cachedoctor.graph.records import Graph
 
@@ -14,6 +15,9 @@ _VISITING = -2
 
 _Links = list[list[tuple[int, str]]]
 _Step = tuple[int, int, str]
+_Children = dict[int, int]
+"""Items, each with the number of items that came before it."""
+_NO_CHILDREN: _Children = {}
 
 
 class Exporter:
@@ -60,18 +64,18 @@ class Exporter:
                     stack.append(self._open(links[-1][1], run, shuffle))
                 else:
                     stack.pop()
-                    run.settle(record, self.inputs[record], matches)
+                    run.settle(record, self.inputs[record], matches.items)
         return run
 
     def matches(self, record: int, run: Run) -> set[int]:
         """The items that a record would match after a run."""
-        matches: set[int] = set()
+        matches = _Matches()
         for number, alternatives in enumerate(self.inputs[record]):
             for source, selector in alternatives:
                 run.match(record, number, source, selector, matches)
-        return matches
+        return matches.items
 
-    def _open(self, record: int, run: Run, shuffle: Callable[[list[_Step]], None]) -> tuple[int, list[_Step], set[int]]:
+    def _open(self, record: int, run: Run, shuffle: Callable[[list[_Step]], None]) -> tuple[int, list[_Step], _Matches]:
         """Start the visit of a record: its alternatives in the order of this run, first one last, and no match yet."""
         run.item[record] = _VISITING
         steps: list[_Step] = []
@@ -81,7 +85,7 @@ class Exporter:
                 shuffle(of_input)
             steps += of_input
         steps.reverse()
-        return record, steps, set()
+        return record, steps, _Matches() if self._repeated[record] else _NO_MATCHES
 
 
 def _pre_order(graph: Graph) -> list[int]:
@@ -99,6 +103,43 @@ def _pre_order(graph: Graph) -> list[int]:
     return listed
 
 
+class _Matches:
+    """The items that a record matches so far: any may match at input 0, each must match at every later input.
+
+    Children at input 0 can be many, and few of them left after the next input. So they are not copied: it is enough to
+    know how many there were, since children have numbers in the order in which they came.
+    """
+
+    __slots__ = ("_left", "first")
+
+    def __init__(self) -> None:
+        self.first: list[tuple[_Children, int]] = []
+        """The children of each alternative of input 0, and how many there were."""
+        self._left: set[int] | None = None
+
+    @property
+    def items(self) -> set[int]:
+        """All of them."""
+        if self._left is None:
+            return {item for children, count in self.first for item in islice(children, count)}
+        return self._left
+
+    def keep(self, children: _Children) -> None:
+        """Drop the items that are not among the children of an alternative of a later input."""
+        if self._left is None:
+            fewer = len(children) * len(self.first) < sum([count for _, count in self.first])
+            self._left = set(filter(self._is_in_first, children)) if fewer else self.items
+        if self._left:
+            self._left = {item for item in self._left if item in children}
+
+    def _is_in_first(self, item: int) -> bool:
+        return any(children.get(item, count) < count for children, count in self.first)
+
+
+_NO_MATCHES = _Matches()
+"""For records that share their digest with no other."""
+
+
 class Run:
     """The state of one run (`v1.normalizeState`). An item is known by the record that it was created from."""
 
@@ -108,24 +149,25 @@ class Run:
         """Items among which the smallest temporary id decided."""
         self._digests = digests
         self._repeated = repeated
-        self._children: dict[tuple[int, int, str, str], set[int]] = defaultdict(set)
+        self._children: dict[tuple[int, int, str, str], _Children] = defaultdict(dict)
         self._roots: dict[str, int] = {}
         self.created: dict[int, int] = {}
         """The number of each item that is not a root, in the order of their creation, from 1."""
 
-    def match(self, record: int, number: int, source: int, selector: str, matches: set[int]) -> None:
-        """Update the matches with an alternative: any may match at input 0, each must match at every later input.
+    def match(self, record: int, number: int, source: int, selector: str, matches: _Matches) -> None:
+        """Update the matches with an alternative.
 
         BuildKit finds no children of a root on its first visit. It has none yet, so this lookup finds none either.
         """
         if self._repeated[record] and self.item[source] != _VISITING:
-            children = self._children.get((self.item[source], number, selector, self._digests[record]), ())
+            key = self.item[source], number, selector, self._digests[record]
+            children = self._children.get(key, _NO_CHILDREN)
             if number:
-                matches.intersection_update(children)
-            else:
-                matches.update(children)
+                matches.keep(children)
+            elif children:
+                matches.first.append((children, len(children)))
 
-    def settle(self, record: int, inputs: _Links, matches: set[int]) -> None:
+    def settle(self, record: int, inputs: _Links, matches: Collection[int]) -> None:
         """Add the record to an item that matches, or create an item from it."""
         if not inputs:
             self.item[record] = self._roots.setdefault(self._digests[record], record)
@@ -143,7 +185,8 @@ class Run:
             for number, alternatives in enumerate(inputs):
                 for source, selector in alternatives:
                     if self.item[source] != _VISITING:
-                        self._children[self.item[source], number, selector, digest].add(kept)
+                        children = self._children[self.item[source], number, selector, digest]
+                        children.setdefault(kept, len(children))
 
     def representatives(self) -> list[int]:
         """The smallest record of each record's item; records without an item stay alone."""
