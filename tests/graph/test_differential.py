@@ -212,3 +212,36 @@ def rewritten(newer: Newer) -> tuple[int, int]:
         document = again.export()
     records = document["records"]
     return len(records), sum(len(alternatives) for record in records for alternatives in record["inputs"])
+
+
+def test_records_that_are_left_out_influence_the_order_of_the_importers_list() -> None:
+    """Record 0 leads to record 4, which is left out, and that to record 2 before record 1, which can then join it."""
+    records = [
+        {"digest": "a", "inputs": [[{"link": 4}, {"link": 3}]]},
+        {"digest": "x", "inputs": [[{"link": 3}], [{"link": 3}]]},
+        {"digest": "x", "inputs": [[{"link": 3}], [{"link": 3}, {"link": 5}]]},
+        {"digest": "p"},
+        {"digest": "random:1", "inputs": [[{"link": 2}]]},
+        {"digest": "q"},
+    ]
+    loop_check = Survey(configs([{"records": records}])).loop_check
+    assert (loop_check.exact, loop_check.middle.items) == (True, 4)
+    assert_equal(loop_check.middle, exported([{"records": records}], random.Random(0)), 0)
+
+
+def test_records_that_are_alike_only_at_the_fixpoint_may_not_merge() -> None:
+    """Records 0 and 1 are equal at the fixpoint only. So 4 can join 5, and 5 cannot join 4."""
+    records = [
+        {"digest": "s", "inputs": [[{"link": 6}]]},
+        {"digest": "s", "inputs": [[{"link": 7}]]},
+        {"digest": "s", "inputs": [[{"link": 6}, {"link": 7}]]},
+        {"digest": "top", "inputs": [[{"link": 4}, {"link": 5}]]},
+        {"digest": "x", "inputs": [[{"link": 8}], [{"link": 0}]]},
+        {"digest": "x", "inputs": [[{"link": 8}], [{"link": 0}, {"link": 1}]]},
+        *({"digest": name} for name in "pqr"),
+    ]
+    docs = [{"records": records}]
+    survey = Survey(configs(docs))
+    assert survey.merge.representative[4] == survey.merge.representative[5]
+    assert not survey.loop_check.exact
+    assert len({exported(docs, random.Random(seed)).items for seed in range(20)}) == 2
