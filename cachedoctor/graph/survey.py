@@ -19,7 +19,7 @@ from cachedoctor.graph.loops import Acyclic, Loop
 from cachedoctor.graph.merge import Merge, fixpoint
 from cachedoctor.graph.paths import Hotspot
 from cachedoctor.graph.quotient import MergedGraph, quotient, unmerged
-from cachedoctor.graph.records import Graph, Reachable, build, reachable
+from cachedoctor.graph.records import Graph, Reachable, as_linked, build, reachable
 from cachedoctor.text import short
 
 Progress = Callable[[str], None]
@@ -81,6 +81,12 @@ class Survey:
         """Cycles in the documents themselves, before anything is merged. The items are records."""
         return [] if self._reachable.acyclic else loops.find(unmerged(self.graph))
 
+    @property
+    def refused(self) -> bool:
+        """Whether every release refuses one of the documents, for its cycles or for links to outside it."""
+        written = sum(len(config.links) for config in self.configs)
+        return len(self.graph.links) < written or bool(self.record_cycles)
+
     @cached_property
     def merge(self) -> Merge:
         """Which records are equal."""
@@ -109,7 +115,13 @@ class Survey:
     @cached_property
     def loop_check(self) -> LoopCheckCost:
         """What the loop check of BuildKit v0.9 to v0.24 costs."""
-        return loop_check_cost(self.graph, self.order, self.merge, self.merged)
+        graph = as_linked(self.graph)
+        if graph is self.graph:
+            return loop_check_cost(graph, self.order, self.merge, self.merged, refused=self.refused)
+        order = self._without_joining(reachable(graph).order)
+        merge = fixpoint(graph, order)
+        merged = quotient(graph, order, merge.representative)
+        return loop_check_cost(graph, order, merge, merged, document=self.graph, refused=self.refused)
 
     @property
     def hotspots(self) -> list[Hotspot]:

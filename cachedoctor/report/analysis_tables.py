@@ -30,10 +30,12 @@ _EMPTY = Table("", (), ())
 
 def certainty(loop_check: cost.LoopCheckCost) -> str:
     """How the number of calls is known."""
-    if loop_check.exact and loop_check.proved:
-        return "exact: proved for every order of merging"
-    orders = plural(len(loop_check.orders), "order")
     if loop_check.exact:
+        return "exact: proved for every order of merging"
+    if loop_check.refused:
+        return "estimated without the links for which BuildKit refuses the cache"
+    orders = plural(len(loop_check.orders), "order")
+    if len(loop_check.orders) > 1 and len(set(loop_check.orders)) == 1:
         return f"the same in all {orders} of merging that were replayed"
     cut = any(order.links_removed for order in loop_check.orders)
     why = "; which links of a loop are cut is random" if cut else ""
@@ -89,7 +91,7 @@ def graph(analysis: Analysis) -> Table:
     survey = analysis.survey
     written = survey.graph.size - len(survey.joining)
     merged = survey.merged.size + survey.dead_records
-    sure = "" if survey.merge.complete else " at most (merging stopped early)"
+    sure = "" if survey.merge.complete else " at most (more of them could merge)"
     rows = [
         ("records", f"{merged:,} after merging{sure}, {written:,} as written" if merged != written else f"{merged:,}"),
         ("links", f"{survey.merged.links:,}"),

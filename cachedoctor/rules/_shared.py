@@ -13,7 +13,7 @@ START_OVER = (
     "not enough: the builder's own store fills it with the old records."
 )
 REFUSED = "BuildKit refuses the whole cache."
-UNNOTICED = "No result needs them, so BuildKit does not notice."
+UNNOTICED = "No result leads BuildKit to them, so it does not notice."
 
 
 def severity_of(seconds: float | None, limits: Limits) -> Severity | None:
