@@ -155,6 +155,9 @@ def build(configs: Sequence[CacheConfig]) -> Graph:
 
 def left_out(digests: Sequence[str]) -> frozenset[int]:
     """The records that importers leave out, since no build ever has their digest again (`v1.(*CacheChains).Add`)."""
+    # Nearly all digests begin with `sha256:`, and one comparison is faster than looking at the beginning of each.
+    if min(digests, default="sha256:") >= "random;":
+        return frozenset()
     return frozenset([record for record, digest in enumerate(digests) if digest.startswith("random:")])
 
 
