@@ -12,7 +12,7 @@ from itertools import accumulate, chain
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, WalkSteps, loop_check_cost, walk_steps
-from cachedoctor.graph.joining import joining_record
+from cachedoctor.graph.joining import joining_record, leaves_of
 from cachedoctor.graph.layers import LayerTree
 from cachedoctor.graph.loops import Acyclic, Loop
 from cachedoctor.graph.merge import Merge, fixpoint
@@ -59,6 +59,16 @@ class Survey:
         starts = accumulate((len(config.digests) for config in self.configs), initial=0)
         found = zip(starts, map(joining_record, self.configs), strict=False)
         return frozenset(start + record for start, record in found if record is not None)
+
+    @cached_property
+    def leaves(self) -> int:
+        """Records that no other links to, once merged and with loops cut; joining records join what they link to."""
+        links = self.merged.graph.links if not self.loops else chain.from_iterable(self.acyclic.sources)
+        joined = (
+            self.merged.item_of[link] for record in self.joining for link in self.graph.links[self.graph.span(record)]
+        )
+        digests = {self.graph.digests[record] for record in self.joining}
+        return len(leaves_of(self.merged.size, {*links, *joined} - {-1})) + len(digests)
 
     @cached_property
     def order(self) -> list[int]:

@@ -1,17 +1,18 @@
-"""The page of `repair`: before and after in one table, what was removed and why, and what the next export costs."""
+"""The page of `repair`: before and after in one table, what was added and removed and why, what the next export costs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK, SECONDS_PER_CALL
+from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
 from cachedoctor.graph import cost
-from cachedoctor.numbers import count, plural, taking
+from cachedoctor.numbers import count, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Line, Listing, Page, Table, Tone
 from cachedoctor.rules import Limits
+from cachedoctor.sources import CacheDocument, Location
 from cachedoctor.sources.document import digest_of
 from cachedoctor.text import printable, short
 
@@ -20,28 +21,60 @@ _NEXT_EXPORT = (
     "Dockerfile itself come back, though: BuildKit v0.24 and earlier recreate both alternatives of every step that "
     "they evaluate. See docs/repair.md."
 )
+_FULLY_MERGED = (
+    "Calls are those of the loop check once everything is merged that can be. BuildKit may merge less of the sources: "
+    "cachedoctor analyze shows that range."
+)
+_NOTHING_TO_FIX = (
+    "Nothing to fix: BuildKit imports this cache, and it has one leaf and no loops, duplicates, dead records or unused "
+    "layers."
+)
 _BY_DEFINITION = "by definition: a hit there means that BuildKit first pulls and checksums the parent"
 _BY_CONTENT = "by content: a parent that is rebuilt to the same bytes misses there"
 _SHOWN_DIGESTS = 12
 
 
-def page(repaired: Repaired, path: str | None = None, replaced: str | None = None) -> Page:
+class Rerun(Protocol):
+    """Gives the user's command with other options (`cli.rerun`)."""
+
+    def __call__(self, *more: str, without: tuple[str, ...] = (), flags: tuple[str, ...] = ()) -> str:
+        """The command with `more` at its end, without these options and flags."""
+
+
+def _options_only(*more: str, without: tuple[str, ...] = (), flags: tuple[str, ...] = ()) -> str:
+    return " ".join(("cachedoctor repair SOURCE -o DEST", *more))
+
+
+def page(
+    repaired: Repaired,
+    path: str | None = None,
+    replaced: str | None = None,
+    *,
+    left: str | None = None,
+    location: Location | None = None,
+    rerun: Rerun = _options_only,
+) -> Page:
     """What a repair has to say.
 
-    `path` is where the cache was written, `None` for a dry run; `replaced` is what a registry's tag held before.
+    `path` is where the cache was written, `None` for a dry run; `replaced` is what a registry's tag held before. `left`
+    is a place that was to be repaired and left as it was, since there was nothing to fix. `location` is where the cache
+    is or would be written.
     """
-    lossless = not (repaired.lost.records or repaired.lost.results)
+    too_large = repaired.too_large(location)
+    problems = (_not_importable(repaired, too_large, rerun), _leaves(repaired, rerun), _headroom(repaired))
     return Page(
         command="repair",
         headline=[
-            Line(_headline(repaired, path, replaced), Tone.OK if lossless else Tone.WARNING),
-            *(Line(problem, Tone.WARNING) for problem in _still_wrong(repaired)),
+            Line(_headline(repaired, path, replaced, left, too_large), _tone(repaired)),
+            *(Line(sentence, Tone.PLAIN) for sentence in (_joining(repaired),) if sentence),
+            *(Line(problem, Tone.WARNING) for problem in (*problems, _calls(repaired, rerun)) if problem),
+            *(Line(_inline(document, location), Tone.WARNING) for document in _inline_documents(repaired)),
         ],
         entries=(),
         sections=[
             _sizes(repaired),
             Listing("Removed", _removed(repaired)),
-            Listing("Notes", [_NEXT_EXPORT]),
+            Listing("Notes", [*_chosen(repaired), _NEXT_EXPORT]),
         ],
         document=lambda: document(repaired, path, replaced),
     )
@@ -54,6 +87,7 @@ def document(repaired: Repaired, path: str | None = None, replaced: str | None =
         **head("repair"),
         "before": _size(repaired.before),
         "after": _size(repaired.after),
+        "added": {"joining_records": int(repaired.added_joining)},
         "removed": {
             "links": {
                 "loop": removed.looping_links,
@@ -67,15 +101,23 @@ def document(repaired: Repaired, path: str | None = None, replaced: str | None =
                 "dead": removed.dead_records,
                 "invalid": removed.invalid_records,
                 "dropped": [clean(digest) for digest in removed.dropped_records],
+                "joining": int(repaired.removed_joining),
             },
             "results": {
                 "duplicate": removed.duplicate_results,
                 "dangling": removed.dangling_results,
                 "missing_blob": removed.missing_blob_results,
+                "dead": removed.dead_results,
             },
             "layers": {"unused": removed.unused_layers},
         },
         "lost": {"records": repaired.lost.records, "results": repaired.lost.results},
+        "limits": {
+            "bytes": repaired.goal.max_bytes,
+            "bytes_with_headroom": repaired.goal.target_bytes,
+            "calls": None if repaired.goal.max_calls is None else number(repaired.goal.max_calls),
+        },
+        "nothing_to_fix": _is_fine(repaired),
         "output": {
             "path": clean(path) if path else None,
             "digest": digest_of(repaired.data),
@@ -95,33 +137,158 @@ def _size(size: Size) -> dict[str, Any]:
         "bytes": size.bytes,
         "calls": number(size.calls),
         "loops": size.loops,
+        "leaves": size.leaves,
+        # "links_lost" and "records_found" go here: `Survey.lost_links`.
     }
 
 
-def _headline(repaired: Repaired, path: str | None, replaced: str | None) -> str:
-    lost = repaired.lost
-    if lost.records or lost.results:
-        kept = f"{plural(lost.records, 'record')} and {plural(lost.results, 'result')} were dropped"
-    else:
-        kept = "every record that can be derived and every result is in it"
-    if path is None:
-        return f"Dry run, nothing written. The repaired cache has {len(repaired.data):,} bytes; {kept}."
+def _is_fine(repaired: Repaired) -> bool:
+    return repaired.unchanged and repaired.after.leaves == 1 and repaired.too_large() is None
+
+
+def _headline(
+    repaired: Repaired, path: str | None, replaced: str | None, left: str | None, too_large: tuple[str, int] | None
+) -> str:
     before = f", which held {replaced} before" if replaced else ""
-    return f"Wrote {printable(path)}{before}: {len(repaired.data):,} bytes; {kept}."
+    if _is_fine(repaired) and too_large is None:
+        if left is not None:
+            return f"{_NOTHING_TO_FIX} {printable(left)} is left as it was."
+        if path is None:
+            return f"{_NOTHING_TO_FIX} Dry run, nothing written."
+        copy = "a copy, byte for byte" if repaired.is_copy else "the same, as BuildKit writes it"
+        return f"{_NOTHING_TO_FIX} Wrote {printable(path)}{before}: {len(repaired.data):,} bytes, {copy}."
+    if path is None:
+        return f"Dry run, nothing written. The repaired cache has {len(repaired.data):,} bytes; {_kept(repaired)}"
+    return f"Wrote {printable(path)}{before}: {len(repaired.data):,} bytes; {_kept(repaired)}"
+
+
+def _gone(repaired: Repaired) -> list[str]:
+    """How many results are gone, for each reason."""
+    removed = repaired.removed
+    reasons = (
+        (removed.dangling_results, "whose layers are outside the document or in a cycle"),
+        (removed.missing_blob_results, "whose blobs the manifest does not list"),
+        (removed.dead_results, "of records that cannot be derived"),
+        (repaired.lost.results, "of records that --drop-oldest dropped"),
+    )
+    return [f"{count(number)} {reason}" for number, reason in reasons if number]
+
+
+def _tone(repaired: Repaired) -> Tone:
+    return Tone.WARNING if repaired.lost.records or _gone(repaired) else Tone.OK
+
+
+def _kept(repaired: Repaired) -> str:
+    """Which records and results are in it, and which are not."""
+    lost, after, removed = repaired.lost, repaired.after, repaired.removed
+    kept = "every record that can be derived"
+    if lost.records:
+        kept = f"{count(after.records)} of {plural(after.records + lost.records, 'record')} that can be derived"
+    reasons = _gone(repaired)
+    gone = removed.dangling_results + removed.missing_blob_results + removed.dead_results + lost.results
+    if gone:
+        kept += f" and {count(after.results)} of {plural(after.results + gone, 'result')} are in it"
+        verb = "result is" if gone == 1 else "results are"
+        return f"{kept}. {count(gone)} {verb} gone: {listing(reasons)}."
+    results = "every distinct result" if removed.duplicate_results else "every result"
+    return f"{kept} and {results} {'are' if lost.records else 'is'} in it."
+
+
+def _joining(repaired: Repaired) -> str:
+    if not repaired.added_joining:
+        return ""
+    leaves = repaired.config.link_start[-1] - repaired.config.link_start[-2]
+    return (
+        f"Added a joining record, which links to the {count(leaves)} leaves, for importers of BuildKit {LOSES_LINKS}, "
+        "which otherwise lose links. No build looks it up, and no export writes it again."
+    )
+
+
+def _not_importable(repaired: Repaired, too_large: tuple[str, int] | None, rerun: Rerun) -> str:
+    return too_large_message(repaired, too_large, rerun) if too_large else ""
+
+
+def too_large_message(repaired: Repaired, too_large: tuple[str, int], rerun: Rerun = _options_only) -> str:
+    """That BuildKit refuses a repaired cache for its size, and what to run instead."""
+    what, size = too_large
+    problem = f"BuildKit will not import it: the {what} has {size:,} bytes, over 1 MiB ({IMPORT_LIMIT:,})"
+    if what == "manifest":
+        return f"{problem}. It lists {plural(len(set(repaired.config.blobs)), 'layer')}; start over with a new cache tag"
+    if repaired.goal.bytes_chosen:
+        again = rerun("--drop-oldest", flags=("--drop-oldest",))
+        return f"{problem}, with one alternative for each input. To drop the oldest results: {again}"
+    return f"{problem}. To make it fit: {rerun('--max-bytes', 'auto', without=('--max-bytes',))}"
+
+
+def _leaves(repaired: Repaired, rerun: Rerun) -> str:
+    if repaired.after.leaves <= 1:
+        return ""
+    return (
+        f"Importers of BuildKit {LOSES_LINKS} lose links of it, since it has {plural(repaired.after.leaves, 'leaf')[:-1]}"
+        f"ves. To join them: {rerun(flags=('--no-join',))}"
+    )
+
+
+def _headroom(repaired: Repaired) -> str:
+    limit, target = repaired.goal.max_bytes, repaired.goal.target_bytes
+    size = len(repaired.data)
+    if limit is None or target is None or not target < size <= limit:
+        return ""
+    return (
+        f"The headroom could not be reached: {size:,} bytes are below the limit of {limit:,}, but not below {target:,}. "
+        "There are no more alternatives to remove, so a few builds may be enough to pass the limit."
+    )
+
+
+def _calls(repaired: Repaired, rerun: Rerun) -> str:
+    """That the next export still hangs on older releases, with the option that cures it."""
+    seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
+    if seconds is not None and seconds < Limits().max_seconds:
+        return ""
+    calls = plural(repaired.after.calls, "check")
+    problem = f"Exporting these records on BuildKit {LOOP_CHECK} still needs {calls}{taking(seconds)}."
+    if repaired.goal.calls_chosen:
+        return problem
+    return f"{problem} To get below that: {rerun('--max-calls', 'auto', without=('--max-calls',))}"
+
+
+def _inline_documents(repaired: Repaired) -> list[CacheDocument]:
+    """The first document of each source that is an inline cache."""
+    inline = (document for document in repaired.documents if document.kind == "inline")
+    return list({document.source: document for document in inline}.values())
+
+
+def _inline(document: CacheDocument, location: Location | None) -> str:
+    """What to do with the repaired records of an image, which stays as it is."""
+    source = printable(document.source)
+    problem = f"BuildKit reads the inline cache of {source} from the image, which stays as it is. Build the image again"
+    if location is not None and location.local is None:
+        name = printable(location.name)
+        return f"{problem}, or import the repaired cache with --cache-from type=registry,ref={name}."
+    name = "HOST/REPO:TAG"
+    if document.location is not None and document.location.prefix == "docker://":
+        host, slash, path = document.location.name.partition("@")[0].rpartition("/")
+        repository, _, tag = path.partition(":")
+        name = printable(f"{host}{slash}{repository}:{tag or 'latest'}-cache")
+    return (
+        f"{problem}, or write the repaired cache to a tag of the same repository with -o docker://{name}, and import "
+        f"it with --cache-from type=registry,ref={name}."
+    )
 
 
 def _sizes(repaired: Repaired) -> Table:
     columns: tuple[tuple[str, Callable[[Size], int]], ...] = (
         ("records", lambda size: size.records),
         ("links", lambda size: size.links),
+        ("leaves", lambda size: size.leaves),
         ("layers", lambda size: size.layers),
         ("results", lambda size: size.results),
         ("bytes", lambda size: size.bytes),
         ("loops", lambda size: size.loops),
-        ("calls when merged", lambda size: size.calls),
+        ("calls, fully merged", lambda size: size.calls),
     )
     rows = [(name, count(value(repaired.before)), count(value(repaired.after))) for name, value in columns]
-    return Table("Size", ("", "before", "after"), rows, frozenset({1, 2}))
+    return Table("Size", ("", "before", "after"), rows, frozenset({1, 2}), note=_FULLY_MERGED)
 
 
 def _removed(repaired: Repaired) -> list[str]:
@@ -130,6 +297,7 @@ def _removed(repaired: Repaired) -> list[str]:
         (removed.duplicate_records, "record", "that duplicated another; their links and results were merged"),
         (removed.dead_records, "record", "that no lookup could reach"),
         (removed.invalid_records, "record", "that had an input without any alternative"),
+        (int(repaired.removed_joining), "joining record", "of an earlier repair"),
         (removed.looping_links, "link", "that closed loops; what they led to can be derived another way"),
         (removed.dangling_links, "link", "to records outside the document, or to dead ones"),
         (removed.pruned_definitions, "alternative", _BY_DEFINITION),
@@ -137,6 +305,7 @@ def _removed(repaired: Repaired) -> list[str]:
         (removed.duplicate_results, "result", "that another record also had; the newest date was kept"),
         (removed.dangling_results, "result", "whose layers are outside the document or in a cycle"),
         (removed.missing_blob_results, "result", "whose blobs the manifest does not list"),
+        (removed.dead_results, "result", "of records that no lookup could reach"),
         (removed.unused_layers, "layer", "that no result needs"),
     )
     lines = [f"{plural(number, noun)} {why}" for number, noun, why in rows if number]
@@ -149,18 +318,13 @@ def _removed(repaired: Repaired) -> list[str]:
     return lines
 
 
-def _still_wrong(repaired: Repaired) -> list[str]:
-    """What this repair leaves, with the option that cures it."""
-    problems = []
-    limits = Limits()
-    size = len(repaired.data)
-    if size > IMPORT_LIMIT:
-        problems.append(f"BuildKit will not import it: {size:,} bytes are over 1 MiB. Add --max-bytes 1MiB.")
-    seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
-    if seconds is None or seconds >= limits.max_seconds:
-        calls = plural(repaired.after.calls, "check")
-        problems.append(
-            f"Exporting these records on BuildKit {LOOP_CHECK} still needs {calls}{taking(seconds)}. Add --max-calls "
-            "100000000 to get below that."
-        )
-    return problems
+def _chosen(repaired: Repaired) -> list[str]:
+    """What `auto` stood for."""
+    goal = repaired.goal
+    lines = []
+    if goal.bytes_chosen:
+        less = f", less the headroom: {goal.target_bytes:,}" if goal.target_bytes != goal.max_bytes else ""
+        lines.append(f"--max-bytes auto chose {goal.bytes_chosen}{less}.")
+    if goal.calls_chosen:
+        lines.append(f"--max-calls auto chose {goal.calls_chosen}.")
+    return lines
