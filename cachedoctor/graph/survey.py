@@ -64,11 +64,9 @@ class Survey:
     def leaves(self) -> int:
         """Records that no other links to, once merged and with loops cut; joining records join what they link to."""
         links = self.merged.graph.links if not self.loops else chain.from_iterable(self.acyclic.sources)
-        joined = (
-            self.merged.item_of[link] for record in self.joining for link in self.graph.links[self.graph.span(record)]
-        )
-        digests = {self.graph.digests[record] for record in self.joining}
-        return len(leaves_of(self.merged.size, {*links, *joined} - {-1})) + len(digests)
+        joined = chain.from_iterable(self.graph.links[self.graph.span(record)] for record in self.joining)
+        linked = {*links, *map(self.merged.item_of.__getitem__, joined)} - {-1}
+        return len(leaves_of(self.merged.size, linked)) + len({self.graph.digests[record] for record in self.joining})
 
     @cached_property
     def order(self) -> list[int]:

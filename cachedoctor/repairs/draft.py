@@ -38,7 +38,7 @@ class Removed:
     dropped_records: list[str] = field(default_factory=list)
     """Digests of records that were dropped to reach a size, oldest results first."""
     dangling_results: int = 0
-    """Results and chains whose layers are outside the document, or in or below a cycle of parents, or which have none."""
+    """Results and chains whose layers are outside the document, or in or below a cycle of parents, and empty chains."""
     missing_blob_results: int = 0
     dead_results: int = 0
     """Results and chains of records that are dead or invalid."""

@@ -50,8 +50,10 @@ class Goal:
     target_bytes: int | None = None
     """`max_bytes` less the headroom."""
     max_calls: int | None = None
-    quiet_calls: str = ""
-    """Why `auto` chose these calls, empty if it did not."""
+    bytes_chosen: str = ""
+    """What `auto` chose for the bytes, and why; empty if they were not chosen."""
+    calls_chosen: str = ""
+    """The same for the calls."""
 
 
 def silent_calls() -> tuple[int, int]:
@@ -72,15 +74,17 @@ def goal(draft: Draft, options: Options, documents: Sequence[CacheDocument]) -> 
     Raises `LimitError` if it surely cannot be reached. That takes two passes over the draft, which may have loops.
     """
     max_bytes = options.max_bytes
+    chosen = ""
     if max_bytes == "auto":
         max_bytes = IMPORT_LIMIT if any(document.is_limited for document in documents) else None
+        chosen = f"{IMPORT_LIMIT:,}, which BuildKit imports" if max_bytes else "none, since importers have none here"
     target = None if max_bytes is None else max(1, math.floor(max_bytes * (100 - options.headroom) / 100))
-    if max_bytes is not None and options.max_bytes != "auto" and not options.drop_oldest:
+    if max_bytes is not None and not chosen and not options.drop_oldest:
         least = prune.least_bytes(draft, len(encode(draft.plain())))
         if least > max_bytes:
             raise _too_few_bytes(max_bytes, target, least)
-    calls, why = _calls(draft, options)
-    return Goal(max_bytes, target, calls, why)
+    calls, calls_chosen = _calls(draft, options)
+    return Goal(max_bytes, target, calls, chosen, calls_chosen)
 
 
 def _calls(draft: Draft, options: Options) -> tuple[int | None, str]:
@@ -129,7 +133,7 @@ def _bytes_first(draft: Draft, goal: Goal, options: Options) -> Draft:
 
 
 def _reach_calls(draft: Draft, goal: Goal, options: Options) -> None:
-    if goal.max_calls is None or prune.to_calls(draft, goal.max_calls, options.prefer) or goal.quiet_calls:
+    if goal.max_calls is None or prune.to_calls(draft, goal.max_calls, options.prefer) or goal.calls_chosen:
         return
     raise _too_few_calls(goal.max_calls, paths.calls(draft.acyclic()))
 
@@ -148,7 +152,7 @@ def _reach_bytes(draft: Draft, goal: Goal, options: Options) -> None:
     if left <= limit:
         return
     if not options.drop_oldest:
-        if options.max_bytes != "auto":
+        if not goal.bytes_chosen:
             raise _too_few_bytes(limit, target, left)
     elif not prune.drop_oldest(draft, lambda: size() <= target):
         raise LimitError(f"the limit of {_bytes(limit, target)} is too low: no record at all would be left")

@@ -1,16 +1,16 @@
-"""The page of `repair`: before and after in one table, what was added and removed and why, what the next export costs."""
+"""The page of `repair`: before and after in one table, what was added and removed, and what the next export costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
+from cachedoctor.buildkit import LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
 from cachedoctor.report.formats.json import clean, head, number
-from cachedoctor.report.page import Line, Listing, Page, Table, Tone
+from cachedoctor.report.page import Line, Listing, Page, Table, Tone, Verbatim
 from cachedoctor.rules import Limits
 from cachedoctor.sources import CacheDocument, Location
 from cachedoctor.sources.document import digest_of
@@ -41,6 +41,23 @@ class Rerun(Protocol):
         """The command with `more` at its end, without these options and flags."""
 
 
+class Problem(NamedTuple):
+    """What repair leaves wrong, and the options that change it."""
+
+    text: str
+    advice: str = ""
+    more: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Options with a value that must not be given any more."""
+    flags: tuple[str, ...] = ()
+    """Options without a value that must not be given any more."""
+
+    @property
+    def has_remedy(self) -> bool:
+        """Whether other options help."""
+        return bool(self.more or self.flags)
+
+
 def _options_only(*more: str, without: tuple[str, ...] = (), flags: tuple[str, ...] = ()) -> str:
     return " ".join(("cachedoctor repair SOURCE -o DEST", *more))
 
@@ -61,17 +78,19 @@ def page(
     is or would be written.
     """
     too_large = repaired.too_large(location)
-    problems = (_not_importable(repaired, too_large, rerun), _leaves(repaired, rerun), _headroom(repaired))
+    problems = list(_problems(repaired, too_large))
+    joining = _joining(repaired)
     return Page(
         command="repair",
         headline=[
-            Line(_headline(repaired, path, replaced, left, too_large), _tone(repaired)),
-            *(Line(sentence, Tone.PLAIN) for sentence in (_joining(repaired),) if sentence),
-            *(Line(problem, Tone.WARNING) for problem in (*problems, _calls(repaired, rerun)) if problem),
+            Line(_headline(repaired, path, replaced, left, too_large is None), _tone(repaired)),
+            *([Line(joining)] if joining else []),
+            *(Line(f"{problem.text} {problem.advice}".rstrip(), Tone.WARNING) for problem in problems),
             *(Line(_inline(document, location), Tone.WARNING) for document in _inline_documents(repaired)),
         ],
         entries=(),
         sections=[
+            *_remedies(problems, rerun),
             _sizes(repaired),
             Listing("Removed", _removed(repaired)),
             Listing("Notes", [*_chosen(repaired), _NEXT_EXPORT]),
@@ -146,11 +165,9 @@ def _is_fine(repaired: Repaired) -> bool:
     return repaired.unchanged and repaired.after.leaves == 1 and repaired.too_large() is None
 
 
-def _headline(
-    repaired: Repaired, path: str | None, replaced: str | None, left: str | None, too_large: tuple[str, int] | None
-) -> str:
+def _headline(repaired: Repaired, path: str | None, replaced: str | None, left: str | None, imports: bool) -> str:
     before = f", which held {replaced} before" if replaced else ""
-    if _is_fine(repaired) and too_large is None:
+    if _is_fine(repaired) and imports:
         if left is not None:
             return f"{_NOTHING_TO_FIX} {printable(left)} is left as it was."
         if path is None:
@@ -204,52 +221,53 @@ def _joining(repaired: Repaired) -> str:
     )
 
 
-def _not_importable(repaired: Repaired, too_large: tuple[str, int] | None, rerun: Rerun) -> str:
-    return too_large_message(repaired, too_large, rerun) if too_large else ""
-
-
-def too_large_message(repaired: Repaired, too_large: tuple[str, int], rerun: Rerun = _options_only) -> str:
-    """That BuildKit refuses a repaired cache for its size, and what to run instead."""
-    what, size = too_large
-    problem = f"BuildKit will not import it: the {what} has {size:,} bytes, over 1 MiB ({IMPORT_LIMIT:,})"
-    if what == "manifest":
-        return f"{problem}. It lists {plural(len(set(repaired.config.blobs)), 'layer')}; start over with a new cache tag"
-    if repaired.goal.bytes_chosen:
-        again = rerun("--drop-oldest", flags=("--drop-oldest",))
-        return f"{problem}, with one alternative for each input. To drop the oldest results: {again}"
-    return f"{problem}. To make it fit: {rerun('--max-bytes', 'auto', without=('--max-bytes',))}"
-
-
-def _leaves(repaired: Repaired, rerun: Rerun) -> str:
-    if repaired.after.leaves <= 1:
-        return ""
-    return (
-        f"Importers of BuildKit {LOSES_LINKS} lose links of it, since it has {plural(repaired.after.leaves, 'leaf')[:-1]}"
-        f"ves. To join them: {rerun(flags=('--no-join',))}"
-    )
-
-
-def _headroom(repaired: Repaired) -> str:
-    limit, target = repaired.goal.max_bytes, repaired.goal.target_bytes
-    size = len(repaired.data)
-    if limit is None or target is None or not target < size <= limit:
-        return ""
-    return (
-        f"The headroom could not be reached: {size:,} bytes are below the limit of {limit:,}, but not below {target:,}. "
-        "There are no more alternatives to remove, so a few builds may be enough to pass the limit."
-    )
-
-
-def _calls(repaired: Repaired, rerun: Rerun) -> str:
-    """That the next export still hangs on older releases, with the option that cures it."""
+def _problems(repaired: Repaired, too_large: tuple[str, int] | None) -> Iterator[Problem]:
+    if too_large:
+        yield too_large_problem(repaired, too_large)
+    if repaired.after.leaves > 1:
+        leaves = count(repaired.after.leaves)
+        problem = f"Importers of BuildKit {LOSES_LINKS} lose links of it, since it has {leaves} leaves."
+        yield Problem(problem, "Leave out --no-join.", flags=("--no-join",))
+    limit, target, size = repaired.goal.max_bytes, repaired.goal.target_bytes, len(repaired.data)
+    if limit is not None and target is not None and target < size <= limit:
+        yield Problem(
+            f"The {limit:,} bytes of the limit are kept, but not the headroom: it has {size:,} bytes instead of at most "
+            f"{target:,}, and no more alternatives to remove. A few builds may be enough to get over the limit."
+        )
     seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
-    if seconds is not None and seconds < Limits().max_seconds:
-        return ""
-    calls = plural(repaired.after.calls, "check")
-    problem = f"Exporting these records on BuildKit {LOOP_CHECK} still needs {calls}{taking(seconds)}."
-    if repaired.goal.calls_chosen:
-        return problem
-    return f"{problem} To get below that: {rerun('--max-calls', 'auto', without=('--max-calls',))}"
+    if seconds is None or seconds >= Limits().max_seconds:
+        checks = f"{plural(repaired.after.calls, 'check')}{taking(seconds)}"
+        problem = f"Exporting these records on BuildKit {LOOP_CHECK} still needs {checks}."
+        if repaired.goal.calls_chosen:
+            yield Problem(problem)
+        else:
+            yield Problem(problem, "Add --max-calls auto.", ("--max-calls", "auto"), without=("--max-calls",))
+
+
+def too_large_problem(repaired: Repaired, too_large: tuple[str, int]) -> Problem:
+    """That BuildKit refuses a repaired cache for its size, and what to do."""
+    what, size = too_large
+    problem = f"BuildKit will not import it: the {what} has {size:,} bytes, over 1 MiB."
+    if what == "manifest":
+        layers = plural(len(set(repaired.config.blobs)), "layer")
+        return Problem(f"{problem} It lists {layers}.", "Start over with a new cache tag and a new builder.")
+    if repaired.goal.bytes_chosen:
+        problem = f"{problem} There are no more alternatives to remove."
+        return Problem(problem, "Add --drop-oldest to drop the records with the oldest results.", ("--drop-oldest",))
+    return Problem(problem, "Add --max-bytes auto.", ("--max-bytes", "auto"), without=("--max-bytes",))
+
+
+def _remedies(problems: Sequence[Problem], rerun: Rerun) -> list[Verbatim]:
+    """One command that changes all that can be changed, on a line of its own, to be copied."""
+    problems = [problem for problem in problems if problem.has_remedy]
+    if not problems:
+        return []
+    command = rerun(
+        *(word for problem in problems for word in problem.more),
+        without=tuple(option for problem in problems for option in problem.without),
+        flags=tuple(flag for problem in problems for flag in problem.flags),
+    )
+    return [Verbatim("To change that, run", lambda width: [f"  {command}"])]
 
 
 def _inline_documents(repaired: Repaired) -> list[CacheDocument]:

@@ -66,7 +66,7 @@ class CacheDocument:
     def is_limited(self) -> bool:
         """Whether the importers of such a cache refuse more than `buildkit.IMPORT_LIMIT` bytes.
 
-        Those of inline caches do not, nor those of the gha, s3 and azblob backends, whose configs annotate their layers.
+        Those of inline caches do not, nor those of the gha, s3 and azblob backends, whose configs annotate layers.
         """
         return self.kind != "inline" and not self.config.annotated
 
