@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cachedoctor.buildkit import LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
 from cachedoctor.graph import cost
-from cachedoctor.numbers import count, listing, plural, taking
+from cachedoctor.numbers import count, digits, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Line, Listing, Page, Table, Tone, Verbatim
@@ -78,7 +78,7 @@ def page(
     is or would be written.
     """
     too_large = repaired.too_large(location)
-    problems = list(_problems(repaired, too_large))
+    problems = list(_problems(repaired, too_large, dry=path is None))
     joining = _joining(repaired)
     return Page(
         command="repair",
@@ -95,12 +95,14 @@ def page(
             Listing("Removed", _removed(repaired)),
             Listing("Notes", [*_chosen(repaired), _NEXT_EXPORT]),
         ],
-        document=lambda: document(repaired, path, replaced),
+        document=lambda: document(repaired, path, replaced, location),
     )
 
 
-def document(repaired: Repaired, path: str | None = None, replaced: str | None = None) -> dict[str, Any]:
-    """The JSON document. `path` is where it was written, `replaced` what a registry's tag held before."""
+def document(
+    repaired: Repaired, path: str | None = None, replaced: str | None = None, location: Location | None = None
+) -> dict[str, Any]:
+    """The JSON document; see `page`."""
     removed = repaired.removed
     return {
         **head("repair"),
@@ -134,9 +136,10 @@ def document(repaired: Repaired, path: str | None = None, replaced: str | None =
         "limits": {
             "bytes": repaired.goal.max_bytes,
             "bytes_with_headroom": repaired.goal.target_bytes,
-            "calls": None if repaired.goal.max_calls is None else number(repaired.goal.max_calls),
+            "calls": None if repaired.goal.max_calls is None else digits(repaired.goal.max_calls),
         },
         "nothing_to_fix": _is_fine(repaired),
+        "importable": repaired.too_large(location) is None,
         "output": {
             "path": clean(path) if path else None,
             "digest": digest_of(repaired.data),
@@ -201,14 +204,14 @@ def _kept(repaired: Repaired) -> str:
     kept = "every record that can be derived"
     if lost.records:
         kept = f"{count(after.records)} of {plural(after.records + lost.records, 'record')} that can be derived"
-    reasons = _gone(repaired)
+    duplicates = removed.duplicate_results
     gone = removed.dangling_results + removed.missing_blob_results + removed.dead_results + lost.results
-    if gone:
-        kept += f" and {count(after.results)} of {plural(after.results + gone, 'result')} are in it"
-        verb = "result is" if gone == 1 else "results are"
-        return f"{kept}. {count(gone)} {verb} gone: {listing(reasons)}."
-    results = "every distinct result" if removed.duplicate_results else "every result"
-    return f"{kept} and {results} {'are' if lost.records else 'is'} in it."
+    if not gone:
+        of_all = f"; {count(duplicates)} of {plural(repaired.before.results, 'result')} were duplicates"
+        return f"{kept} and every result {'are' if lost.records else 'is'} in it{of_all if duplicates else ''}."
+    kept += f" and {count(after.results)} of {plural(repaired.before.results, 'result')} are in it"
+    reasons = f"{count(gone)} {'is' if gone == 1 else 'are'} gone: {listing(_gone(repaired))}"
+    return f"{kept}. {reasons}{f'; {count(duplicates)} were duplicates' if duplicates else ''}."
 
 
 def _joining(repaired: Repaired) -> str:
@@ -221,9 +224,10 @@ def _joining(repaired: Repaired) -> str:
     )
 
 
-def _problems(repaired: Repaired, too_large: tuple[str, int] | None) -> Iterator[Problem]:
+def _problems(repaired: Repaired, too_large: tuple[str, int] | None, *, dry: bool) -> Iterator[Problem]:
     if too_large:
-        yield too_large_problem(repaired, too_large)
+        refused = too_large_problem(repaired, too_large)
+        yield refused._replace(text=f"{refused.text} So it would not be written.") if dry else refused
     if repaired.after.leaves > 1:
         leaves = count(repaired.after.leaves)
         problem = f"Importers of BuildKit {LOSES_LINKS} lose links of it, since it has {leaves} leaves."
@@ -231,8 +235,8 @@ def _problems(repaired: Repaired, too_large: tuple[str, int] | None) -> Iterator
     limit, target, size = repaired.goal.max_bytes, repaired.goal.target_bytes, len(repaired.data)
     if limit is not None and target is not None and target < size <= limit:
         yield Problem(
-            f"The {limit:,} bytes of the limit are kept, but not the headroom: it has {size:,} bytes instead of at most "
-            f"{target:,}, and no more alternatives to remove. A few builds may be enough to get over the limit."
+            f"The limit of {limit:,} bytes is kept, but not the headroom: it has {size:,} bytes, more than {target:,}, "
+            "and no more alternatives to remove. A few builds may be enough to get over the limit."
         )
     seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
     if seconds is None or seconds >= Limits().max_seconds:

@@ -150,24 +150,19 @@ def repair(
         fail(f"nothing was written: {error}; this is a bug of cachedoctor, please report it with the cache")
     for warning in repaired.warnings:
         warn(warning)
-    refused = _refused(repaired, too_large, dry_run) if too_large else ""
-    if refused and not dry_run:
-        fail(refused)
+    if too_large and not dry_run:
+        fail(_refused(repaired, too_large))
     out.write(text, commands=format == "github")
-    if refused:
-        # The exit code is that of the command without --dry-run.
-        fail(refused)
 
 
-def _refused(repaired: Repaired, too_large: tuple[str, int], dry_run: bool) -> str:
+def _refused(repaired: Repaired, too_large: tuple[str, int]) -> str:
     """That a cache is not written since BuildKit does not import it, and the command that writes one."""
     from cachedoctor.cli.rerun import rerun
     from cachedoctor.report.repair import too_large_problem
 
     problem = too_large_problem(repaired, too_large)
-    begin = "it would not be written" if dry_run else "nothing was written"
     remedy = f"Run: {rerun(*problem.more, without=problem.without)}" if problem.has_remedy else problem.advice
-    return f"{begin}: {problem.text} --allow-too-large writes it anyway. {remedy}"
+    return f"nothing was written: {problem.text} --allow-too-large writes it anyway. {remedy}"
 
 
 def _check_usage(sources: int, output: str | None, in_place: bool, dry_run: bool, drops_without_limit: bool) -> None:
