@@ -7,19 +7,17 @@ what it was made from. So it is left out of everything that is counted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from cachedoctor.cacheconfig import CacheConfig, all_within
 
 
-def leaves_of(size: int, links: Collection[int]) -> list[int]:
+def leaves_of(size: int, links: Iterable[int]) -> list[int]:
     """Those of `size` items that no other links to, ascending. `links` has the source of each link."""
-    made_from = bytearray(size)
-    for source in set(links):
-        made_from[source] = 1
-    return [item for item, linked in enumerate(made_from) if not linked]
+    linked = set(links)
+    return [] if len(linked) == size else [item for item in range(size) if item not in linked]
 
 
 def digest_of_joining(leaves: Iterable[str]) -> str:

@@ -6,8 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate, chain
+from operator import lt
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
@@ -63,10 +64,12 @@ class Survey:
     @cached_property
     def leaves(self) -> int:
         """Records that no other links to, once merged and with loops cut; joining records join what they link to."""
-        links = self.merged.graph.links if not self.loops else chain.from_iterable(self.acyclic.sources)
+        if not self.joining and not self.loops:
+            return len(self.merged.graph.leaves)
         joined = chain.from_iterable(self.graph.links[self.graph.span(record)] for record in self.joining)
-        linked = {*links, *map(self.merged.item_of.__getitem__, joined)} - {-1}
-        return len(leaves_of(self.merged.size, linked)) + len({self.graph.digests[record] for record in self.joining})
+        items = filter(partial(lt, -1), map(self.merged.item_of.__getitem__, joined))
+        unlinked = leaves_of(self.merged.size, chain(chain.from_iterable(self.acyclic.sources), items))
+        return len(unlinked) + len({self.graph.digests[record] for record in self.joining})
 
     @cached_property
     def order(self) -> list[int]:

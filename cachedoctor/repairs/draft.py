@@ -11,7 +11,7 @@ from typing import Any
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, all_within
 from cachedoctor.cacheconfig.document import instant
 from cachedoctor.graph import layers
-from cachedoctor.graph.joining import leaves_of, with_joining
+from cachedoctor.graph.joining import with_joining
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.records import Graph
 from cachedoctor.graph.survey import Survey
@@ -90,11 +90,6 @@ class Draft:
     joins: bool = True
     """Whether `config` adds a joining record if there is more than one leaf."""
 
-    @property
-    def leaves(self) -> list[int]:
-        """The items that no other links to."""
-        return leaves_of(self.graph.size, self.graph.links)
-
     def acyclic(self) -> Acyclic:
         """The graph of the draft, which must have no loops any more."""
         _, cyclic = self.graph.adjacency.topological
@@ -109,7 +104,7 @@ class Draft:
 
     def config(self) -> CacheConfig:
         """The draft as a document, with only the layers that results need, and a joining record if it needs one."""
-        plain, leaves = self.plain(), self.leaves if self.joins else []
+        plain, leaves = self.plain(), self.graph.leaves if self.joins else []
         return with_joining(plain, leaves) if len(leaves) > 1 else plain
 
     def plain(self) -> CacheConfig:

@@ -33,6 +33,12 @@ def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) 
     return Lost(records=_missing(before.merged.graph.digests, after.merged.graph.digests), results=_missing(had, has))
 
 
+def check_nothing_added(before: Survey, after: Survey) -> None:
+    """Raise `ProofError` if a repaired cache has items that could not be derived before."""
+    if _missing(after.merged.graph.digests, before.merged.graph.digests):
+        raise ProofError("the repaired cache has records that its sources do not have")
+
+
 def _missing(had: Sequence[Hashable], has: Sequence[Hashable]) -> int:
     """How many elements of the first are missing in the second; each counts as often as it occurs."""
     return 0 if had == has else (Counter(had) - Counter(has)).total()

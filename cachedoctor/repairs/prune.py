@@ -229,7 +229,7 @@ class _Saving:
         self._links = draft.graph.links
         self._sizes = _sizes(draft.graph)
         self._fan_out = draft.graph.adjacency.fan_out
-        leaves = draft.leaves
+        leaves = draft.graph.leaves
         self.leaves = len(leaves)
         self._first = JOINING_BYTES + _link_bytes(leaves[0]) if len(leaves) == 1 else 0
 

@@ -193,6 +193,7 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, draft
     proof.check_joined(after, joins=draft.joins)
     if after.joining and without_joining(config) != draft.plain():
         raise ProofError("the joining record changed something else")
+    proof.check_nothing_added(before, after)
     lost = Lost(0, 0) if unchanged else proof.lost(before, [document.blobs for document in documents], after)
     if not draft.removed.dropped_records and (lost.records or lost.results):
         raise ProofError(f"{lost.records} records and {lost.results} results would be lost")
