@@ -206,11 +206,9 @@ def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
 
     # A first joining record takes more bytes than most links save, so it is also tried to do without.
     sproutings = (True, False) if draft.joins and saving.leaves == 1 else (True,)
-    choices = [
-        saving.until(excess, removable, rank, sprouting=sprouting)
-        for sprouting in sproutings
-        for rank in (costliest, largest)
-    ]
+    # If all of them are not enough, there is nothing to choose.
+    ranks = (costliest, largest) if sum(map(saving.net, removable)) >= excess else (largest,)
+    choices = [saving.until(excess, removable, rank, sprouting=sprouting) for sprouting in sproutings for rank in ranks]
     enough = [choice for choice in choices if choice[1] >= excess]
     if enough:
         fewest = min(len(gone) for gone, _ in enough)

@@ -241,8 +241,15 @@ def _size(survey: Survey, size: int) -> Size:
 
 
 def _warnings(documents: Sequence[CacheDocument]) -> tuple[str, ...]:
-    return tuple(
+    unknown = (
         f"{document.source}: left out what BuildKit does not know: {', '.join(document.config.unknown_fields[:10])}"
         for document in documents
         if document.config.unknown_fields
     )
+    unpacked = (
+        f"{document.source}: an image config names its layers by their unpacked content, so BuildKit cannot load the "
+        "results; repair the image itself"
+        for document in documents
+        if document.kind == "inline" and document.manifest_size is None
+    )
+    return (*unknown, *unpacked)

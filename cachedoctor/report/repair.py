@@ -182,16 +182,16 @@ def _headline(repaired: Repaired, path: str | None, replaced: str | None, left: 
     return f"Wrote {printable(path)}{before}: {len(repaired.data):,} bytes; {_kept(repaired)}"
 
 
-def _gone(repaired: Repaired) -> list[str]:
+def _gone(repaired: Repaired) -> list[tuple[int, str]]:
     """How many results are gone, for each reason."""
     removed = repaired.removed
     reasons = (
-        (removed.dangling_results, "whose layers are outside the document or in a cycle"),
-        (removed.missing_blob_results, "whose blobs the manifest does not list"),
-        (removed.dead_results, "of records that cannot be derived"),
-        (repaired.lost.results, "of records that --drop-oldest dropped"),
+        (removed.dangling_results, "their layers are outside the document or in a cycle"),
+        (removed.missing_blob_results, "the manifest does not list their blobs"),
+        (removed.dead_results, "their records cannot be derived"),
+        (repaired.lost.results, "--drop-oldest dropped their records"),
     )
-    return [f"{count(number)} {reason}" for number, reason in reasons if number]
+    return [(number, reason) for number, reason in reasons if number]
 
 
 def _tone(repaired: Repaired) -> Tone:
@@ -200,18 +200,26 @@ def _tone(repaired: Repaired) -> Tone:
 
 def _kept(repaired: Repaired) -> str:
     """Which records and results are in it, and which are not."""
-    lost, after, removed = repaired.lost, repaired.after, repaired.removed
+    lost, after = repaired.lost, repaired.after
     kept = "every record that can be derived"
     if lost.records:
         kept = f"{count(after.records)} of {plural(after.records + lost.records, 'record')} that can be derived"
-    duplicates = removed.duplicate_results
-    gone = removed.dangling_results + removed.missing_blob_results + removed.dead_results + lost.results
-    if not gone:
-        of_all = f"; {count(duplicates)} of {plural(repaired.before.results, 'result')} were duplicates"
-        return f"{kept} and every result {'are' if lost.records else 'is'} in it{of_all if duplicates else ''}."
-    kept += f" and {count(after.results)} of {plural(repaired.before.results, 'result')} are in it"
-    reasons = f"{count(gone)} {'is' if gone == 1 else 'are'} gone: {listing(_gone(repaired))}"
-    return f"{kept}. {reasons}{f'; {count(duplicates)} were duplicates' if duplicates else ''}."
+    duplicates = repaired.removed.duplicate_results
+    all_results = plural(repaired.before.results, "result")
+    reasons = _gone(repaired)
+    if not reasons:
+        were = f"; {count(duplicates)} of {all_results} {_were_duplicates(duplicates)}" if duplicates else ""
+        return f"{kept} and every result {'are' if lost.records else 'is'} in it{were}."
+    gone = sum(number for number, _ in reasons)
+    parts = [f"{count(number)} because {reason}" for number, reason in reasons]
+    why = reasons[0][1] if len(reasons) == 1 else listing(parts)
+    were = f" {count(duplicates)} more {_were_duplicates(duplicates)}." if duplicates else ""
+    verb = "is" if gone == 1 else "are"
+    return f"{kept} and {count(after.results)} of {all_results} are in it. {count(gone)} {verb} gone: {why}.{were}"
+
+
+def _were_duplicates(number: int) -> str:
+    return "was a duplicate" if number == 1 else "were duplicates"
 
 
 def _joining(repaired: Repaired) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -15,11 +16,13 @@ from cachedoctor import errors
 from cachedoctor.cacheconfig import decode, encode
 from cachedoctor.errors import InputError, LimitError
 from cachedoctor.graph import paths
+from cachedoctor.graph.records import Graph, build
 from cachedoctor.io import memory
-from cachedoctor.repairs import proof
+from cachedoctor.repairs import loops, proof, prune
 from cachedoctor.repairs.prune import Preference
 from cachedoctor.repairs.repair import Options, Repaired, repair
-from cachedoctor.sources import CacheDocument, load
+from cachedoctor.report.repair import too_large_problem
+from cachedoctor.sources import CacheDocument, load, parse
 from tests import independent
 from tests.support import FIXTURES, digest, document, layers, record
 
@@ -404,3 +407,73 @@ def test_a_cache_that_takes_too_much_memory_is_refused_with_a_message(monkeypatc
         repair(loaded, Options())
     monkeypatch.setattr(memory, "FREE_BYTES", need)
     assert repair(loaded, Options()).lost == proof.Lost(0, 0)
+
+
+@pytest.mark.parametrize("limits", [Options(max_bytes=5_000), Options(max_calls=99)])
+def test_an_unreachable_limit_is_refused_before_the_search(limits: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    def searched(*given: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(loops, "closing", searched)
+    monkeypatch.setattr(prune, "to_bytes", searched)
+    monkeypatch.setattr(prune, "to_calls", searched)
+    with pytest.raises(LimitError, match="is too low"):
+        repair(documents(["exporter-state/export-loop.json"]), limits)
+
+
+def test_counting_the_fewest_calls_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "MOST_BITS_HELD", 50)
+    with pytest.raises(errors.CountTooLarge, match="even the fewest"):
+        prune.fewest_calls(_doubling(40))
+
+
+def _doubling(steps: int) -> Graph:
+    """A chain in which every step has twice the paths of the one before."""
+    records = [record("root"), *(record(f"{step}", [step], [step]) for step in range(steps))]
+    return build([document(records).config])
+
+
+def test_a_limit_on_both_takes_what_reaches_both() -> None:
+    """Fewer calls may take the smallest alternatives away, and fewer bytes the cheapest."""
+    origin = documents(CASES["accumulated"])
+    whole = repair(origin, Options())
+    both = repair(origin, Options(max_bytes=len(whole.data) // 2, max_calls=10_000))
+    assert len(both.data) <= len(whole.data) * 0.45
+    assert both.after.calls <= 10_000
+
+
+def test_records_are_dropped_only_if_the_limit_itself_needs_it() -> None:
+    origin = documents(CASES["diamond-20"])
+    least = len(repair(origin, Options(minimal=True)).data)
+    kept = repair(origin, Options(max_bytes=least, drop_oldest=True))
+    assert kept.removed.dropped_records == []
+    assert kept.goal.target_bytes is not None
+    assert kept.goal.target_bytes < len(kept.data) <= least
+    dropped = repair(origin, Options(max_bytes=least // 2, drop_oldest=True))
+    assert dropped.removed.dropped_records
+    assert len(dropped.data) <= least // 2 * 0.9
+
+
+def test_a_manifest_can_be_too_large_too() -> None:
+    root = record("root")
+    root["layers"] = [{"layer": index} for index in range(3_000)]
+    origin = document([root], layers(*[-1] * 3_000), kind="image-manifest")
+    described = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "size": 1, "annotations": {"a": "b" * 200}}
+    listed = {blob: {**described, "digest": blob} for blob in origin.config.blobs}
+    repaired = repair([replace(origin, descriptors=listed)], Options())
+    assert len(repaired.data) < 1 << 20 < (repaired.manifest_bytes or 0)
+    assert repaired.too_large() == ("manifest", repaired.manifest_bytes)
+    problem = too_large_problem(repaired, ("manifest", repaired.manifest_bytes or 0))
+    assert "It lists 3,000 layers." in problem.text
+    assert not problem.has_remedy
+    assert repair([origin], Options()).too_large() is None
+
+
+def test_in_a_registry_every_cache_is_limited() -> None:
+    annotated = [{**layer, "annotations": {}} for layer in layers(-1)]
+    records = [record(f"{index}", layer=0) for index in range(9_000)]
+    for origin in (document(records, annotated), document(records, layers(-1), kind="inline")):
+        repaired = repair([origin], Options())
+        assert repaired.too_large() is None
+        assert repaired.too_large(parse("out.json")) is None
+        assert repaired.too_large(parse("docker://localhost/app:cache")) == ("cache config", len(repaired.data))
