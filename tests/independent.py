@@ -156,9 +156,11 @@ def joining(document: Document) -> dict[str, Any] | None:
     """The last record, if all that it does is to join records without selectors; its digest is made from theirs."""
     *others, last = document.get("records", [])
     inputs = last.get("inputs", [])
-    if set(last) != {"digest", "inputs"} or len(inputs) != 1 or any(set(link) != {"link"} for link in inputs[0]):
+    if set(last) != {"digest", "inputs"} or len(inputs) != 1 or any(set(link) != {"link"} for link in inputs[0] or []):
         return None
-    digests = sorted(others[link["link"]]["digest"] for link in inputs[0])
+    if not all(0 <= link["link"] < len(others) for link in inputs[0] or []):
+        return None
+    digests = sorted(others[link["link"]]["digest"] for link in inputs[0] or [])
     text = "\n".join(["cachedoctor: a record that joins these leaves", *digests])
     return last if last["digest"] == f"sha256:{sha256(text.encode()).hexdigest()}" else None
 

@@ -57,7 +57,7 @@ class Goal:
 
 
 def silent_calls() -> tuple[int, int]:
-    """The most calls for which CD201 says nothing, and the most for which it is no error."""
+    """The most calls that are not worth a word, and the most that are no error (`rules.path_explosion`)."""
     limits, each = Limits(), SECONDS_PER_CALL[1]
     silent, bearable = math.ceil(limits.warn_seconds / each), math.floor(limits.max_seconds / each) + 1
     # These are one too many, or two by rounding.
@@ -97,10 +97,10 @@ def _calls(draft: Draft, options: Options) -> tuple[int | None, str]:
         return options.max_calls, ""
     silent, bearable = silent_calls()
     if fewest <= silent:
-        return silent, f"{count(silent)}, up to which CD201 finds nothing"
+        return silent, f"{count(silent)}, up to which no rule says anything"
     if fewest <= bearable:
-        return bearable, f"{count(bearable)}, up to which CD201 is only a warning; the fewest are {count(fewest)}"
-    return fewest, f"{count(fewest)}, the fewest that keep every record; CD201 is still an error"
+        return bearable, f"{count(bearable)}, up to which there is only a warning; the fewest are {count(fewest)}"
+    return fewest, f"{count(fewest)}, the fewest that keep every record, which are still an error"
 
 
 def reach(draft: Draft, goal: Goal, options: Options) -> Draft:

@@ -615,9 +615,9 @@ def doubling(steps: int) -> bytes:
 @pytest.mark.parametrize(
     ("steps", "chosen", "limit"),
     [
-        (20, "5.7 million, up to which CD201 finds nothing", "5714285"),
-        (24, "343 million, up to which CD201 is only a warning; the fewest are 34 million", "342857142"),
-        (30, "2.1 billion, the fewest that keep every record; CD201 is still an error", str((1 << 31) - 1)),
+        (20, "5.7 million, up to which no rule says anything", "5714285"),
+        (24, "343 million, up to which there is only a warning; the fewest are 34 million", "342857142"),
+        (30, "2.1 billion, the fewest that keep every record, which are still an error", str((1 << 31) - 1)),
     ],
 )
 def test_calls_are_chosen_by_what_the_rules_say(steps: int, chosen: str, limit: str, tmp_path: Path) -> None:

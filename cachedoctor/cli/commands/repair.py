@@ -42,7 +42,7 @@ _PREFERENCES = ("cheapest", "definition", "content")
     "--max-calls",
     callback=options.number_or_auto,
     metavar="N|auto",
-    help="Remove alternatives until the loop check makes at most N calls; auto: so few that CD201 is silent.",
+    help="Remove alternatives until the loop check makes at most N calls; auto: so few that no rule warns.",
 )
 @click.option(
     "--max-bytes",
