@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -195,7 +195,7 @@ def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
     to_sources, through = _costs(draft)
     removable = _removable(
         draft.graph,
-        lambda index: (saving.net(index), _dislike(draft.graph.selectors[index], prefer), round(to_sources[index], 6)),
+        lambda index: (saving.net[index], _dislike(draft.graph.selectors[index], prefer), round(to_sources[index], 6)),
     )
 
     def costliest(index: int, net: int) -> tuple[float, float]:
@@ -207,7 +207,7 @@ def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
     # A first joining record takes more bytes than most links save, so it is also tried to do without.
     sproutings = (True, False) if draft.joins and saving.leaves == 1 else (True,)
     # If all of them are not enough, there is nothing to choose.
-    ranks = (costliest, largest) if sum(map(saving.net, removable)) >= excess else (largest,)
+    ranks = (costliest, largest) if sum(map(saving.net.__getitem__, removable)) >= excess else (largest,)
     choices = [saving.until(excess, removable, rank, sprouting=sprouting) for sprouting in sproutings for rank in ranks]
     enough = [choice for choice in choices if choice[1] >= excess]
     if enough:
@@ -223,18 +223,20 @@ class _Saving:
     """What removing links saves, less what the joining record grows by if their sources become leaves."""
 
     def __init__(self, draft: Draft) -> None:
+        graph = draft.graph
         self._joins = draft.joins
-        self._links = draft.graph.links
-        self._sizes = _sizes(draft.graph)
-        self._fan_out = draft.graph.adjacency.fan_out
-        leaves = draft.graph.leaves
-        self.leaves = len(leaves)
-        self._first = JOINING_BYTES + _link_bytes(leaves[0]) if len(leaves) == 1 else 0
-
-    def net(self, index: int, fan_out: Mapping[int, int] | None = None) -> int:
-        """Bytes that removing a link saves, but for the first joining record, if so many links lead from each item."""
-        last = self._joins and (fan_out or self._fan_out)[self._links[index]] == 1
-        return self._sizes[index] - (_link_bytes(self._links[index]) if last else 0)
+        self._links = graph.links
+        self._sizes = _sizes(graph)
+        self._fan_out = graph.adjacency.fan_out
+        self.leaves = len(graph.leaves)
+        self._first = JOINING_BYTES + _link_bytes(graph.leaves[0]) if draft.joins and self.leaves == 1 else 0
+        self.net = self._sizes
+        """Bytes that removing each link saves if no other is removed, but for the first joining record."""
+        if draft.joins:
+            self.net = [
+                size - _link_bytes(source) if self._fan_out[source] == 1 else size
+                for source, size in zip(self._links, self._sizes, strict=True)
+            ]
 
     def until(
         self, excess: int, removable: Sequence[int], rank: Callable[[int, int], Rank], *, sprouting: bool
@@ -244,28 +246,45 @@ class _Saving:
         Those of the lowest rank are taken first. A link saves less once it is the last one of its source, so it is
         ranked again when its turn comes: O(links · log links). `sprouting`: whether there may be more leaves.
         """
-        fan_out = self._fan_out.copy()
-        first = self._first if self._joins else 0
-        noted = {index: self.net(index) for index in removable}
-        heap = [(rank(index, net), index) for index, net in noted.items()]
-        heapq.heapify(heap)
+        fan_out, first = self._fan_out.copy(), self._first
+        turns = _Turns((rank(index, self.net[index]), index) for index in removable)
+        ranked_again: set[int] = set()
         gone: list[int] = []
         saved = 0
-        while heap and saved < excess:
-            _, index = heapq.heappop(heap)
-            net, source = self.net(index, fan_out), self._links[index]
-            if net <= 0 or (fan_out[source] == 1 and not sprouting):
+        while saved < excess and (index := turns.next()) >= 0:
+            source = self._links[index]
+            ends = self._joins and fan_out[source] == 1
+            net = self._sizes[index] - (_link_bytes(source) if ends else 0)
+            if net <= 0 or (ends and not sprouting):
                 continue
-            if net < noted[index]:
-                noted[index] = net
-                heapq.heappush(heap, (rank(index, net), index))
+            if net < self.net[index] and index not in ranked_again:
+                ranked_again.add(index)
+                turns.put((rank(index, net), index))
                 continue
             saved += net
-            if fan_out[source] == 1:
+            if ends:
                 saved, first = saved - first, 0
             fan_out[source] -= 1
             gone.append(index)
         return gone, saved
+
+
+class _Turns:
+    """Links in the order of their ranks, sorted once; the few that are ranked again are kept in a heap."""
+
+    def __init__(self, ranked: Iterable[tuple[Rank, int]]) -> None:
+        self._sorted = sorted(ranked, reverse=True)
+        self._late: list[tuple[Rank, int]] = []
+
+    def put(self, entry: tuple[Rank, int]) -> None:
+        """Rank a link again."""
+        heapq.heappush(self._late, entry)
+
+    def next(self) -> int:
+        """The link of the lowest rank, which is not returned again; -1 if none is left."""
+        if self._late and not (self._sorted and self._sorted[-1] < self._late[0]):
+            return heapq.heappop(self._late)[1]
+        return self._sorted.pop()[1] if self._sorted else -1
 
 
 def drop_oldest(draft: Draft, fits: Callable[[], bool]) -> bool:
