@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -104,7 +105,7 @@ def _calls(draft: Draft, options: Options) -> tuple[int | None, str]:
 
 
 def reach(draft: Draft, goal: Goal, options: Options) -> Draft:
-    """Remove what has to be removed from a draft without loops. Raises `LimitError`.
+    """Remove what has to be removed from a draft without loops. Raises `LimitError`, but not for bytes of `auto`.
 
     Fewer calls take fewer bytes too, so they come first, unless that removed the smallest alternatives, or records may
     be dropped anyway.
@@ -114,10 +115,13 @@ def reach(draft: Draft, goal: Goal, options: Options) -> Draft:
     before = replace(draft, removed=replace(draft.removed))
     try:
         return _calls_first(draft, goal, options)
-    except LimitError:
-        if goal.max_bytes is None or goal.max_calls is None:
-            raise
-    return _bytes_first(before, goal, options)
+    except LimitError as error:
+        if goal.max_bytes is not None and goal.max_calls is not None:
+            with suppress(LimitError):
+                return _bytes_first(before, goal, options)
+        if goal.bytes_chosen and error.dropping_may_help:
+            return draft
+        raise
 
 
 def _calls_first(draft: Draft, goal: Goal, options: Options) -> Draft:
@@ -152,15 +156,14 @@ def _reach_bytes(draft: Draft, goal: Goal, options: Options) -> None:
     if left <= limit:
         return
     if not options.drop_oldest:
-        if not goal.bytes_chosen:
-            raise _too_few_bytes(limit, target, left)
-    elif not prune.drop_oldest(draft, lambda: size() <= target):
+        raise _too_few_bytes(limit, target, left)
+    if not prune.drop_oldest(draft, lambda: size() <= target):
         raise LimitError(f"the limit of {_bytes(limit, target)} is too low: no record at all would be left")
 
 
 def _too_few_bytes(limit: int, target: int | None, least: int) -> LimitError:
-    problem = f"the limit of {_bytes(limit, target)} is too low: with one alternative for each input it still has at"
-    return LimitError(f"{problem} least {least:,} bytes", dropping_may_help=True)
+    problem = f"the limit of {_bytes(limit, target)} is too low: with one alternative for each input it still has"
+    return LimitError(f"{problem} {least:,} bytes", dropping_may_help=True)
 
 
 def _bytes(limit: int, target: int | None) -> str:

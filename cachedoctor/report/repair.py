@@ -83,7 +83,7 @@ def page(
     return Page(
         command="repair",
         headline=[
-            Line(_headline(repaired, path, replaced, left, too_large is None), _tone(repaired)),
+            Line(_headline(repaired, path, replaced, left, too_large is None), _tone(repaired, too_large)),
             *([Line(joining)] if joining else []),
             *(Line(f"{problem.text} {problem.advice}".rstrip(), Tone.WARNING) for problem in problems),
             *(Line(_inline(document, location), Tone.WARNING) for document in _inline_documents(repaired)),
@@ -194,8 +194,8 @@ def _gone(repaired: Repaired) -> list[tuple[int, str]]:
     return [(number, reason) for number, reason in reasons if number]
 
 
-def _tone(repaired: Repaired) -> Tone:
-    return Tone.WARNING if repaired.lost.records or _gone(repaired) else Tone.OK
+def _tone(repaired: Repaired, too_large: tuple[str, int] | None) -> Tone:
+    return Tone.WARNING if too_large or repaired.lost.records or _gone(repaired) else Tone.OK
 
 
 def _kept(repaired: Repaired) -> str:

@@ -18,7 +18,7 @@ from cachedoctor.errors import InputError, LimitError
 from cachedoctor.graph import paths
 from cachedoctor.graph.records import Graph, build
 from cachedoctor.io import memory
-from cachedoctor.repairs import loops, proof, prune
+from cachedoctor.repairs import limits, loops, proof, prune
 from cachedoctor.repairs.prune import Preference
 from cachedoctor.repairs.repair import Options, Repaired, repair
 from cachedoctor.report.repair import too_large_problem
@@ -272,7 +272,7 @@ def test_the_proof_refuses_a_cache_that_is_wrong(monkeypatch: pytest.MonkeyPatch
     root, child = record("root"), record("one", [0], [0])
     origin = [document([root, child])]
     looping = [root, child, record("up", [1]), record("one", [0, 2], [0])]
-    for written, limits, problem in (
+    for written, options, problem in (
         (b"{", Options(), "cannot be read"),
         (b'{"records":[{"inputs":3}]}', Options(), "cannot be read"),
         (json.dumps({"records": [root, child, child]}).encode(), Options(), "dead or duplicate records"),
@@ -285,7 +285,7 @@ def test_the_proof_refuses_a_cache_that_is_wrong(monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(module, "encode", lambda config, written=written: written)
         with pytest.raises(errors.ProofError, match=problem):
-            repair(origin, limits)
+            repair(origin, options)
     chained = document([{**root, "chains": [{"layers": [0]}]}], layers(-1))
     monkeypatch.setattr(module, "encode", lambda config: json.dumps({"records": [root]}).encode())
     with pytest.raises(errors.ProofError, match="0 records and 1 results would be lost"):
@@ -409,8 +409,8 @@ def test_a_cache_that_takes_too_much_memory_is_refused_with_a_message(monkeypatc
     assert repair(loaded, Options()).lost == proof.Lost(0, 0)
 
 
-@pytest.mark.parametrize("limits", [Options(max_bytes=5_000), Options(max_calls=99)])
-def test_an_unreachable_limit_is_refused_before_the_search(limits: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", [Options(max_bytes=5_000), Options(max_calls=99)])
+def test_an_unreachable_limit_is_refused_before_the_search(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     def searched(*given: object) -> None:
         raise AssertionError
 
@@ -418,7 +418,7 @@ def test_an_unreachable_limit_is_refused_before_the_search(limits: Options, monk
     monkeypatch.setattr(prune, "to_bytes", searched)
     monkeypatch.setattr(prune, "to_calls", searched)
     with pytest.raises(LimitError, match="is too low"):
-        repair(documents(["exporter-state/export-loop.json"]), limits)
+        repair(documents(["exporter-state/export-loop.json"]), options)
 
 
 def test_counting_the_fewest_calls_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,3 +477,14 @@ def test_in_a_registry_every_cache_is_limited() -> None:
         assert repaired.too_large() is None
         assert repaired.too_large(parse("out.json")) is None
         assert repaired.too_large(parse("docker://localhost/app:cache")) == ("cache config", len(repaired.data))
+
+
+def test_bytes_of_auto_are_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is then too large to be imported is not written, but that is for the caller to say."""
+    monkeypatch.setattr(limits, "IMPORT_LIMIT", 9_000)
+    origin = documents(CASES["diamond-20"])
+    for options in (Options(max_bytes="auto"), Options(max_bytes="auto", max_calls="auto")):
+        repaired = repair(origin, options)
+        assert repaired.removed.pruned_links == 20
+        assert repaired.goal.max_bytes == 9_000 < len(repaired.data)
+    assert len(repair(origin, Options(max_bytes="auto", drop_oldest=True)).data) <= 9_000
