@@ -493,6 +493,13 @@ def test_writes_nothing_that_no_build_imports(tmp_path: Path) -> None:
     assert 900_000 < target.stat().st_size <= (1 << 20) * 0.9
 
 
+def test_the_command_to_paste_keeps_the_places_of_words(tmp_path: Path) -> None:
+    given = ["-o", str(tmp_path / "out.json"), "--max-bytes=2MiB", "--no-join"]
+    text = refused(*given, "--", TOO_LARGE)
+    command = shlex.split(text.partition(" Run: ")[2])
+    assert command == ["cachedoctor", "repair", *given[:2], "--no-join", "--max-bytes", "auto", "--", str(TOO_LARGE)]
+
+
 def test_writes_what_no_build_imports_if_asked_to(tmp_path: Path) -> None:
     text = shown(TOO_LARGE, "-o", tmp_path / "out.json", "--allow-too-large")
     assert (
