@@ -187,7 +187,7 @@ def _gone(repaired: Repaired) -> list[tuple[int, str]]:
     removed = repaired.removed
     reasons = (
         (removed.dangling_results, "their layers are outside the document or in a cycle"),
-        (removed.missing_blob_results, "the manifest does not list their blobs"),
+        (removed.missing_blob_results, "their blobs are missing"),
         (removed.dead_results, "their records cannot be derived"),
         (repaired.lost.results, "--drop-oldest dropped their records"),
     )

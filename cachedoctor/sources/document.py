@@ -66,9 +66,9 @@ class CacheDocument:
     def is_limited(self) -> bool:
         """Whether the importers of such a cache refuse more than `buildkit.IMPORT_LIMIT` bytes.
 
-        Those of inline caches do not, nor those of the gha, s3 and azblob backends, whose configs annotate layers.
+        Those of inline caches do not, nor those of the gha, s3 and azblob backends, whose bare configs annotate layers.
         """
-        return self.kind != "inline" and not self.config.annotated
+        return self.kind != "inline" and not (self.kind == "cache-config" and self.config.annotated)
 
 
 def digest_of(data: bytes) -> str:
