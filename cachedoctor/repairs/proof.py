@@ -83,5 +83,5 @@ def check_joined(after: Survey, *, joins: bool) -> None:
     """
     if not joins and after.joining:
         raise ProofError("the repaired cache has a joining record")
-    if joins and after.leaves > 1:
-        raise ProofError(f"the repaired cache has {after.leaves} leaves")
+    if joins and after.imported.leaves > 1:
+        raise ProofError(f"the repaired cache has {after.imported.leaves} leaves")

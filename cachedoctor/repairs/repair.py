@@ -11,6 +11,7 @@ import orjson
 from cachedoctor.buildkit import IMPORT_LIMIT
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.errors import CountTooLarge, InputError, LimitError, ProofError
+from cachedoctor.graph.imports import Imported
 from cachedoctor.graph.joining import without_joining
 from cachedoctor.graph.survey import Progress, Survey
 from cachedoctor.io.memory import lacking
@@ -43,9 +44,13 @@ class Size:
     calls: int
     """Loop-check calls of the graph, merged to the fixpoint and with loops cut."""
     loops: int
-    leaves: int
-    """Records that no other links to; if there are several, importers of `buildkit.LOSES_LINKS` lose links."""
-    # `Survey.lost_links` has what belongs here for "links_lost" and "records_found".
+    imported: Imported
+    """What importers of `buildkit.LOSES_LINKS` lose of it."""
+
+    @property
+    def leaves(self) -> int:
+        """Records that no other links to; a joining record joins those that it links to."""
+        return self.imported.leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +241,7 @@ def _size(survey: Survey, size: int) -> Size:
         bytes=size,
         calls=survey.fixpoint_calls,
         loops=len(survey.loops) or len(survey.record_cycles),
-        leaves=survey.leaves,
+        imported=survey.imported,
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from cachedoctor.buildkit import LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
 from cachedoctor.graph import cost
-from cachedoctor.numbers import count, digits, listing, plural, taking
+from cachedoctor.graph.imports import Spread
+from cachedoctor.numbers import count, count_range, digits, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Line, Listing, Page, Table, Tone, Verbatim
@@ -160,8 +161,13 @@ def _size(size: Size) -> dict[str, Any]:
         "calls": number(size.calls),
         "loops": size.loops,
         "leaves": size.leaves,
-        # "links_lost" and "records_found" go here: `Survey.lost_links`.
+        "links_lost": _spread(size.imported.links_lost),
+        "records_found": _spread(size.imported.records_found),
     }
+
+
+def _spread(spread: Spread) -> dict[str, int]:
+    return {"min": spread.least, "typical": spread.typical, "max": spread.most}
 
 
 def _is_fine(repaired: Repaired) -> bool:
@@ -318,6 +324,10 @@ def _sizes(repaired: Repaired) -> Table:
         ("calls, fully merged", lambda size: size.calls),
     )
     rows = [(name, count(value(repaired.before)), count(value(repaired.after))) for name, value in columns]
+    lost = [size.imported.links_lost for size in (repaired.before, repaired.after)]
+    if any(spread.most for spread in lost):
+        before, after = (count_range(spread.least, spread.most) for spread in lost)
+        rows.append(("links lost on import", before, after))
     return Table("Size", ("", "before", "after"), rows, frozenset({1, 2}), note=_FULLY_MERGED)
 
 

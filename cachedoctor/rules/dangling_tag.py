@@ -19,7 +19,7 @@ cache.
 
 1. Import it by the digest that is there, the last one in the message:
    `--cache-from type=local,src=DIR,digest=sha256:…`
-2. Or export with `--cache-to type=local,dest=DIR,image-manifest=false`, or with a later BuildKit.
+2. Or export with `--cache-to type=local,dest=DIR,image-manifest=false`.
 
 **What does not help.** `--cache-from type=local,src=DIR,tag=…`: it is the tag that leads nowhere.
 """
@@ -39,7 +39,7 @@ from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
     affects=f"seen with {DANGLING_TAG_SEEN} and type=local,image-manifest=true",
     help=(
         "Import it by the digest that is there: --cache-from type=local,src=DIR,digest=sha256:...",
-        "Or export with image-manifest=false, or with a later BuildKit.",
+        "Or export with image-manifest=false.",
     ),
     scope=Scope.DOCUMENT,
 )

@@ -4,11 +4,14 @@
 
 **How it is found.** Starting from the roots (records without inputs), a record is reached as soon as every one of its
 inputs has an alternative that is reached. What is never reached is dead: records with an empty input, records on a
-cycle without another way in, and everything that can only be made from these.
+cycle without another way in, records that BuildKit leaves out because their digest begins with `random:`, and
+everything that can only be made from these.
 
 **Severity.** Note.
 
-**Versions.** Every BuildKit. Exporters from v0.9 to v0.24 leave dead records out by themselves.
+**Versions.** Every BuildKit. Exporters from v0.9 to v0.24 leave dead records out by themselves, except those whose
+empty inputs are the last ones, since they do not see these ([CD102](#cd102-empty-input)). [Their cost](cost.md) counts
+such a record.
 
 **What you see.** Nothing.
 

@@ -52,6 +52,7 @@ def _of_rule(rule: Rule, context: Context) -> Iterator[Finding]:
             noun=rule.noun,
             table=rule.table,
             members=match.members,
+            headline=match.headline,
         )
 
 

@@ -100,6 +100,8 @@ class Found(NamedTuple):
     members: frozenset[str] | None = None
     """All digests that the finding is about. If given, all sources together only have a finding if it has a digest
     that no source has in a finding of its own; otherwise `measure` decides."""
+    headline: str = ""
+    """A sentence for the headline of the report, if the usual one does not say it."""
 
 
 class Rule(NamedTuple):
@@ -190,6 +192,8 @@ class Finding:
     """The table that a short report shows along with it, empty for none."""
     members: frozenset[str] | None = field(default=None, repr=False)
     """All digests that it is about, if that decides whether it is new (`Found.members`)."""
+    headline: str = ""
+    """A sentence for the headline of the report, if the usual one does not say it."""
 
 
 def verdict(findings: Iterable[Finding]) -> str:

@@ -19,6 +19,7 @@ from cachedoctor.io.interrupts import on_interrupt
 from cachedoctor.sources.descriptors import (
     REF_NAME,
     Descriptor,
+    descriptors_of,
     is_digest,
     known_descriptors,
     new_manifest,
@@ -121,6 +122,15 @@ def _alone(digest: str) -> InputError:
 def is_below(path: str, folder: str) -> bool:
     """Whether a path is a folder or something in it; neither may have links in it."""
     return os.path.commonpath((path, folder)) == folder
+
+
+def layout_tags(folder: str) -> list[str]:
+    """The tags of an OCI layout folder, in the order of its index, each once. Raises `InputError`."""
+    if not Path(folder, "index.json").exists():
+        return []
+    with reading(where="index.json"):
+        listed = descriptors_of(parse(FolderStore(folder).file("index.json", MOST_MANIFEST_BYTES)))
+    return list(dict.fromkeys(tag for descriptor in listed for tag in sorted(descriptor.tags)))
 
 
 def folder_documents(folder: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
