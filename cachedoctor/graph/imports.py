@@ -89,8 +89,8 @@ def imported(graph: Graph, joining: Sequence[Sequence[int]] = ()) -> Imported:
 def _leaves(graph: Graph, joining: Sequence[Sequence[int]]) -> list[int]:
     """The items that no other is made from; joining records are items too, and come last."""
     joined = set().union(*joining)
-    ends = set(range(graph.size)).difference(graph.adjacency.fan_out, joined)
-    return [*sorted(ends), *range(graph.size, graph.size + len(joining))]
+    ends = [item for item in graph.leaves if item not in joined]
+    return [*ends, *range(graph.size, graph.size + len(joining))]
 
 
 def _spaced(orders: Sequence[list[int]], number: int) -> list[list[int]]:

@@ -10,6 +10,7 @@ from itertools import accumulate, chain, compress, pairwise, repeat
 from operator import eq, sub
 
 from cachedoctor.cacheconfig import CacheConfig, all_within
+from cachedoctor.graph.joining import leaves_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Graph:
     def adjacency(self) -> Adjacency:
         """The records, with all alternatives of all inputs as their sources, as written."""
         return Adjacency([self.links[low:high] for low, high in pairwise(self._starts())])
+
+    @cached_property
+    def leaves(self) -> list[int]:
+        """The records that no other links to, ascending."""
+        return leaves_of(self.size, self.links)
 
     def _starts(self) -> list[int]:
         """Offset of each record's first link; one entry more than there are records."""

@@ -65,6 +65,14 @@ class CacheDocument:
     location: Location | None = field(default=None, compare=False, repr=False)
     """`source`, parsed; `None` only in documents that were not read."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the importers of such a cache refuse more than `buildkit.IMPORT_LIMIT` bytes.
+
+        Those of inline caches do not, nor those of the gha, s3 and azblob backends, whose bare configs annotate layers.
+        """
+        return self.kind != "inline" and not (self.kind == "cache-config" and self.config.annotated)
+
 
 def digest_of(data: bytes) -> str:
     """The SHA-256 digest of bytes."""

@@ -16,7 +16,16 @@ from cachedoctor.cacheconfig import CacheConfig, nested_too_deep
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import read_bounded, write_atomically
 from cachedoctor.io.interrupts import on_interrupt
-from cachedoctor.sources.descriptors import REF_NAME, Descriptor, descriptors_of, is_digest, new_manifest, split, verify
+from cachedoctor.sources.descriptors import (
+    REF_NAME,
+    Descriptor,
+    descriptors_of,
+    is_digest,
+    known_descriptors,
+    new_manifest,
+    split,
+    verify,
+)
 from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Writer, digest_of
 from cachedoctor.sources.json import parse, typed
 from cachedoctor.sources.oci import layout_documents
@@ -221,15 +230,6 @@ class LayoutWriter(Writer):
             _link_or_copy(Path(origin), target)
             return
         raise InputError("a layer that is not there", name, source=self._documents[0].source)
-
-
-def known_descriptors(documents: Sequence[CacheDocument]) -> dict[str, Any]:
-    """The descriptors that manifests have for the layers, by digest; if there are several for one, the first."""
-    known: dict[str, Any] = {}
-    for document in documents:
-        for blob, descriptor in document.descriptors.items():
-            known.setdefault(blob, descriptor)
-    return known
 
 
 def layout_folder(document: CacheDocument) -> Path:
