@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
@@ -47,6 +48,17 @@ class Survey:
         """The configs as they were read."""
         self.configs = [without_joining(config) for config in configs]
         """The same without joining records, which nothing counts. All other records keep their indices."""
+
+    def rejoined(self, written: Sequence[CacheConfig]) -> Survey | None:
+        """The survey of configs that differ from these only in their joining records, `None` if they differ in more."""
+        configs = [without_joining(config) for config in written]
+        if configs != self.configs:
+            return None
+        other = copy(self)
+        other.written, other.configs = written, configs
+        for changed in ("joining", "imported"):
+            vars(other).pop(changed, None)
+        return other
 
     @cached_property
     def joining(self) -> list[list[int]]:

@@ -190,9 +190,10 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, draft
         config = decode(data)
     except InputError as error:
         raise ProofError(f"the repaired cache cannot be read: {error}") from error
+    after = before if [config] == before.written else before.rejoined([config])
     # If the columns are equal, nothing was removed, not even because of a manifest.
-    unchanged = [config] == before.written
-    after = before if unchanged else Survey([config])
+    unchanged = after is not None
+    after = after or Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
     proof.check(after, _refusals(document, after))
     proof.check_joined(after, joins=draft.joins)

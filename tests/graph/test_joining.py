@@ -82,3 +82,16 @@ def test_a_record_that_others_are_made_from_joins_nothing() -> None:
     document = _joined()
     document["records"][1]["inputs"] = [[{"link": 0}, {"link": 3}]]
     assert joining_record(decode(orjson.dumps(document))) is None
+
+
+def test_a_survey_can_be_used_again_for_other_joining_records() -> None:
+    joined = decode(orjson.dumps(_joined()))
+    plain = Survey([without_joining(joined)])
+    assert plain.imported.leaves == 2
+    again = plain.rejoined([joined])
+    assert again is not None
+    assert again.merged is plain.merged
+    assert (again.joining, again.imported) == (Survey([joined]).joining, Survey([joined]).imported)
+    assert plain.imported.leaves == 2
+    records = [*_joined()["records"][:-1], {"digest": _A, "inputs": [[{"link": 1}]]}]
+    assert plain.rejoined([decode(orjson.dumps({"layers": [], "records": records}))]) is None
