@@ -91,7 +91,7 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
     before = Survey([document.config for document in documents])
     if not before.order:
         raise LimitError("none of its records can be derived, so nothing would be left")
-    draft = join(before, [document.blobs for document in documents])
+    draft = join(before, [document.usable_blobs for document in documents])
     progress("cutting loops")
     _cut(draft, before, options)
     progress("removing alternatives")
@@ -146,7 +146,7 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, remov
     after = before if unchanged else Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
     proof.check(after, _refusals(document, after))
-    lost = Lost(0, 0) if unchanged else proof.lost(before, [document.blobs for document in documents], after)
+    lost = Lost(0, 0) if unchanged else proof.lost(before, [document.usable_blobs for document in documents], after)
     if not removed.dropped_records and (lost.records or lost.results):
         raise ProofError(f"{lost.records} records and {lost.results} results would be lost")
     return after, lost
@@ -215,8 +215,9 @@ def _size(survey: Survey, size: int) -> Size:
 
 
 def _warnings(documents: Sequence[CacheDocument]) -> tuple[str, ...]:
-    return tuple(
+    unknown = (
         f"{document.source}: left out what BuildKit does not know: {', '.join(document.config.unknown_fields[:10])}"
         for document in documents
         if document.config.unknown_fields
     )
+    return (*unknown, *(f"{document.source}: {note}" for document in documents for note in document.notes))

@@ -46,7 +46,7 @@ def _headline(analysis: Analysis) -> list[Line]:
     lines.append(Line(headline(analysis), Tone(analysis.verdict)))
     if missing := _missing(analysis):
         lines.append(Line(missing))
-    return lines
+    return lines + [Line(note, Tone.NOTE) for note in _notes(analysis)]
 
 
 def _entry(finding: Finding, analysis: Analysis) -> Entry:
@@ -188,6 +188,15 @@ def judgement(analysis: Analysis, check: Check) -> str:
 
 def _where(analysis: Analysis, finding: Finding) -> str:
     return f" in {finding.source or tables.TOGETHER}" if len(analysis.sources) > 1 else ""
+
+
+def _notes(analysis: Analysis) -> list[str]:
+    """What has to be known about how the sources were read, each once."""
+    several = len(analysis.sources) > 1
+    notes = [
+        f"{document.source}: {note}" if several else note for document in analysis.documents for note in document.notes
+    ]
+    return list(dict.fromkeys(notes))
 
 
 def _missing(analysis: Analysis) -> str:

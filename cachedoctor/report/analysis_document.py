@@ -10,6 +10,7 @@ from cachedoctor.graph import cost
 from cachedoctor.numbers import digits
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.rules import verdict
+from cachedoctor.sources import CacheDocument
 
 
 def document(analysis: Analysis) -> dict[str, Any]:
@@ -27,6 +28,10 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "platform": clean(document.platform),
                 "records": len(document.config.digests),
                 "layers": len(document.config.blobs),
+                "reformatted": document.reformatted_from is not None,
+                "written_bytes": document.written_size,
+                "blobs": _presence(document),
+                "notes": [clean(note) for note in document.notes],
             }
             for document in analysis.documents
         ],
@@ -55,6 +60,19 @@ def document(analysis: Analysis) -> dict[str, Any]:
         ],
         "verdict": analysis.verdict,
         **(_check(analysis, check) if check else {}),
+    }
+
+
+def _presence(document: CacheDocument) -> dict[str, Any] | None:
+    presence = document.presence
+    if presence is None:
+        return None
+    return {
+        "place": presence.place,
+        "listed": len(document.blobs or ()),
+        "absent": sorted(presence.absent),
+        "wrong_size": sorted(presence.resized),
+        "unknown": len(presence.unknown),
     }
 
 

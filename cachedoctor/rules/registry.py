@@ -43,7 +43,7 @@ def _of_rule(rule: Rule, context: Context) -> Iterator[Finding]:
             severity=match.severity or rule.severity,
             message=match.message,
             affects=rule.affects,
-            help=rule.help,
+            help=match.help or rule.help,
             records=tuple(match.records[:MOST_RECORDS]),
             count=len(match.records),
             source=match.source,

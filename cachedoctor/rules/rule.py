@@ -97,6 +97,8 @@ class Found(NamedTuple):
     """`None` if `records` are what is counted."""
     refuses: bool = True
     """False if this finding is not a reason for BuildKit to refuse the cache, although the rule is about such."""
+    help: tuple[str, ...] = ()
+    """What to do about this finding, if it is not what `Rule.help` says."""
     members: frozenset[str] | None = None
     """All digests that the finding is about. If given, all sources together only have a finding if it has a digest
     that no source has in a finding of its own; otherwise `measure` decides."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from cachedoctor.errors import InputError
 from cachedoctor.io.streams import MOST_BYTES, Readable, read_fully
 from cachedoctor.sources.descriptors import is_digest, split, verify
-from cachedoctor.sources.document import MOST_CONFIG_BYTES, CacheDocument
+from cachedoctor.sources.document import MOST_CONFIG_BYTES, CacheDocument, Sizes
 from cachedoctor.sources.oci import layout_documents
 
 MOST_MEMBERS = 100_000
@@ -74,14 +74,17 @@ class Tape:
 
 
 class ArchiveStore:
-    """The JSON documents among the blobs of a tar. Links and devices are skipped."""
+    """The JSON documents among the blobs of a tar, and the sizes of all. Links and devices are not read."""
 
     def __init__(self, stream: Readable, file: BinaryIO | None) -> None:
         self._files: dict[str, bytes] = {}
+        self._sizes: dict[str, int] = {}
         self._folder = ""
         tape = Tape(stream, file)
         kept = 0
         for member in _members(tape):
+            if (member.isreg() or member.islnk() or member.issym()) and _is_blob(name := _path(member)):
+                self._sizes[name] = member.size if member.isreg() and not member.issparse() else -1
             if member.isreg() and not member.issparse() and member.size <= MOST_CONFIG_BYTES:
                 kept += self._keep(tape, member)
             if kept > MOST_KEPT_BYTES:
@@ -89,10 +92,10 @@ class ArchiveStore:
 
     def _keep(self, tape: Tape, member: tarfile.TarInfo) -> int:
         """Keep a member if it may be a manifest or a config; returns the bytes that are kept."""
-        name = posixpath.normpath(member.name)
+        name = _path(member)
         if posixpath.basename(name) == "index.json" and name != "index.json":
             self._folder = posixpath.dirname(name)
-        if name != "index.json" and not is_digest(name.removeprefix("blobs/").replace("/", ":")):
+        if name != "index.json" and not _is_blob(name):
             return 0
         first = tape.content(min(1, member.size))
         if first not in (b"{", b"["):
@@ -120,6 +123,11 @@ class ArchiveStore:
             if smallest <= len(data) <= largest and is_digest(digest):
                 yield digest
 
+    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+        """See `BlobStore.sizes`."""
+        found = {digest: size for digest in digests if (size := self._sizes.get(_name(digest))) is not None}
+        return Sizes("archive", found)
+
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
         """See `BlobStore.read`."""
         name = _name(digest)
@@ -130,6 +138,15 @@ class ArchiveStore:
             raise InputError(f"more than {limit:,} bytes, which is refused", name)
         verify(data, digest, size)
         return data
+
+
+def _path(member: tarfile.TarInfo) -> str:
+    """The name of a member, without what means nothing in it, such as `./`."""
+    return posixpath.normpath(member.name)
+
+
+def _is_blob(name: str) -> bool:
+    return name.startswith("blobs/") and is_digest(name.removeprefix("blobs/").replace("/", ":"))
 
 
 def _name(digest: str) -> str:

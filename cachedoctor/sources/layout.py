@@ -17,7 +17,7 @@ from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import read_bounded, write_atomically
 from cachedoctor.io.interrupts import on_interrupt
 from cachedoctor.sources.descriptors import REF_NAME, Descriptor, is_digest, new_manifest, split, verify
-from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Writer, digest_of
+from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Sizes, Writer, digest_of
 from cachedoctor.sources.json import parse, typed
 from cachedoctor.sources.oci import layout_documents
 
@@ -57,6 +57,21 @@ class FolderStore:
                 if smallest <= path.lstat().st_size <= largest and is_digest(f"sha256:{path.name}"):
                     yield f"sha256:{path.name}"
 
+    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+        """See `BlobStore.sizes`."""
+        found = {digest: size for digest in digests if (size := self._size(digest)) is not None}
+        return Sizes("folder", found)
+
+    def _size(self, digest: str) -> int | None:
+        """The bytes of a blob, -1 behind a link that leads out of the folder; `None` if there is none."""
+        name = self._existing(digest)
+        if name is None:
+            return None
+        path = Path(self._root, name)
+        if path.is_symlink() and not is_below(os.path.realpath(path), self._root):
+            return -1
+        return path.stat().st_size if path.is_file() else None
+
     def _existing(self, digest: str) -> str | None:
         algorithm, encoded = split(digest)
         names = (pattern.format(algorithm=algorithm, encoded=encoded) for pattern in self._patterns)
@@ -76,15 +91,20 @@ class BesideStore(FolderStore):
 
     def __init__(self, path: str) -> None:
         folder = Path(os.path.realpath(path)).parent
-        in_layout = folder.parent.name == "blobs"
+        self._in_layout = folder.parent.name == "blobs"
         patterns = ("blobs/{algorithm}/{encoded}", "{encoded}", "{encoded}.json")
-        super().__init__(folder.parent.parent if in_layout else folder, patterns)
+        super().__init__(folder.parent.parent if self._in_layout else folder, patterns)
 
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
         """See `BlobStore.read`."""
         if not self.has(digest):
             raise _alone(digest)
         return super().read(digest, size, limit)
+
+    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+        """See `BlobStore.sizes`: a manifest with its config, and no other blob beside it, was fetched by hand."""
+        sizes = super().sizes(digests)
+        return sizes if self._in_layout or (sizes and sizes.found) else None
 
 
 class NowhereStore:
@@ -101,6 +121,10 @@ class NowhereStore:
     def of_size(self, smallest: int, largest: int) -> Iterator[str]:
         """See `BlobStore.of_size`."""
         return iter(())
+
+    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+        """See `BlobStore.sizes`."""
+        return None
 
 
 def _alone(digest: str) -> InputError:
@@ -163,7 +187,7 @@ class LayoutWriter(Writer):
         if not (self._folder / "oci-layout").exists():
             write_atomically(self._folder / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         for blob in blobs:
-            self._provide_layer(blob)
+            self._provide_layer(blob, known[blob].get("size"))
         for content in (data, encoded):
             write_atomically(folder / digest_of(content).removeprefix("sha256:"), content)
         store = FolderStore(self._folder)
@@ -195,16 +219,19 @@ class LayoutWriter(Writer):
                 raise InputError(f"has a tag {self._tag!r} already; use --force to move it")
         return dict(index)
 
-    def _provide_layer(self, blob: str) -> None:
-        """Make sure that the layout has a layer, as a hard link if possible. Raises `InputError` and `OSError`."""
+    def _provide_layer(self, blob: str, size: object) -> None:
+        """Make sure that the layout has a layer, as a hard link if possible. Raises `InputError` and `OSError`.
+
+        One that does not have the bytes that its descriptor says is not it.
+        """
         algorithm, encoded = split(blob)
         name = f"blobs/{algorithm}/{encoded}"
         target = self._folder / name
-        if target.exists():
+        if _is_whole(target, size):
             return
         for document, folder in zip(self._documents, self._origins, strict=True):
             origin = os.path.realpath(folder / name)
-            if not Path(origin).is_file():
+            if not _is_whole(Path(origin), size):
                 continue
             if not is_below(origin, os.path.realpath(folder)):
                 raise InputError("a link that leads out of the layout", name, source=document.source)
@@ -212,6 +239,10 @@ class LayoutWriter(Writer):
             _link_or_copy(Path(origin), target)
             return
         raise InputError("a layer that is not there", name, source=self._documents[0].source)
+
+
+def _is_whole(blob: Path, size: object) -> bool:
+    return blob.is_file() and (not isinstance(size, int) or blob.stat().st_size == size)
 
 
 def known_descriptors(documents: Sequence[CacheDocument]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from cachedoctor.sources.document import (
     digest_of,
 )
 from cachedoctor.sources.json import parse, typed, weigh
+from cachedoctor.sources.presence import look, remarks
 
 MOST_MANIFESTS = 1_000
 """Manifests and indexes that are read for one source."""
@@ -143,7 +144,7 @@ class Resolver:
         with reading(where=config.digest):
             document = inline_document(typed(parse(data), ImageConfig), layers, config.digest, size, platform)
         if document is not None and not self._is_other(document.platform):
-            self._documents.append(replace(document, manifest_digest=digest, descriptors=blobs))
+            self._add(document, digest, blobs)
 
     def _is_other(self, platform: str) -> bool:
         """Whether an image is for another platform than the wanted one; such platforms are noted."""
@@ -157,16 +158,12 @@ class Resolver:
         with reading(where=config.digest):
             weigh(data)
             document = config_document(data, decode(data))
-        self._documents.append(
-            replace(
-                document,
-                kind=kind,
-                manifest_size=size,
-                blobs=frozenset(blobs),
-                manifest_digest=digest,
-                descriptors=blobs,
-            )
-        )
+        self._add(replace(document, kind=kind, manifest_size=size, blobs=frozenset(blobs)), digest, blobs)
+
+    def _add(self, document: CacheDocument, digest: str, blobs: Mapping[str, Raw]) -> None:
+        presence = look(self._store, blobs)
+        found = replace(document, manifest_digest=digest, descriptors=blobs, presence=presence, notes=remarks(presence))
+        self._documents.append(found)
 
 
 def inline_document(

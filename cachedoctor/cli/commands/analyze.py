@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @options.tag
 @options.platform
 @options.registry
+@options.verify_blobs
 @options.names
 @options.verbosity
 @options.color

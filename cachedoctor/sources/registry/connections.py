@@ -17,6 +17,8 @@ from cachedoctor.errors import InputError, reason
 from cachedoctor.io.files import is_folder
 from cachedoctor.sources.registry.reference import is_loopback
 
+PARALLEL = 4
+"""Requests that are made at the same time at most."""
 _HEADERS = {"User-Agent": "cachedoctor", "Accept-Encoding": "identity"}
 _LOST = (ConnectionError, http.client.HTTPException, exceptions.ProtocolError)
 _TIMED_OUT = (exceptions.TimeoutError, TimeoutError)
@@ -77,7 +79,7 @@ class Connections:
         """The connections to the host of a URL, or to the proxy for it."""
         scheme, proxy = urlsplit(url).scheme, proxy_for(url)
         if (scheme, proxy) not in self._pools:
-            options: dict[str, Any] = {}
+            options: dict[str, Any] = {"maxsize": PARALLEL}
             if "https" in (scheme, proxy.partition("://")[0].lower()):
                 options["ssl_context"] = self._tls()
             self._pools[scheme, proxy] = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
