@@ -17,6 +17,7 @@ from cachedoctor.repairs.draft import Draft, Removed, join
 from cachedoctor.repairs.proof import Lost
 from cachedoctor.rules import RULES, Context, Limits, findings
 from cachedoctor.sources import CacheDocument
+from cachedoctor.sources.presence import remarks
 
 _MEMORY_PER_BYTE = 6
 """Bytes of memory per byte of the cache configs: 3.5 were measured with a million records."""
@@ -220,4 +221,5 @@ def _warnings(documents: Sequence[CacheDocument]) -> tuple[str, ...]:
         for document in documents
         if document.config.unknown_fields
     )
-    return (*unknown, *(f"{document.source}: {note}" for document in documents for note in document.notes))
+    unverified = (f"{document.source}: {note}" for document in documents for note in remarks(document.presence))
+    return (*unknown, *unverified)

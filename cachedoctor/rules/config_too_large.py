@@ -5,7 +5,8 @@ succeeds, but no build can ever use it.
 
 **How it is found.** The sizes of the cache config and of its manifest or index, if that was read, are compared with
 1,048,576 bytes, or with `check --max-bytes`. Exactly the limit is still fine. If both are too large, there are two
-findings. Inline caches are skipped.
+findings. Inline caches are skipped. BuildKit writes a config without spaces: if a file was reformatted, for example by
+`jq`, what counts is its size without them, and the report says so.
 
 **Severity.** Error.
 
@@ -72,10 +73,14 @@ def config_too_large(context: Context) -> Iterator[Found]:
     for document in context.documents:
         if document.kind == "inline" or document.config.annotated:
             continue
-        for what, size in (("cache config", document.size), ("manifest", document.manifest_size or 0)):
+        written = "" if document.reformatted_from is None else " as BuildKit writes it"
+        for what, how, size in (
+            ("cache config", written, document.written_size),
+            ("manifest", "", document.manifest_size or 0),
+        ):
             if size > limit:
                 yield Found(
-                    f"The {what} has {size:,} bytes, {size - limit:,} more than {_consequence(size, limit)}",
+                    f"The {what} has {size:,} bytes{how}, {size - limit:,} more than {_consequence(size, limit)}",
                     source=document.source,
                     measure=Measure(f"bytes of the {what}", size),
                     refuses=size > IMPORT_LIMIT,

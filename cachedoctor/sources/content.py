@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO
 
 from cachedoctor.buildkit import INLINE_CACHE
-from cachedoctor.cacheconfig import decode_parsed, decode_strictly
+from cachedoctor.cacheconfig import CacheConfig, decode_parsed, decode_strictly, encode
 from cachedoctor.errors import InputError
 from cachedoctor.io.files import is_folder, opened
 from cachedoctor.io.streams import encoding_of, read_all, unpack
 from cachedoctor.sources.document import MOST_CONFIG_BYTES, BlobStore, CacheDocument, config_document, digest_of
-from cachedoctor.sources.json import parse, weigh
+from cachedoctor.sources.json import is_compact, parse, weigh
 
 EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
 
@@ -87,7 +88,7 @@ def json_documents(data: bytes, beside: Callable[[], BlobStore], platform: str |
     weigh(data)
     config = decode_strictly(data)
     if config is not None and (config.digests or config.blobs):
-        return [config_document(data, config)]
+        return [_bare(data, config)]
     parsed = parse(data)
     if not isinstance(parsed, dict) or not parsed:
         raise InputError(f"{'an empty object' if parsed == {} else 'not an object'}; {EXPECTED}", "$")
@@ -106,6 +107,20 @@ def json_documents(data: bytes, beside: Callable[[], BlobStore], platform: str |
 
         return Resolver(beside(), platform).follow_document(parsed, len(data))
     if "records" in parsed or "layers" in parsed:
-        return [config_document(data, decode_parsed(parsed))]
+        return [_bare(data, decode_parsed(parsed))]
     keys = ", ".join(sorted(map(str, parsed))[:5])
     raise InputError(f"an object with the keys {keys[:100]}; {EXPECTED}", "$")
+
+
+def _bare(data: bytes, config: CacheConfig) -> CacheDocument:
+    """The document of a config in a file of its own, which may have been printed by something else than BuildKit."""
+    document = config_document(data, config)
+    if is_compact(data):
+        return document
+    written = len(encode(config))
+    note = (
+        f"The file was reformatted, for example by jq or an editor: it has {len(data):,} bytes, and BuildKit writes "
+        f"this config in {written:,}. BuildKit's limit is compared with the latter, and the digest of the file is not "
+        "that of the blob."
+    )
+    return replace(document, reformatted_from=written, notes=(note,))

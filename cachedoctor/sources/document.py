@@ -121,7 +121,7 @@ def digest_of(data: bytes) -> str:
 
 
 def config_document(data: bytes, config: CacheConfig) -> CacheDocument:
-    """The document of a bare cache config that was decoded from these bytes."""
+    """The document of a cache config that was decoded from these bytes."""
     return CacheDocument("", "cache-config", config, digest_of(data), len(data), None, None, "")
 
 
