@@ -105,6 +105,11 @@ class Descriptor(Struct, frozen=True):
         return frozenset(filter(None, (notes.ref_name, tag if colon else "")))
 
     @property
+    def is_named(self) -> bool:
+        """Whether it is in a layout by the full name of an image, as `docker save` and containerd write it."""
+        return self.annotations is not None and bool(self.annotations.image_name)
+
+    @property
     def is_attestation(self) -> bool:
         """Whether it is about another image, and not an image itself (BuildKit, "Image attestation storage")."""
         typed_so = self.annotations is not None and self.annotations.reference_type == "attestation-manifest"

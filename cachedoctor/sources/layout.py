@@ -26,6 +26,8 @@ MOST_FILES = 100_000
 
 _FILES = frozenset({"blobs", "oci-layout"})
 """What may be in a layout without an index."""
+_BEFORE_EXPORT = _FILES | {"ingest", "lost+found", ".gitkeep", ".keep"}
+"""What may be in a folder to which no cache has been exported yet; an export creates `ingest` first."""
 
 
 class FolderStore:
@@ -140,11 +142,22 @@ def is_below(path: str, folder: str) -> bool:
 
 
 def folder_documents(folder: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
-    """The caches of an OCI layout folder (OCI image spec, "Image Layout"). Raises `InputError`."""
-    if not Path(folder, "index.json").exists():
-        raise InputError("a folder without index.json is not an OCI image layout")
+    """The caches of an OCI layout folder (OCI image spec, "Image Layout").
+
+    Raises `InputError`, which is `missing` if no cache has been exported to the folder yet.
+    """
     store = FolderStore(folder)
-    return layout_documents(store.file("index.json", MOST_MANIFEST_BYTES), store, tag, platform)
+    if Path(folder, "index.json").exists():
+        return layout_documents(store.file("index.json", MOST_MANIFEST_BYTES), store, tag, platform)
+    if _is_unused(Path(folder)):
+        raise InputError("an empty folder: no cache has been exported to it yet", missing=True)
+    raise InputError("a folder without index.json is not an OCI image layout")
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether a folder has nothing in it that an export would not have created before anything else, and no blob."""
+    names = {path.name for path in islice(folder.iterdir(), len(_BEFORE_EXPORT) + 1)}
+    return names <= _BEFORE_EXPORT and not any(path.is_file() for path in islice(folder.glob("blobs/*/*"), 1))
 
 
 def tag_of(document: CacheDocument) -> str:

@@ -40,6 +40,8 @@ MOST_IMAGE_BYTES = 32 << 20
 DEEPEST_INDEX = 4
 """How deep indexes may be nested."""
 
+DEFAULT_TAG = "latest"
+"""The tag that builds read and write in a layout unless they say another (BuildKit `client.parseCacheOptions`)."""
 _FORMS_DIFFER_BY = 256
 """Bytes by which an image manifest and the index of the same descriptors differ at most, and then some."""
 
@@ -205,22 +207,40 @@ def matches(platform: str, wanted: str) -> bool:
 
 
 def layout_documents(index: bytes, store: BlobStore, tag: str | None, platform: str | None) -> list[CacheDocument]:
-    """The cache configs that a layout's `index.json` leads to (OCI image spec, "Image Layout"). Raises `InputError`."""
+    """The cache configs that a layout's `index.json` leads to (OCI image spec, "Image Layout").
+
+    Raises `InputError`, which is `missing` if it lists nothing yet.
+    """
     with reading(where="index.json"):
         parsed = parse(index)
         listed = descriptors_of(parsed)
         if not listed:
-            raise InputError("lists no manifest")
+            raise InputError("lists no manifest: no cache has been exported to it yet", missing=True)
         is_cache = any(descriptor.media_type == CACHE_CONFIG for descriptor in listed)
         wanted = [] if is_cache else tagged(listed, tag)
     if is_cache:
         return Resolver(store, platform).follow_document(parsed, len(index))
+    return [replace(document, other_tags=_other_tags(document, listed)) for document in _found(wanted, store, platform)]
+
+
+def _found(wanted: Sequence[Descriptor], store: BlobStore, platform: str | None) -> list[CacheDocument]:
     if len(wanted) == 1 and not store.has(wanted[0].digest):
         other = _other_form(wanted[0], store)
         if other is not None:
             documents = Resolver(store, platform).follow([other])
             return [replace(document, named_digest=wanted[0].digest) for document in documents]
     return Resolver(store, platform).follow(wanted)
+
+
+def _other_tags(document: CacheDocument, listed: Sequence[Descriptor]) -> tuple[str, ...] | None:
+    """The tags of a layout in which builds look for `latest` in vain, `None` otherwise (`CacheDocument.other_tags`).
+
+    Images are not imported with `type=local`, nor is what `docker save` wrote.
+    """
+    tags = {tag for descriptor in listed for tag in descriptor.tags}
+    if document.kind == "inline" or DEFAULT_TAG in tags or any(descriptor.is_named for descriptor in listed):
+        return None
+    return tuple(sorted(tags))
 
 
 def tagged(listed: Sequence[Descriptor], tag: str | None) -> list[Descriptor]:
@@ -237,7 +257,7 @@ def tagged(listed: Sequence[Descriptor], tag: str | None) -> list[Descriptor]:
         return chosen
     if len(existing) <= 1 or len({descriptor.digest for descriptor in listed}) == 1:
         return list(listed)
-    chosen = [descriptor for descriptor in listed if "latest" in descriptor.tags]
+    chosen = [descriptor for descriptor in listed if DEFAULT_TAG in descriptor.tags]
     if not chosen:
         raise InputError(f"several tags in it, choose one with --tag: {names}")
     return chosen
