@@ -1,4 +1,4 @@
-"""An OCI image layout in a tar archive, read in one pass."""
+"""An OCI image layout, or an image as `docker save` writes it, in a tar archive that is read in one pass."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
 from cachedoctor.io.streams import MOST_BYTES, Readable, read_fully
 from cachedoctor.sources.descriptors import is_digest, split, verify
 from cachedoctor.sources.document import MOST_CONFIG_BYTES, CacheDocument, Sizes
+from cachedoctor.sources.json import parse
 from cachedoctor.sources.oci import layout_documents
+from cachedoctor.sources.saved import blob_of, is_saved, saved_documents
 
 MOST_MEMBERS = 100_000
 MOST_KEPT_BYTES = 768 << 20
@@ -19,6 +21,8 @@ MOST_KEPT_BYTES = 768 << 20
 MOST_HEADER_BYTES = 1 << 20
 """Bytes of all headers of one member."""
 
+_INDEX, _SAVED = "index.json", "manifest.json"
+"""What lists the content of an OCI layout, and of an image that `docker save` wrote."""
 _SKIP = 1 << 20
 
 
@@ -93,9 +97,11 @@ class ArchiveStore:
     def _keep(self, tape: Tape, member: tarfile.TarInfo) -> int:
         """Keep a member if it may be a manifest or a config; returns the bytes that are kept."""
         name = _path(member)
-        if posixpath.basename(name) == "index.json" and name != "index.json":
+        if posixpath.basename(name) == _INDEX and name != _INDEX:
             self._folder = posixpath.dirname(name)
-        if name != "index.json" and not _is_blob(name):
+        if config := blob_of(name):
+            name = _name(config)
+        if name not in (_INDEX, _SAVED) and not _is_blob(name):
             return 0
         first = tape.content(min(1, member.size))
         if first not in (b"{", b"["):
@@ -105,12 +111,19 @@ class ArchiveStore:
             raise InputError("the archive is cut short", member.name)
         return member.size
 
-    def index(self) -> bytes:
-        """The layout's `index.json`. Raises `InputError` if there is none."""
-        if "index.json" not in self._files:
-            hint = f"; there is one in its folder {self._folder!r}: pack the content of that" if self._folder else ""
-            raise InputError(f"a tar archive without index.json is not an OCI image layout{hint}")
-        return self._files["index.json"]
+    def documents(self, tag: str | None, platform: str | None) -> list[CacheDocument]:
+        """The caches in it. Raises `InputError`."""
+        if _INDEX in self._files:
+            return layout_documents(self._files[_INDEX], self, tag, platform)
+        if _SAVED in self._files:
+            with reading(where=_SAVED):
+                parsed = parse(self._files[_SAVED])
+            if is_saved(parsed):
+                return saved_documents(parsed, self, tag, platform)
+        hint = f"; there is one in its folder {self._folder!r}: pack the content of that" if self._folder else ""
+        raise InputError(
+            f"a tar archive without index.json is not an OCI image layout, nor is it from docker save{hint}"
+        )
 
     def has(self, digest: str) -> bool:
         """See `BlobStore.has`."""
@@ -184,6 +197,5 @@ def is_tar(head: bytes) -> bool:
 def archive_documents(
     stream: Readable, file: BinaryIO | None, tag: str | None, platform: str | None
 ) -> list[CacheDocument]:
-    """The caches of a layout in a tar; `file` is the same stream if it can seek. Raises `InputError`."""
-    store = ArchiveStore(stream, file)
-    return layout_documents(store.index(), store, tag, platform)
+    """The caches in a tar; `file` is the same stream if it can seek. Raises `InputError`."""
+    return ArchiveStore(stream, file).documents(tag, platform)

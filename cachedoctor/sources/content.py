@@ -20,9 +20,12 @@ EXPECTED = "expected a cache config, a manifest or index beside its config, or a
 def path_documents(path: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
     """The caches in a file, or in the folder of an OCI layout. Raises `InputError`."""
     if is_folder(path):
-        from cachedoctor.sources.layout import folder_documents
+        from cachedoctor.sources.layout import folder_documents, unpacked_image
 
-        return folder_documents(path, tag, platform)
+        saved = unpacked_image(path)
+        if saved is None:
+            return folder_documents(path, tag, platform)
+        path = saved
     with opened(path, hint="; pass - to read a pipe") as file:
         return stream_documents(file, lambda: _beside(path), tag, platform, can_seek=True)
 
@@ -56,7 +59,7 @@ def stream_documents(
     if not is_json and not encoding:
         raise InputError(f"{_other_content(head)}; {EXPECTED}", "byte 0")
     data = read_all(whole, MOST_CONFIG_BYTES)
-    return json_documents(_as_utf8(data, encoding) if encoding else data, beside, platform)
+    return json_documents(_as_utf8(data, encoding) if encoding else data, beside, tag, platform)
 
 
 def _as_utf8(data: bytes, encoding: str) -> bytes:
@@ -83,24 +86,31 @@ def _begins_a_profile(byte: int) -> bool:
     return 1 <= byte >> 3 <= 14 and byte & 7 in (0, 2)
 
 
-def json_documents(data: bytes, beside: Callable[[], BlobStore], platform: str | None) -> list[CacheDocument]:
+def json_documents(
+    data: bytes, beside: Callable[[], BlobStore], tag: str | None, platform: str | None
+) -> list[CacheDocument]:
     """The caches of one JSON document. Raises `InputError`."""
     weigh(data)
     config = decode_strictly(data)
     if config is not None and (config.digests or config.blobs):
         return [_bare(data, config)]
     parsed = parse(data)
+    if isinstance(parsed, list):
+        from cachedoctor.sources.saved import is_saved, saved_documents
+
+        if is_saved(parsed):
+            return saved_documents(parsed, beside(), tag, platform)
     if not isinstance(parsed, dict) or not parsed:
         raise InputError(f"{'an empty object' if parsed == {} else 'not an object'}; {EXPECTED}", "$")
     if "rootfs" in parsed or INLINE_CACHE in parsed:
         from cachedoctor.sources.descriptors import ImageConfig
         from cachedoctor.sources.json import typed
-        from cachedoctor.sources.oci import inline_document
+        from cachedoctor.sources.oci import ADD_INLINE, inline_document
 
         image = typed(parsed, ImageConfig)
         document = inline_document(image, image.unpacked_layers, digest_of(data), None)
         if document is None:
-            raise InputError("the config of an image without any build cache in it")
+            raise InputError(f"the config of an image without any build cache in it; {ADD_INLINE}")
         return [document]
     if parsed.get("manifests") is not None or parsed.get("config") is not None:
         from cachedoctor.sources.oci import Resolver

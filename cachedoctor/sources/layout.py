@@ -14,7 +14,7 @@ import orjson
 from cachedoctor.buildkit import CACHE_CONFIG, INDEX
 from cachedoctor.cacheconfig import CacheConfig, nested_too_deep
 from cachedoctor.errors import InputError, reading
-from cachedoctor.io.files import read_bounded, write_atomically
+from cachedoctor.io.files import is_folder, read_bounded, write_atomically
 from cachedoctor.io.interrupts import on_interrupt
 from cachedoctor.sources.descriptors import REF_NAME, Descriptor, is_digest, new_manifest, split, verify
 from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Sizes, Writer, digest_of
@@ -77,7 +77,8 @@ class FolderStore:
     def _existing(self, digest: str) -> str | None:
         algorithm, encoded = split(digest)
         names = (pattern.format(algorithm=algorithm, encoded=encoded) for pattern in self._patterns)
-        return next((name for name in names if os.path.lexists(Path(self._root, name))), None)
+        paths = ((name, Path(self._root, name)) for name in names)
+        return next((name for name, path in paths if os.path.lexists(path) and not is_folder(path)), None)
 
     def file(self, name: str, limit: int) -> bytes:
         """A file of the folder. Raises `InputError`."""
@@ -94,7 +95,7 @@ class BesideStore(FolderStore):
     def __init__(self, path: str) -> None:
         folder = Path(os.path.realpath(path)).parent
         self._in_layout = folder.parent.name == "blobs"
-        patterns = ("blobs/{algorithm}/{encoded}", "{encoded}", "{encoded}.json")
+        patterns = ("blobs/{algorithm}/{encoded}", "{encoded}", "{encoded}.json", "{algorithm}:{encoded}")
         super().__init__(folder.parent.parent if self._in_layout else folder, patterns)
 
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
@@ -152,6 +153,15 @@ def folder_documents(folder: str, tag: str | None, platform: str | None) -> list
     if _is_unused(Path(folder)):
         raise InputError("an empty folder: no cache has been exported to it yet", missing=True)
     raise InputError("a folder without index.json is not an OCI image layout")
+
+
+def unpacked_image(folder: str) -> str | None:
+    """The `manifest.json` of a folder in which an archive of `docker save`, or a copy by skopeo (`dir:`), was unpacked.
+
+    `None` if this is a layout, or anything else.
+    """
+    path = Path(folder, "manifest.json")
+    return str(path) if path.is_file() and not os.path.lexists(Path(folder, "index.json")) else None
 
 
 def _is_unused(folder: Path) -> bool:

@@ -45,6 +45,9 @@ DEFAULT_TAG = "latest"
 _FORMS_DIFFER_BY = 256
 """Bytes by which an image manifest and the index of the same descriptors differ at most, and then some."""
 
+ADD_INLINE = "to put one into it, build it with: docker buildx build --cache-to type=inline"
+"""What to do with an image that has no cache in it."""
+
 Raw = Mapping[str, Any]
 
 
@@ -99,8 +102,9 @@ class Resolver:
         if self._other_platforms:
             others = ", ".join(sorted(self._other_platforms)[:20])
             return f"no image for platform {self._platform!r} in it; there is {others}"
-        what = "an image" if self._images else "an index"
-        return f"{what} without any build cache: neither a cache config nor an inline cache in it"
+        if self._images:
+            return f"an image without any build cache: neither a cache config nor an inline cache in it; {ADD_INLINE}"
+        return "an index without any build cache: neither a cache config nor an inline cache in it"
 
     def _is_missing(self, digest: str) -> bool:
         """Whether an index names a manifest that is not there: an image may have been copied for one platform only."""
