@@ -45,6 +45,14 @@ def verify(data: bytes, digest: str, size: int | None) -> None:
         raise InputError(f"the content has another digest, {algorithm}:{actual}", digest)
 
 
+def how_to_get(digest: str) -> str:
+    """What to run if there is only a manifest, and the config that it names by this digest is elsewhere."""
+    return (
+        f"the cache is in the config that it names, {digest}: run cachedoctor analyze docker://REF with the tag or "
+        f"digest that it is from, or fetch that blob (crane blob REPO@{digest} > config.json) and analyze it"
+    )
+
+
 class Platform(Struct, frozen=True):
     """A platform, in a descriptor or an image config; all texts may be absent."""
 

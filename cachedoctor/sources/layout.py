@@ -16,7 +16,7 @@ from cachedoctor.cacheconfig import CacheConfig, nested_too_deep
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import is_folder, read_bounded, write_atomically
 from cachedoctor.io.interrupts import on_interrupt
-from cachedoctor.sources.descriptors import REF_NAME, Descriptor, is_digest, new_manifest, split, verify
+from cachedoctor.sources.descriptors import REF_NAME, Descriptor, how_to_get, is_digest, new_manifest, split, verify
 from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Sizes, Writer, digest_of
 from cachedoctor.sources.json import parse, typed
 from cachedoctor.sources.oci import layout_documents
@@ -132,8 +132,8 @@ class NowhereStore:
 
 def _alone(digest: str) -> InputError:
     return InputError(
-        "a manifest or index without the config that it names; pass the OCI layout that holds both or the config blob "
-        f"itself, or put that blob beside it, in a file named by the digits of {digest}"
+        f"a manifest or index without the config that it names; {how_to_get(digest)}, or put it beside the manifest, "
+        "in a file named by the digits of its digest"
     )
 
 

@@ -98,7 +98,10 @@ class Resolver:
 
     def _why_nothing(self) -> str:
         if self._missing:
-            return f"no cache in it, and the index names {self._missing}, which is not there"
+            return (
+                f"no cache in it, and the index names {self._missing}, which is not there; run cachedoctor analyze "
+                "docker://REF to read all of it"
+            )
         if self._other_platforms:
             others = ", ".join(sorted(self._other_platforms)[:20])
             return f"no image for platform {self._platform!r} in it; there is {others}"
