@@ -95,6 +95,8 @@ REWRITTEN = Span(since=Release(0, 25))
 """The exporter merges records while it adds them, and walks no paths (`v1.(*CacheChains).Add`)."""
 REFUSES_EMPTY_INPUT = Span(since=Release(0, 25))
 """The importer refuses a cache with an empty input; earlier ones drop the record (`v1.parseRecord`)."""
+WRITES_BAD_INLINE = Span(until=Release(0, 10))
+"""Inline caches can have layers outside their image (moby/buildkit#2651)."""
 LOSES_LINKS = Span(Release(0, 25), Release(0, 33))
 """The importer drops links of a cache with several leaves (`v1.NewCacheKeyStorage`, `addItemToStorage`).
 

@@ -23,6 +23,11 @@ _MEMORY_PER_BYTE = 6
 """Bytes of memory per byte of the cache configs: 3.5 were measured with a million records."""
 
 
+_INLINE = (
+    "an inline cache is a part of its image, and no file replaces it: build the image again, or export a registry cache"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What repair may remove."""
@@ -222,4 +227,5 @@ def _warnings(documents: Sequence[CacheDocument]) -> tuple[str, ...]:
         if document.config.unknown_fields
     )
     unverified = (f"{document.source}: {note}" for document in documents for note in remarks(document.presence))
-    return (*unknown, *unverified)
+    inline = all(document.kind == "inline" for document in documents)
+    return (*unknown, *unverified, *((_INLINE,) if inline else ()))

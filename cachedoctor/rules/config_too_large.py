@@ -54,8 +54,8 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
     Severity.ERROR,
     affects="every BuildKit to date; a higher limit has been proposed upstream, but not released",
     help=(
-        "Run cachedoctor repair SOURCE -o DEST --max-bytes 1MiB (or your own limit). It removes just enough "
-        "alternatives to get under the limit, and keeps every record and every result.",
+        "Repair it with a limit of 1 MiB, or your own. This removes just enough alternatives to get under the limit, "
+        "and keeps every record and every result.\ncachedoctor repair SOURCE -o DEST --max-bytes 1MiB",
         START_OVER,
         "Give each Dockerfile or target its own cache tag, and import only that one.",
         "Or export an inline cache (type=inline): it has no such limit, but holds only results of the final stage.",

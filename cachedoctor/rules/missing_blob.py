@@ -46,6 +46,7 @@ from cachedoctor.numbers import listing, plural
 from cachedoctor.rules._shared import agree
 from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
 from cachedoctor.sources import CacheDocument
+from cachedoctor.sources.presence import REGISTRY
 from cachedoctor.text import short
 
 _NOT_LISTED = (
@@ -55,7 +56,8 @@ _NOT_LISTED = (
 _GONE = (
     "Export the cache again, to an empty folder or a new tag: the steps of these records run again, and their layers "
     "are written again.",
-    "Or run cachedoctor repair SOURCE -o DEST. It leaves out the results that cannot be used, and keeps all others.",
+    "Or repair it. This leaves out the results that cannot be used, and keeps all others.\n"
+    "cachedoctor repair SOURCE -o DEST",
     "Look for what removed them: a script that deletes old files, a registry cleanup, or a copy that was interrupted.",
 )
 _LEFT_OUT = (
@@ -120,8 +122,14 @@ def _found(document: CacheDocument, incomplete: bytearray, owners: Sequence[int]
         f"{_next_export(buildkit) if gone else ''}",
         records,
         document.source,
-        help=_GONE if gone else _NOT_LISTED,
+        help=_help(document) if gone else _NOT_LISTED,
     )
+
+
+def _help(document: CacheDocument) -> tuple[str, ...]:
+    """What to do about blobs that are gone. Of a registry, repair has to ask for them as well."""
+    asked = document.presence is not None and document.presence.place == REGISTRY
+    return tuple(step.replace("DEST", "DEST --verify-blobs") if asked else step for step in _GONE)
 
 
 def _causes(document: CacheDocument) -> tuple[list[str], bool]:

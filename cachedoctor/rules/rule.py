@@ -115,7 +115,8 @@ class Rule(NamedTuple):
     affects: str
     """The BuildKit releases that it is about, for people."""
     help: tuple[str, ...]
-    """What to do, the best step first."""
+    """What to do, the best step first. What stands in a step behind a line break is a command; `SOURCE`, `DEST` and
+    `src=DIR` in it stand for those of the caches that a finding is about (`_advice.adapted`)."""
     check: Callable[[Context], Iterator[Found]]
     scope: Scope
     refused_by: Span | None
@@ -174,7 +175,7 @@ class Finding:
     affects: str
     """The BuildKit releases that it is about."""
     help: tuple[str, ...]
-    """What to do, the best step first."""
+    """What to do, the best step first. What stands in a step behind a line break is a command."""
     records: tuple[int | str, ...] = ()
     """Records, or whatever `noun` says, by index in their document, or by digest if several were merged."""
     count: int = 0

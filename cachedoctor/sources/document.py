@@ -242,6 +242,16 @@ class Location:
         """
         raise InputError("a cache cannot be written there", source=self.text)
 
+    def repair_arguments(self) -> tuple[str, str]:
+        """What `cachedoctor repair` takes to read this cache, and the options that write the repaired one for builds.
+
+        To be overridden where builds import something else than a file.
+        """
+        from shlex import quote
+
+        tag = f" --tag {quote(self.tag)}" if self.tag and not self.selects else ""
+        return self.text, f"-o repaired.json{tag}"
+
     def in_place(self, document: CacheDocument, tag: str | None = None) -> Location:
         """Where a cache that was read from here is replaced by a repaired one: under `tag`, or its own tag.
 

@@ -64,6 +64,8 @@ def test_finds_blobs_that_are_gone_or_have_another_size(registry: str, client: C
     assert (found["absent"], found["wrong_size"]) == ([first], [second])
     (message,) = [finding["message"] for finding in report["findings"] if finding["rule"] == "CD303"]
     assert "1 blob that the manifest lists is not in the registry and 1 blob in the registry has the wrong" in message
+    (advice,) = [finding["help"] for finding in report["findings"] if finding["rule"] == "CD303"]
+    assert "app:manifest-list-repaired --verify-blobs\n" in advice
 
 
 def test_all_blobs_may_be_gone(registry: str, client: Client) -> None:

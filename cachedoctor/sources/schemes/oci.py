@@ -99,6 +99,15 @@ class OciLocation(Location):
             check_tag(tag)
         return LayoutWriter(self, self.local, tag, documents, force=force)
 
+    def repair_arguments(self) -> tuple[str, str]:
+        """See `Location.repair_arguments`: the tag that was read is moved."""
+        from cachedoctor.io.files import is_folder
+
+        if not is_folder(self._folder):
+            return super().repair_arguments()
+        named = self.selects or not self.tag
+        return self.text if named else f"{self.prefix}{self._folder}:{self.tag}", "--in-place"
+
     def in_place(self, document: CacheDocument, tag: str | None = None) -> Location:
         """See `Location.in_place`."""
         from cachedoctor.sources.layout import tag_of
