@@ -20,6 +20,7 @@ from cachedoctor.sources.descriptors import (
     ImageConfig,
     Manifest,
     descriptors_of,
+    is_digest,
     manifest_of,
 )
 from cachedoctor.sources.document import (
@@ -163,6 +164,8 @@ class Resolver:
         return True
 
     def _add_config(self, config: Descriptor, kind: str, size: int, digest: str, blobs: Mapping[str, Raw]) -> None:
+        if not is_digest(config.digest):
+            raise InputError(f"{config.digest[:80]!r} is not a digest, but the manifest names its cache config by it")
         data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
         with reading(where=config.digest):
             weigh(data)
@@ -219,7 +222,8 @@ def layout_documents(index: bytes, store: BlobStore, tag: str | None, platform: 
     Raises `InputError`, which is `missing` if it lists nothing yet.
     """
     with reading(where="index.json"):
-        parsed = parse(index)
+        # BuildKit creates the file before it writes to it (`ociindex.StoreIndex.Put`).
+        parsed = parse(index) if index.strip() else {}
         listed = descriptors_of(parsed)
         if not listed:
             raise InputError("lists no manifest: no cache has been exported to it yet", missing=True)
@@ -266,7 +270,7 @@ def tagged(listed: Sequence[Descriptor], tag: str | None) -> list[Descriptor]:
         return list(listed)
     chosen = [descriptor for descriptor in listed if DEFAULT_TAG in descriptor.tags]
     if not chosen:
-        raise InputError(f"several tags in it, choose one with --tag: {names}")
+        raise InputError(f"several tags in it, and none is {DEFAULT_TAG}; choose one with --tag: {names}")
     return chosen
 
 

@@ -40,6 +40,7 @@ PLACES = {
     "volume": with_names("lost+found", ".gitkeep"),
     "no manifests": with_index([]),
     "null": with_index(None),
+    "begun index": with_names("oci-layout", "index.json"),
 }
 
 
@@ -85,7 +86,7 @@ def test_blobs_without_an_index_are_not_a_missing_cache(tmp_path: Path) -> None:
     assert run("check", layout.folder, "--missing-ok").returncode == 2
 
 
-@pytest.mark.parametrize("index", ['{"manifests": 1}', "[]", "", '{"manifests": [1]}'])
+@pytest.mark.parametrize("index", ['{"manifests": 1}', "[]", '{"manifests": [1]}'])
 def test_a_broken_index_is_not_a_missing_cache(index: str, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout")
     (layout.folder / "index.json").write_text(index)

@@ -103,6 +103,11 @@ def test_a_manifest_alone_says_which_blob_is_needed(text: str, tmp_path: Path) -
     assert f"crane blob REPO@{DIGEST}" in line
 
 
+def test_a_digest_may_be_cut(tmp_path: Path) -> None:
+    line = refused(json.dumps(MANIFEST).replace(DIGEST, "sha256:7e7e…"), tmp_path)
+    assert "'sha256:7e7e…' is not a digest, but the manifest names its cache config by it" in line
+
+
 def test_an_index_of_blobs_alone_names_its_config(tmp_path: Path) -> None:
     layer, config = MANIFEST["layers"][0], MANIFEST["config"]  # type: ignore[index]
     text = json.dumps({"schemaVersion": 2, "manifests": [layer, config]}, indent=1).replace("[", "[ // ...", 1)

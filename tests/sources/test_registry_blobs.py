@@ -162,6 +162,28 @@ def test_asks_with_the_credentials_of_docker_login(private: str, client: Client)
     assert not [finding for finding in report["findings"] if finding["rule"] == "CD303"]
 
 
+def test_a_token_may_expire_in_between(registry: str, client: Client) -> None:
+    """Several requests may notice that at the same time; each is made again with the new token."""
+    lock, asked = Lock(), 0
+
+    def answer(exchange: Exchange) -> None:
+        nonlocal asked
+        with lock:
+            asked += 1
+            valid = "first" if asked <= 5 else "second"
+        if exchange.path.startswith("/token"):
+            exchange.answer(200, json.dumps({"token": valid}).encode())
+        elif exchange.headers.get("authorization") != f"Bearer {valid}":
+            challenge = f'Bearer realm="http://{front.address}/token",service="s"'
+            exchange.answer(401, b"{}", {"WWW-Authenticate": challenge})
+        else:
+            forward(registry)(exchange)
+
+    with Server(answer) as front:
+        (read,) = client.json("analyze", f"docker://{front.address}/app:manifest-list", VERIFY)["inputs"]
+    assert (read["blobs"]["unknown"], read["blobs"]["absent"]) == (0, [])
+
+
 def test_the_option_changes_nothing_for_a_folder(client: Client) -> None:
     for layout in (IMAGE_MANIFEST, INLINE):
         assert client.json("analyze", layout, VERIFY) == client.json("analyze", layout)

@@ -94,7 +94,7 @@ def test_reads_from_standard_input(tmp_path: Path) -> None:
 
 def test_chooses_one_of_several_images(tmp_path: Path) -> None:
     archive = packed(save(tmp_path / "img", config_of(INLINE), config_of(CHAINS)))
-    assert "several tags in it, choose one with --tag: v0, v1" in refused(archive)
+    assert "several tags in it, and none is latest; choose one with --tag: v0, v1" in refused(archive)
     assert analyzed(archive, "--tag", "v1")["inputs"][0]["records"] == 19
     assert "no tag 'v2' in it; there is v0, v1" in refused(archive, "--tag", "v2")
     assert run("check", archive, "--tag", "v2", "--missing-ok").returncode == 0

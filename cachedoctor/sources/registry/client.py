@@ -84,9 +84,13 @@ class Repository:
                 method, url, headers={**(headers or {}), **login}, body=body, limit=limit, before=before
             )
 
+        sent = self._login.headers
         answer = send()
-        if answer.status == 401 and self._is_ours(answer.url) and self._login.accepts(answer):
-            answer = send()
+        if answer.status == 401 and self._is_ours(answer.url):
+            # Another thread may have answered the challenge in the meantime.
+            renewed = self._login.headers is not sent
+            if renewed or self._login.accepts(answer):
+                answer = send()
         if answer.status in (401, 403):
             raise RegistryError(f"{self._login.denied(answer.status)}{self.message(answer)}")
         if answer.status in BUSY:
