@@ -48,7 +48,7 @@ def verify(data: bytes, digest: str, size: int | None) -> None:
 def how_to_get(digest: str) -> str:
     """What to run if there is only a manifest, and the config that it names by this digest is elsewhere."""
     return (
-        f"the cache is in the config that it names, {digest}: run cachedoctor analyze docker://REF with the tag or "
+        f"what is needed is the config that it names, {digest}: run cachedoctor analyze docker://REF with the tag or "
         f"digest that it is from, or fetch that blob (crane blob REPO@{digest} > config.json) and analyze it"
     )
 

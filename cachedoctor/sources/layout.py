@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -66,19 +67,25 @@ class FolderStore:
 
     def _size(self, digest: str) -> int | None:
         """The bytes of a blob, -1 behind a link that leads out of the folder; `None` if there is none."""
-        name = self._existing(digest)
-        if name is None:
-            return None
-        path = Path(self._root, name)
-        if path.is_symlink() and not is_below(os.path.realpath(path), self._root):
-            return -1
-        return path.stat().st_size if path.is_file() else None
+        for name in self._names(digest):
+            path = f"{self._root}/{name}"
+            with suppress(FileNotFoundError, NotADirectoryError):
+                status = os.lstat(path)
+                if stat.S_ISLNK(status.st_mode):
+                    if not is_below(os.path.realpath(path), self._root):
+                        return -1
+                    status = Path(path).stat()
+                if stat.S_ISREG(status.st_mode):
+                    return status.st_size
+        return None
 
     def _existing(self, digest: str) -> str | None:
-        algorithm, encoded = split(digest)
-        names = (pattern.format(algorithm=algorithm, encoded=encoded) for pattern in self._patterns)
-        paths = ((name, Path(self._root, name)) for name in names)
+        paths = ((name, Path(self._root, name)) for name in self._names(digest))
         return next((name for name, path in paths if os.path.lexists(path) and not is_folder(path)), None)
+
+    def _names(self, digest: str) -> Iterator[str]:
+        algorithm, encoded = split(digest)
+        return (pattern.format(algorithm=algorithm, encoded=encoded) for pattern in self._patterns)
 
     def file(self, name: str, limit: int) -> bytes:
         """A file of the folder. Raises `InputError`."""

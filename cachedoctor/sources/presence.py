@@ -16,9 +16,10 @@ REGISTRY = "registry"
 def look(store: BlobStore, listed: Mapping[str, Mapping[str, Any]]) -> Presence | None:
     """Look for the blobs that a manifest lists, given as its descriptors by digest; `None` if the store does not.
 
-    What is not a digest is not looked for. A descriptor without a size fits a blob of any size.
+    What is not a digest is not looked for, nor are layers that are always fetched from their vendor, such as those of
+    Windows. A descriptor without a size fits a blob of any size.
     """
-    wanted = list(filter(is_digest, listed))
+    wanted = [digest for digest, descriptor in listed.items() if is_digest(digest) and not _is_foreign(descriptor)]
     sizes = store.sizes(wanted) if wanted else None
     if sizes is None:
         return None
@@ -30,6 +31,12 @@ def look(store: BlobStore, listed: Mapping[str, Mapping[str, Any]]) -> Presence 
     absent = frozenset(digest for digest in wanted if digest not in sizes.found and digest not in sizes.unknown)
     left_out = sizes.place != REGISTRY and len(absent) == len(wanted)
     return Presence(sizes.place, absent, resized, sizes.unknown, sizes.why, left_out)
+
+
+def _is_foreign(descriptor: Mapping[str, Any]) -> bool:
+    """Whether a layer is never pushed (OCI image spec, "Non-Distributable Layers"; Docker calls it foreign)."""
+    kind = str(descriptor.get("mediaType"))
+    return bool(descriptor.get("urls")) or ".nondistributable." in kind or ".foreign." in kind
 
 
 def remarks(presence: Presence | None) -> tuple[str, ...]:

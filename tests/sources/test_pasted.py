@@ -99,7 +99,7 @@ def test_a_commented_manifest_is_read_beside_its_blobs(tmp_path: Path) -> None:
 )
 def test_a_manifest_alone_says_which_blob_is_needed(text: str, tmp_path: Path) -> None:
     line = refused(text, tmp_path)
-    assert f"the cache is in the config that it names, {DIGEST}: run cachedoctor analyze docker://REF" in line
+    assert f"what is needed is the config that it names, {DIGEST}: run cachedoctor analyze docker://REF" in line
     assert f"crane blob REPO@{DIGEST}" in line
 
 

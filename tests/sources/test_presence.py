@@ -186,6 +186,27 @@ def test_links_in_an_archive_are_there(tmp_path: Path) -> None:
     assert not missing(analyzed(archive))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"},
+        {"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"},
+        {"mediaType": LAYER, "urls": ["https://example.com/layer"]},
+    ],
+)
+def test_layers_of_a_vendor_are_never_there(fields: dict[str, Any], tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "layout")
+    own = layout.blob(b"layer", LAYER)
+    config = {
+        "layers": [{"blob": digest("windows"), "parent": -1}, {"blob": own["digest"]}],
+        "records": [record("root", layer=1)],
+    }
+    described = layout.blob(config, "application/vnd.buildkit.cacheconfig.v0")
+    manifest = {"schemaVersion": 2, "config": described, "layers": [{"digest": digest("windows"), **fields}, own]}
+    layout.tag(layout.blob(manifest, "application/vnd.oci.image.manifest.v1+json"))
+    assert not missing(analyzed(layout.folder))
+
+
 def test_what_is_not_a_digest_is_not_looked_for(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout")
     config = layout.blob({"records": [record("root")]}, "application/vnd.buildkit.cacheconfig.v0")
