@@ -9,7 +9,8 @@ is there, with another size than the manifest says, as after a copy or download 
 archive, and for a manifest with blobs beside it, cachedoctor looks for each file that is listed, and at its size. It
 asks a registry only with `--verify-blobs`, with one small request for each blob. What the registry does not answer is
 counted as unknown, and the report says so. The finding names the records with a result, or with a layer of a chain,
-that needs such a blob. The rule skips a bare cache config, and a manifest that has only its config beside it.
+that needs such a blob. The rule skips a bare cache config, and a manifest that has only its config beside it: then
+the report says that blobs could not be looked up.
 
 If a folder or archive has none of the blobs that are listed, somebody probably kept only the manifest and the config to
 look at. That is a note, names no records, and `repair` removes nothing because of it.

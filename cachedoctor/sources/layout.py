@@ -60,7 +60,7 @@ class FolderStore:
                 if smallest <= path.lstat().st_size <= largest and is_digest(f"sha256:{path.name}"):
                     yield f"sha256:{path.name}"
 
-    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+    def sizes(self, digests: Sequence[str]) -> Sizes:
         """See `BlobStore.sizes`."""
         found = {digest: size for digest in digests if (size := self._size(digest)) is not None}
         return Sizes("folder", found)
@@ -111,10 +111,12 @@ class BesideStore(FolderStore):
             raise _alone(digest)
         return super().read(digest, size, limit)
 
-    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+    def sizes(self, digests: Sequence[str]) -> Sizes:
         """See `BlobStore.sizes`: a manifest with its config, and no other blob beside it, was fetched by hand."""
         sizes = super().sizes(digests)
-        return sizes if self._in_layout or (sizes and sizes.found) else None
+        if self._in_layout or sizes.found:
+            return sizes
+        return sizes._replace(unknown=frozenset(digests), why="only the config is beside the manifest")
 
 
 class NowhereStore:

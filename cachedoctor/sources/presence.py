@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cachedoctor.numbers import count
+from cachedoctor.numbers import plural
 from cachedoctor.sources.descriptors import is_digest
 from cachedoctor.sources.document import BlobStore, Presence
 
@@ -40,9 +40,8 @@ def _is_foreign(descriptor: Mapping[str, Any]) -> bool:
 
 
 def remarks(presence: Presence | None) -> tuple[str, ...]:
-    """What a reader has to know about how blobs were looked for: nothing, unless some could not be asked for."""
+    """What a reader has to know about how blobs were looked for: nothing, unless that failed for some."""
     if presence is None or not presence.unknown:
         return ()
-    return (
-        f"Whether {count(len(presence.unknown))} of the blobs are in the {presence.place} is unknown: {presence.why}.",
-    )
+    blobs = plural(len(presence.unknown), "blob")
+    return (f"{blobs} that the manifest lists could not be looked up in the {presence.place}: {presence.why}.",)

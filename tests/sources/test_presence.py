@@ -147,7 +147,11 @@ def test_a_manifest_with_only_its_config_beside_it_is_not_looked_at(tmp_path: Pa
     shutil.copy(blob(MANIFEST_LIST, document.manifest_digest), tmp_path / "manifest.json")
     shutil.copy(blob(MANIFEST_LIST, document.digest), tmp_path)
     report = analyzed(tmp_path / "manifest.json")
-    assert (report["inputs"][0]["blobs"], missing(report)) == (None, [])
+    (read,) = report["inputs"]
+    assert (read["blobs"]["unknown"], read["blobs"]["absent"], missing(report)) == (8, [], [])
+    assert read["notes"] == [
+        "8 blobs that the manifest lists could not be looked up in the folder: only the config is beside the manifest."
+    ]
     shutil.copy(blob(MANIFEST_LIST, document.config.blobs[0]), tmp_path)
     report = analyzed(tmp_path / "manifest.json")
     assert len(report["inputs"][0]["blobs"]["absent"]) == 7

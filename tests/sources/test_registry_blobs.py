@@ -100,9 +100,9 @@ def test_what_was_not_answered_is_said(registry: str, client: Client, status: in
     read = report["inputs"][0]
     assert (read["blobs"]["unknown"], read["blobs"]["absent"]) == (8, [])
     (note,) = read["notes"]
-    assert note.startswith("Whether 8 of the blobs are in the registry is unknown: ")
+    assert note.startswith("8 blobs that the manifest lists could not be looked up in the registry: ")
     assert str(status) in note
-    assert "Whether 8 of the blobs are in the registry is unknown" in text
+    assert "8 blobs that the manifest lists could not be looked up in the registry" in text
     assert report["verdict"] == "ok"
 
 
@@ -117,7 +117,7 @@ def test_repair_says_what_was_not_answered(registry: str, client: Client) -> Non
     with Server(blobs_answered(registry, {}, lambda exchange: exchange.answer(405))) as front:
         got = client.run("repair", f"docker://{front.address}/app:manifest-list", VERIFY, "--dry-run")
     assert got.returncode == 0
-    assert b"Whether 8 of the blobs are in the registry is unknown" in got.stderr
+    assert b"8 blobs that the manifest lists could not be looked up in the registry" in got.stderr
 
 
 def test_a_size_that_is_not_told_is_no_other_size(registry: str, client: Client) -> None:
@@ -133,7 +133,9 @@ def test_asks_for_no_more_than_a_bounded_number(registry: str, client: Client, m
         (read,) = client.json("analyze", f"docker://{front.address}/app:manifest-list", VERIFY)["inputs"]
         assert len(heads(front)) == 3
     assert read["blobs"]["unknown"] == 5
-    assert read["notes"] == ["Whether 5 of the blobs are in the registry is unknown: only the first 3 are asked for."]
+    assert read["notes"] == [
+        "5 blobs that the manifest lists could not be looked up in the registry: only the first 3 are asked for."
+    ]
 
 
 def test_asks_for_a_few_at_the_same_time(registry: str, client: Client) -> None:

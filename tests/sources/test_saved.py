@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cachedoctor.sources import load
+from cachedoctor.sources import load, saved
 from tests.sources.layouts import CHAINS, IMAGE_MANIFEST, INLINE, PACKERS, PLAIN, PLATFORMS, tar
 from tests.support import run
 
@@ -199,3 +199,10 @@ def test_a_copy_by_skopeo_is_a_folder_of_blobs(tmp_path: Path) -> None:
     (folder / "version").write_text("Directory Transport Version: 1.1\n")
     (read,) = analyzed(folder)["inputs"]
     assert (read["kind"], read["blobs"]["absent"]) == ("image-manifest", [])
+
+
+def test_the_configs_of_many_images_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved, "MOST_IMAGE_BYTES", 5_000)
+    configs = [config_of(INLINE), config_of(PLATFORMS)]
+    folder = save(tmp_path / "img", *configs, names=[None, None])
+    assert "more than 5,000 bytes of image configs" in refused(folder)
