@@ -49,7 +49,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "name": finding.name,
                 "severity": str(finding.severity),
                 "message": clean(finding.message),
-                "help": "\n".join(finding.help),
+                "help": "\n".join(step.replace("\n", " ") for step in finding.help),
                 "affects": finding.affects,
                 "source": clean(finding.source),
                 "records": [record if isinstance(record, int) else clean(record) for record in finding.records],

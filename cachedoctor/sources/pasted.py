@@ -47,6 +47,11 @@ def find(data: bytes) -> Pasted | None:
     return blocks[0] if len(blocks) == 1 else None
 
 
+def begins_in(data: bytes) -> bool:
+    """Whether JSON seems to begin somewhere in a text, perhaps without an end."""
+    return _START.search(data.decode(errors="replace")) is not None
+
+
 def _blocks(text: str) -> list[str]:
     """The fenced blocks of a text in markdown; the text itself if it has no fences."""
     blocks: list[list[str]] = []

@@ -44,7 +44,8 @@ def _pasted_documents(
     if found is None:
         advice = inspected.text_advice(data[:_NAMED_WITHIN].decode(errors="replace"))
         if not advice and not data.lstrip().startswith((b"{", b"[")):
-            raise InputError(f"not a JSON object; {EXPECTED}", "byte 0") from not_json
+            cut = ", or not all of one" if pasted.begins_in(data) else ""
+            raise InputError(f"not a JSON object{cut}; {EXPECTED}", "byte 0") from not_json
         raise InputError(advice) if advice else not_json
     weigh(found.data)
     try:

@@ -135,10 +135,10 @@ def test_what_was_left_out_cannot_be_analyzed(text: str, tmp_path: Path) -> None
     [
         (f"```\n{JSON}\n```\n```\n{JSON}\n```", "not a JSON object"),
         (f"{JSON}\n{JSON}", "expected JSON: unexpected content after document"),
-        (f"text\n{JSON[:-2]}", "not a JSON object"),
+        (f"text\n{JSON[:-2]}", "not a JSON object, or not all of one"),
         (JSON[:-2], "it seems to be cut short"),
         ("[INFO] nothing here", "expected JSON"),
-        ("a log\nwithout any JSON\n", "not a JSON object"),
+        ("a log\nwithout any JSON\n", "byte 0: not a JSON object; expected"),
         ("text\n{oops}\n", "not a JSON object"),
         ("text\n[{oops}]\n", "expected JSON"),
         (b"text \xff\n{}", "not a JSON object"),
