@@ -60,10 +60,16 @@ def _pasted_documents(
 
 def _as_pasted(document: CacheDocument, data: bytes) -> CacheDocument:
     """The document with the notes that it needs, and for a bare config the bytes of all that was read."""
-    document = replace(document, notes=(*document.notes, _IGNORED))
     if document.kind != "cache-config":
-        return document
-    return replace(document, size=len(data), digest=digest_of(data), reformatted_from=document.written_size)
+        return replace(document, notes=(*document.notes, _IGNORED))
+    written = document.written_size
+    return replace(
+        document,
+        size=len(data),
+        digest=digest_of(data),
+        reformatted_from=written,
+        notes=(_reformatted(len(data), written), _IGNORED),
+    )
 
 
 def _cut(parsed: Any) -> str:
@@ -147,9 +153,12 @@ def _bare(data: bytes, config: CacheConfig) -> CacheDocument:
     if is_compact(data):
         return document
     written = len(encode(config))
-    note = (
-        f"The file was reformatted, for example by jq or an editor: it has {len(data):,} bytes, and BuildKit writes "
-        f"this config in {written:,}. BuildKit's limit is compared with the latter, and the digest of the file is not "
-        "that of the blob."
+    return replace(document, reformatted_from=written, notes=(_reformatted(len(data), written),))
+
+
+def _reformatted(size: int, written: int) -> str:
+    return (
+        f"The file was reformatted, for example by jq or an editor: it has {size:,} bytes, and BuildKit writes this "
+        f"config in {written:,}. BuildKit's limit is compared with the latter, and the digest of the file is not that "
+        "of the blob."
     )
-    return replace(document, reformatted_from=written, notes=(note,))

@@ -68,7 +68,8 @@ def test_reads_a_config_with_something_around_it(text: str, tmp_path: Path) -> N
     assert (read["kind"], read["records"], read["layers"]) == ("cache-config", 11, 8)
     assert (read["reformatted"], read["bytes"]) == (True, len(text.encode()))
     assert read["written_bytes"] == SERVICE.stat().st_size
-    assert read["notes"][-1] == "Comments, code fences, or the text around the JSON were ignored."
+    assert f"it has {len(text.encode()):,} bytes, and BuildKit writes this config in 3,091." in read["notes"][0]
+    assert read["notes"][1:] == ["Comments, code fences, or the text around the JSON were ignored."]
     assert report["graph"] == json.loads(run("analyze", SERVICE, "--format", "json").stdout)["graph"]
 
 
