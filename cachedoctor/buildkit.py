@@ -14,6 +14,7 @@ from cachedoctor.text import cut, printable
 _NUMBER = r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:[-+~].*)?"
 _RELEASE = f"v?{_NUMBER}"
 _ENGINE = f"(?i:docker-v?){_NUMBER}"
+_Version = tuple[int, int, int]
 _INSPECT = "`docker buildx inspect` shows the release of your builder"
 _EXPECTED = "expected one such as v0.21.1, or docker-28.2 for the BuildKit of a Docker Engine"
 
@@ -49,6 +50,11 @@ class Release(NamedTuple):
         if not release.minor:
             raise ValueError(f"{printable(cut(text, 60))} is not the number of a BuildKit release; {_EXPECTED}")
         return release
+
+    @property
+    def image(self) -> str:
+        """The image of a builder with the driver docker-container."""
+        return f"moby/buildkit:{self}"
 
 
 class Span(NamedTuple):
@@ -94,7 +100,7 @@ LOOP_CHECK = Span(Release(0, 9), Release(0, 25))
 REWRITTEN = Span(since=Release(0, 25))
 """The exporter merges records while it adds them, and walks no paths (`v1.(*CacheChains).Add`)."""
 REFUSES_EMPTY_INPUT = Span(since=Release(0, 25))
-"""The importer refuses a cache with an empty input; earlier ones drop the record (`v1.parseRecord`)."""
+"""The importer refuses a cache with an empty input; earlier ones drop the record or the input (`v1.parseRecord`)."""
 WRITES_BAD_INLINE = Span(until=Release(0, 10))
 """Inline caches can have layers outside their image (moby/buildkit#2651)."""
 LOSES_LINKS = Span(Release(0, 25), Release(0, 33))
@@ -118,7 +124,7 @@ WRITES_IMAGE_MANIFEST = Span(since=Release(0, 21))
 HAS_CACHE_DEBUG = Span(since=Release(0, 24))
 """buildkitd has `--save-cache-debug`."""
 RECOMMENDED = Release(0, 33)
-"""The first release that neither walks every path nor loses links."""
+"""The first release without a known fault that matters here, released on 2 September 2026."""
 MEASURED = (Release(0, 21, 1), Release(0, 32, 2))
 """The first and the last release that was measured."""
 
@@ -143,9 +149,53 @@ INLINE_CACHE = "moby.buildkit.cache.v0"
 CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+LAYER_TYPES = frozenset(
+    {
+        LAYER,
+        "application/vnd.oci.image.layer.v1.tar",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    }
+)
+"""The media types of layers that BuildKit writes: how they are compressed."""
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+
+class Fault(NamedTuple):
+    """Something that a span of releases does wrong."""
+
+    releases: Span
+    what: str
+    remedy: str
+    """What helps as long as such a release is used, empty if nothing does."""
+
+
+FAULTS = (
+    Fault(
+        LOOP_CHECK,
+        "an export walks every path through the cache keys",
+        "fewer diamonds in the Dockerfile; for a cache that grew or was joined, `cachedoctor repair --max-calls`",
+    ),
+    Fault(
+        PROVENANCE_WALKS,
+        "creating a provenance attestation walks the same keys, without any `--cache-to`",
+        "`--provenance=false`",
+    ),
+    Fault(
+        LOSES_LINKS,
+        "an import silently drops links of a cache with several leaves, and several imports at once miss more "
+        "(moby/buildkit issue 4674)",
+        "import a single cache, written by `cachedoctor repair`",
+    ),
+    Fault(FAILS_ON_DELETED_BLOB, "an export fails if a blob that was exported before has been deleted since", ""),
+)
+"""Known faults of releases. No advice may name a release that has one as the cure."""
+
 
 _ENGINES = """
 23.0 v0.10.6    24.0 v0.11.6    25.0 v0.12.5    26.0 v0.13.1    26.1.1 v0.13.2  27.0 v0.14.1    27.1 v0.15.0
@@ -154,6 +204,17 @@ _ENGINES = """
 29.2 v0.27.0    29.3 v0.28.0    29.4 v0.29.0    29.5 v0.30.0    29.6 v0.31.0    29.7 v0.32.0    29.7.2 v0.32.2
 """
 """Docker Engines and the BuildKit that is built into each, from the Engine's own source."""
+
+
+def _engines() -> list[tuple[_Version, Release]]:
+    rows = _ENGINES.split()
+    return [(_version(row), Release(*_version(text[1:]))) for row, text in zip(rows[::2], rows[1::2], strict=True)]
+
+
+def engines(releases: Span) -> str:
+    """The Docker Engines that have one of these releases, such as `28.5.0 to 29.7.2`; empty if no known one has."""
+    names = [name for name, (_, release) in zip(_ENGINES.split()[::2], _engines(), strict=True) if release in releases]
+    return " to ".join(dict.fromkeys([names[0], names[-1]])) if names else ""
 
 
 def parse_release(text: str) -> Release | None:
@@ -168,10 +229,9 @@ def parse_release(text: str) -> Release | None:
     return _of_engine(_numbers(match)) if match else Release.parse(text)
 
 
-def _of_engine(engine: tuple[int, int, int]) -> Release:
+def _of_engine(engine: _Version) -> Release:
     """The BuildKit of a Docker Engine: that of the newest Engine in the table which is not newer than it."""
-    rows = _ENGINES.split()
-    table = [(_version(row), _version(release[1:])) for row, release in zip(rows[::2], rows[1::2], strict=True)]
+    table = _engines()
     name = "docker-" + ".".join(map(str, engine))
     first, newest = table[0][0], table[-1][0]
     if engine < first:
@@ -183,7 +243,7 @@ def _of_engine(engine: tuple[int, int, int]) -> Release:
         raise ValueError(
             f"{name} is newer than the Docker Engines known here (up to {'.'.join(map(str, newest))}); {_INSPECT}"
         )
-    return Release(*max(row for row in table if row[0] <= engine)[1])
+    return max(row for row in table if row[0] <= engine)[1]
 
 
 def _hint(match: re.Match[str]) -> str:
@@ -195,11 +255,28 @@ def _hint(match: re.Match[str]) -> str:
         return _INSPECT
 
 
-def _numbers(match: re.Match[str]) -> tuple[int, int, int]:
+def _numbers(match: re.Match[str]) -> _Version:
     major, minor, patch = (int(number or 0) for number in match.groups())
     return major, minor, patch
 
 
-def _version(text: str) -> tuple[int, int, int]:
+def _version(text: str) -> _Version:
     major, minor, patch = (*map(int, text.split(".")), 0)[:3]
     return major, minor, patch
+
+
+NEWEST_ENGINE = _ENGINES.split()[-2]
+"""The newest Docker Engine that is known here."""
+_ENGINES_LEFT = Span(FAILS_ON_DELETED_BLOB.until, RECOMMENDED)
+UPGRADE = (
+    f"Upgrade the builder to BuildKit {RECOMMENDED.line} or later, which does not walk paths. {LOSES_LINKS} do not "
+    "either, but can drop links when they import a cache, so that steps miss it; there, import only a cache that "
+    "cachedoctor repair wrote."
+)
+"""What helps against the loop check, true for each release."""
+UPGRADE_ENGINE = (
+    "With the driver docker, BuildKit comes with Docker Engine, and no Engine known here (up to "
+    f"{NEWEST_ENGINE}) has {RECOMMENDED.line}. Create a builder: docker buildx create --driver docker-container "
+    f"--driver-opt image={RECOMMENDED.image} --use. Or use Docker Engine {engines(_ENGINES_LEFT)} and a repaired cache."
+)
+"""The same for a builder whose release comes with Docker Engine."""

@@ -2,7 +2,9 @@
 
 CachedoctorError
 ├── InputError            a source that cannot be read, or a place that cannot be written; one line
+│   ├── NoCacheError      there is something, but no cache in it
 │   └── RegistryError     what is wrong at a registry (`sources.registry.connections`)
+│       ├── Unreachable   no connection
 │       └── Unanswered    no answer in time
 │           └── Dropped   the connection was lost
 ├── CountTooLarge         paths whose exact number would not fit into memory
@@ -56,6 +58,10 @@ def reading(source: str = "", where: str = "") -> Iterator[None]:
             error.where = ": ".join(part for part in (where, error.where) if part)
             error.source = source
         raise
+
+
+class NoCacheError(InputError):
+    """There is something, and it holds no cache: an image, for example."""
 
 
 class CountTooLarge(CachedoctorError):

@@ -23,6 +23,13 @@ def printable(text: str) -> str:
     )
 
 
+def argument(text: str) -> str:
+    """Text from outside as one word of a command line that can be pasted into a shell."""
+    from shlex import quote
+
+    return quote(printable(text))
+
+
 def cut(text: str, most: int) -> str:
     """A text of at most so many letters; if it has more, its beginning and its end."""
     half = (most - 3) // 2

@@ -91,6 +91,8 @@ class Server:
 class _Threaded(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    # Several sources are read at the same time; a connection that finds no room is tried again only after a second.
+    request_queue_size = 64
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), (OSError, ValueError)):

@@ -22,6 +22,7 @@ RECIPES = (ROOT / "docs/ci.md").read_text()
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 STEPS = ACTION["runs"]["steps"]
 SERVICE, DIAMONDS = FIXTURES / "manifests/service.json", FIXTURES / "manifests/diamond-28.json"
+LAYOUT = FIXTURES / "layouts/v0.21.1-image-manifest"
 
 
 def blocks(language: str) -> list[str]:
@@ -118,6 +119,8 @@ def test_no_input_is_part_of_a_script() -> None:
         ({"sources": "--help", "missing_ok": "no"}, 2),
         ({"sources": "/"}, 2),
         ({"sources": ""}, 2),
+        ({"sources": str(LAYOUT), "all_tags": "true"}, 0),
+        ({"sources": str(LAYOUT), "all_tags": "true", "tag": "latest"}, 2),
         ({"sources": str(SERVICE), "fail_on": "fatal"}, 2),
     ],
 )
@@ -163,7 +166,7 @@ def test_step_writes_a_file(installed: dict[str, str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hostile", ["$(touch pwned)", "`touch pwned`", '"; touch pwned; "', "x'\ntouch pwned\n'"])
 def test_no_input_is_run(hostile: str, runner: dict[str, str], tmp_path: Path) -> None:
-    names = set(ACTION["inputs"]) - {"fail", "sources", "missing-ok"}
+    names = set(ACTION["inputs"]) - {"fail", "sources", "missing-ok", "all-tags"}
     inputs = {name.replace("-", "_"): hostile for name in names}
     step(1, runner, sources=hostile, missing_ok=hostile, fail=hostile, **inputs)
     given = arguments(runner)

@@ -9,6 +9,20 @@ from hypothesis import strategies as st
 from cachedoctor import suggest, text
 
 
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ("a/b:c", "a/b:c"),
+        ("two words", "'two words'"),
+        ("it's", "'it'\"'\"'s'"),
+        ("\x1b[2J", "'\\u{1b}[2J'"),
+        ("", "''"),
+    ],
+)
+def test_an_argument_can_be_pasted(given: str, word: str) -> None:
+    assert text.argument(given) == word
+
+
 @given(st.text())
 def test_printable_leaves_nothing_that_steers(foreign: str) -> None:
     shown = text.printable(foreign)

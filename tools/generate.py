@@ -23,6 +23,7 @@ from tools.action import environment, inputs
 from tools.commands import formats, reference, settings, sources
 from tools.contracts import contracts, packages
 from tools.limits import limits
+from tools.releases import releases
 from tools.rules import rules
 from tools.schemas import keys
 from tools.screens import screen

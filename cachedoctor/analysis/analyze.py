@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,69 @@ from cachedoctor.buildkit import Release
 from cachedoctor.errors import CountTooLarge, InputError
 from cachedoctor.graph.survey import Progress, Survey, survey
 from cachedoctor.rules import RULES, Context, Finding, Limits, Severity, findings, verdict
-from cachedoctor.sources import CacheDocument
+from cachedoctor.sources import CacheDocument, Presence
+
+
+class Input(NamedTuple):
+    """What reports say about a document, without the document."""
+
+    source: str
+    kind: str
+    digest: str
+    size: int
+    manifest_size: int | None
+    platform: str
+    records: int
+    layers: int
+    written_size: int
+    reformatted: bool
+    listed: int
+    """Blobs that its manifest lists."""
+    presence: Presence | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, document: CacheDocument) -> Input:
+        """Those of a document: see `CacheDocument`."""
+        return cls(
+            document.source,
+            document.kind,
+            document.digest,
+            document.size,
+            document.manifest_size,
+            document.platform,
+            len(document.config.digests),
+            len(document.config.blobs),
+            document.written_size,
+            document.reformatted_from is not None,
+            len(document.blobs or ()),
+            document.presence,
+            document.notes,
+        )
+
+
+class Judged(NamedTuple):
+    """One source of a check."""
+
+    source: str
+    inputs: tuple[Input, ...]
+    """What was read: one for each platform of an image."""
+    calls: int
+    """Loop-check calls of its next export, in the median order (`cost.LoopCheckCost`)."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its cache configs."""
+        return sum(read.size for read in self.inputs)
+
+
+class Unread(NamedTuple):
+    """A source that could not be read or judged."""
+
+    source: str
+    problem: str
+    missing: bool = False
+    """Whether there is nothing of that name."""
 
 
 class Check(NamedTuple):
@@ -24,6 +86,13 @@ class Check(NamedTuple):
     """The file that findings were compared with, empty if there was none."""
     missing: tuple[str, ...] = ()
     """Sources that do not exist yet, and are allowed to be missing."""
+    judged: tuple[Judged, ...] = ()
+    """Each source that was judged, in the order given."""
+    unread: tuple[Unread, ...] = ()
+    without_cache: int = 0
+    """Tags that hold no cache, and that nobody asked for by name."""
+    costliest: str = ""
+    """If the sources were not judged together: the one with most calls, which `Analysis.survey` is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +100,7 @@ class Analysis:
     """Everything that a report shows."""
 
     documents: Sequence[CacheDocument]
+    """What `survey` is of: all documents, or those of `Check.costliest`."""
     survey: Survey
     findings: Sequence[Finding]
     limits: Limits
@@ -49,12 +119,43 @@ class Analysis:
     @property
     def sources(self) -> list[str]:
         """Each source once, in the order given."""
+        if self.check:
+            return [judged.source for judged in self.check.judged]
         return list(dict.fromkeys(document.source for document in self.documents))
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What was read, in the order given."""
+        if self.check:
+            return [read for judged in self.check.judged for read in judged.inputs]
+        return list(map(Input.of, self.documents))
+
+    @property
+    def scopes(self) -> list[str]:
+        """What was judged: each source, and an empty name for all of them together."""
+        sources = self.sources
+        together = len(sources) > 1 and not (self.check and self.check.costliest)
+        return [*sources, ""] if together else sources
+
+    @property
+    def of_many(self) -> bool:
+        """Whether this is a check of several sources, whatever came of them."""
+        check = self.check
+        return check is not None and len(check.judged) + len(check.unread) + len(check.missing) > 1
 
     def owner(self, finding: Finding) -> str:
         """The source that a finding is about, empty if it is about several of them together."""
+        if finding.source:
+            return finding.source
         sources = self.sources
-        return finding.source or (sources[0] if len(sources) == 1 else "")
+        return sources[0] if len(sources) == 1 else ""
+
+    def by_owner(self, findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+        """These findings by the source that they are about, in their order."""
+        grouped: dict[str, list[Finding]] = {}
+        for finding in findings:
+            grouped.setdefault(self.owner(finding), []).append(finding)
+        return grouped
 
     @property
     def failing(self) -> list[Finding]:
@@ -62,9 +163,9 @@ class Analysis:
         level = self.check.fail_on if self.check else Severity.ERROR
         return [finding for finding in self.findings if finding.severity >= level and not finding.known]
 
-    def failed(self, source: str | None = None) -> list[str]:
-        """The ids of the rules that fail a check: for one source, for all together (empty), or anywhere (`None`)."""
-        return sorted({finding.rule for finding in self.failing if source is None or self.owner(finding) == source})
+    def failed(self) -> list[str]:
+        """The ids of the rules that fail a check."""
+        return sorted({finding.rule for finding in self.failing})
 
     @property
     def rules(self) -> tuple[str, ...]:

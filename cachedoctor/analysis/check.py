@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cachedoctor.analysis.analyze import Analysis, Check, analyze
+from cachedoctor.analysis.analyze import Analysis, Check, Input, Judged, Unread, analyze
 from cachedoctor.analysis.baseline import Baseline
 from cachedoctor.buildkit import Release
+from cachedoctor.errors import InputError
 from cachedoctor.graph.survey import Progress
 from cachedoctor.rules import RULES, Finding, Limits, Measure, Scope, Severity
 from cachedoctor.rules.registry import grown
@@ -26,42 +27,122 @@ class Policy:
     baseline: Baseline | None = None
 
 
+class Checker:
+    """Judges sources one by one, as they come, and keeps no more of them than it needs.
+
+    Each source is judged alone. With `together`, they are then judged as the one cache that a build with several
+    `--cache-from` makes of them, since clean ones can loop together. Without it, they do not have to fit into memory
+    together: each is forgotten once it has been judged, but for the costliest.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        together: bool = True,
+        labels: Mapping[str, str] | None = None,
+        progress: Progress = lambda step: None,
+    ) -> None:
+        self._policy = policy
+        self._together = together
+        self._labels = labels
+        self._progress = progress
+        self._documents: dict[int, Sequence[CacheDocument]] = {}
+        self._judged: dict[int, Judged] = {}
+        self._findings: dict[int, Sequence[Finding]] = {}
+        self._costliest: tuple[int, Analysis] | None = None
+
+    def add(self, position: int, documents: Sequence[CacheDocument], progress: Progress = lambda step: None) -> None:
+        """Judge one source; `position` is its place among all. Raises `InputError` if its paths cannot be counted."""
+        analysis = self._judge(documents, progress)
+        calls = analysis.survey.loop_check.middle.calls
+        self._judged[position] = Judged(documents[0].source, tuple(map(Input.of, documents)), calls)
+        findings = analysis.findings
+        if self._together:
+            self._documents[position] = documents
+        else:
+            findings = [replace(finding, members=None) for finding in findings]
+        self._findings[position] = findings
+        if self._costliest is None or (calls, -position) > (self._calls, -self._costliest[0]):
+            self._costliest = (position, analysis)
+
+    @property
+    def _calls(self) -> int:
+        assert self._costliest
+        return self._judged[self._costliest[0]].calls
+
+    def _judge(self, documents: Sequence[CacheDocument], progress: Progress) -> Analysis:
+        policy = self._policy
+        return analyze(
+            documents, limits=policy.limits, buildkit=policy.buildkit, labels=self._labels, progress=progress
+        )
+
+    def finish(self, *, missing: Sequence[str] = (), unread: Sequence[Unread] = (), without_cache: int = 0) -> Analysis:
+        """The result for all sources that were added, with the findings of each and those that only all together have.
+
+        `missing` names sources that do not exist yet; `unread` are others that are not among those added, to which all
+        together are added if their paths cannot be counted.
+        """
+        order = sorted(self._judged)
+        analysis = self._costliest[1] if self._costliest else self._judge((), self._progress)
+        together = self._together and len(order) > 1
+        if together:
+            try:
+                analysis = self._judge([read for index in order for read in self._documents[index]], self._progress)
+            except InputError as error:
+                together = False
+                unread = (*unread, Unread(error.source, error.problem))
+        findings: Sequence[Finding] = analysis.findings
+        if len(order) > 1:
+            alone = [
+                replace(finding, source=self._judged[index].source)
+                for index in order
+                for finding in self._findings[index]
+            ]
+            findings = [*alone, *(_joint(findings, alone) if together else ())]
+        policy, baseline = self._policy, self._policy.baseline
+        check = Check(
+            policy.fail_on,
+            policy.rules,
+            baseline.path if baseline else "",
+            tuple(dict.fromkeys(missing)),
+            tuple(self._judged[index] for index in order),
+            tuple(unread),
+            without_cache,
+            analysis.documents[0].source if len(order) > 1 and not together else "",
+        )
+        selected = [finding for finding in findings if finding.rule in policy.rules]
+        selected.sort(key=lambda finding: (-finding.severity.rank, finding.rule))
+        result = replace(analysis, findings=selected, check=check)
+        return replace(result, findings=baseline.marked(result)) if baseline else result
+
+
 def check(
     documents: Sequence[CacheDocument],
     policy: Policy,
     *,
     labels: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
-    progress: Progress = lambda step: None,
+    unread: Sequence[Unread] = (),
+    together: bool = True,
 ) -> Analysis:
-    """Judge each source alone, then the cache that all of them make together, since clean ones can loop together.
+    """What `Checker` finds in these documents.
 
-    Returns the analysis of all together, with the findings of every source and those that only all together have.
-    `missing` names sources that do not exist yet. Raises `InputError` if paths cannot be counted (`analyze`).
+    Raises `InputError` if the paths of a source cannot be counted.
     """
+    checker = Checker(policy, together=together, labels=labels)
+    sources: dict[str, list[CacheDocument]] = {}
+    for document in _once(documents):
+        sources.setdefault(document.source, []).append(document)
+    for position, of_source in enumerate(sources.values()):
+        checker.add(position, of_source)
+    return checker.finish(missing=missing, unread=unread)
 
-    def judge(some: Sequence[CacheDocument]) -> Analysis:
-        return analyze(some, limits=policy.limits, buildkit=policy.buildkit, labels=labels, progress=progress)
 
-    together = judge(_once(documents))
-    findings = list(together.findings)
-    if len(together.sources) > 1:
-        alone: list[Finding] = []
-        for source in together.sources:
-            progress(f"judging {source}")
-            single = judge([document for document in together.documents if document.source == source])
-            alone += [replace(finding, source=source) for finding in single.findings]
-        scopes = {rule.id: rule.scope for rule in RULES}
-        joint = [finding for finding in together.findings if scopes[finding.rule] is Scope.TOGETHER]
-        findings = alone + [finding for finding in joint if _adds(finding, alone)]
-    selected = [finding for finding in findings if finding.rule in policy.rules]
-    baseline = policy.baseline
-    result = replace(
-        together,
-        findings=sorted(selected, key=lambda finding: (-finding.severity.rank, finding.rule)),
-        check=Check(policy.fail_on, policy.rules, baseline.path if baseline else "", tuple(dict.fromkeys(missing))),
-    )
-    return replace(result, findings=baseline.marked(result)) if baseline else result
+def _joint(findings: Sequence[Finding], alone: Sequence[Finding]) -> list[Finding]:
+    """The findings of all together that say more than those of the sources alone."""
+    scopes = {rule.id: rule.scope for rule in RULES}
+    return [finding for finding in findings if scopes[finding.rule] is Scope.TOGETHER and _adds(finding, alone)]
 
 
 def accepted(analysis: Analysis, path: str) -> Analysis:

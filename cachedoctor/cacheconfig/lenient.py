@@ -16,7 +16,6 @@ MOST_UNKNOWN = 100
 
 _INT64 = 1 << 63
 _JSON_TYPES = {dict: "object", list: "array", str: "string", int: "integer", float: "number", bool: "boolean"}
-_LAYER_FIELDS = {"blob", "parent"}
 
 _Read = Callable[[Any, str], Any]
 """Takes a value and its JSON path."""
@@ -25,8 +24,9 @@ _Read = Callable[[Any, str], Any]
 class Reader:
     """Reads a parsed document, and empties it on the way to save memory.
 
-    A field that is `null` is absent, an element that is `null` has its zero value. Unknown fields of layers are kept,
-    others only reported. Raises `InputError` with the JSON path of the first value of a wrong type.
+    A field that is `null` is absent, an element that is `null` has its zero value. The case of a field does not matter;
+    of several that differ only in case, the last one counts. Unknown fields of layers are kept, others only reported.
+    Raises `InputError` with the JSON path of the first value of a wrong type.
     """
 
     def __init__(self) -> None:
@@ -61,11 +61,15 @@ class Reader:
             return {}
         if not isinstance(value, dict):
             raise _wrong_type(where, "an object", value)
-        if prefix is not None:
-            self._unknown.setdefault(prefix, set()).update(value.keys() - known.keys())
-        return {
-            name: read(value[name], f"{where}.{name}") for name, read in known.items() if value.get(name) is not None
-        }
+        fields = {}
+        for key, written in value.items():
+            name = _field(key, known)
+            if name is None:
+                if prefix is not None:
+                    self._unknown.setdefault(prefix, set()).add(key)
+            elif written is not None:
+                fields[name] = known[name](written, f"{where}.{key}")
+        return fields
 
     def _list_of(self, element: _Read) -> _Read:
         return partial(_list, element)
@@ -76,8 +80,9 @@ class Reader:
     def _layer(self, value: object, where: str) -> typed.Layer:
         if nested_too_deep(value):
             raise InputError(f"nested more than {MOST_NESTED} deep", where)
-        layer = typed.Layer(**self._fields(value, where, {"blob": _string, "parent": _integer}))
-        others = {name: value[name] for name in value if name not in _LAYER_FIELDS} if isinstance(value, dict) else None
+        layer = typed.Layer(**self._fields(value, where, _LAYER_FIELDS))
+        written = value if isinstance(value, dict) else {}
+        others = {key: field for key, field in written.items() if _field(key, _LAYER_FIELDS) is None}
         self._layer_fields.append(others or None)
         return layer
 
@@ -102,6 +107,14 @@ class Reader:
         known = {"layers": self._list_of(_integer), "createdAt": _time}
         fields = self._fields(value, where, known, "records[].chains[].")
         return typed.Chain(fields.get("layers", []), fields.get("createdAt"))
+
+
+def _field(key: str, known: Mapping[str, _Read]) -> str | None:
+    """The field that a key stands for: Go takes one that differs only in case, if there is none of that name."""
+    if key in known:
+        return key
+    folded = key.casefold()
+    return next((name for name in known if name.casefold() == folded), None)
 
 
 def _list(element: _Read, value: object, where: str) -> list[Any]:
@@ -130,6 +143,9 @@ def _string(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise _wrong_type(where, "a string", value)
     return value
+
+
+_LAYER_FIELDS: Mapping[str, _Read] = {"blob": _string, "parent": _integer}
 
 
 def _time(value: object, where: str) -> str:

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from cachedoctor.cli.output import warn
-from cachedoctor.errors import InputError
-from cachedoctor.sources import Access, CacheDocument, load
+from cachedoctor.cli.parallel import in_parallel
+from cachedoctor.errors import InputError, reading
+from cachedoctor.sources import Access, CacheDocument, load, parse
+
+MOST_SOURCES = 10_000
+"""Sources of one check that a file or tags may name."""
+MOST_LIST_BYTES = 4 << 20
+"""Bytes of a file that lists sources."""
+
+
+class Read(NamedTuple):
+    """What came of reading one source."""
+
+    position: int
+    """Its index among the sources."""
+    documents: Sequence[CacheDocument]
+    error: InputError | None = None
+    """Why there are no documents."""
+    warnings: Sequence[str] = ()
 
 
 def stdin() -> BinaryIO:
@@ -18,33 +37,139 @@ def stdin() -> BinaryIO:
 
 
 def documents(
+    sources: Sequence[str], tag: str | None, platform: str | None, access: Access, report_step: Callable[[str], None]
+) -> list[CacheDocument]:
+    """The caches of the sources, in their order. Raises `InputError` for the first that cannot be read."""
+    with shared(access) as access:
+        done = {read.position: read for read in read_each(sources, lambda source: tag, platform, access, report_step)}
+    documents: list[CacheDocument] = []
+    for _, read in sorted(done.items()):
+        if read.error:
+            raise read.error
+        for warning in read.warnings:
+            warn(warning)
+        documents += read.documents
+    return documents
+
+
+@contextmanager
+def shared(access: Access) -> Iterator[Access]:
+    """Access to registries with connections and credentials that all sources share while the context lasts."""
+    from cachedoctor.sources.registry.session import Session
+
+    session = Session()
+    try:
+        yield replace(access, session=session)
+    finally:
+        session.close()
+
+
+def read_each(
     sources: Sequence[str],
-    tag: str | None,
+    tag_of: Callable[[str], str | None],
     platform: str | None,
     access: Access,
     report_step: Callable[[str], None],
-    absent: list[InputError] | None = None,
-) -> list[CacheDocument]:
-    """The caches of the sources, in their order; what is missing goes into `absent` if that is a list.
+) -> Iterator[Read]:
+    """Read sources, several at the same time, and yield each as soon as it has been read.
+
+    `tag_of` gives the tag to read from a source, and may raise `InputError`.
+    """
+
+    def work(source: str) -> Sequence[CacheDocument]:
+        return load(source, tag=tag_of(source) or None, platform=platform or None, stdin=stdin(), access=access)
+
+    if len(sources) == 1:
+        report_step(f"reading {sources[0]}")
+        yield _read(0, sources[0], _outcome(work, sources[0]), tag_of, platform)
+        return
+    report_step(f"reading 1 of {len(sources)}")
+    for count, (position, outcome) in enumerate(in_parallel(work, sources), 1):
+        report_step(f"reading {min(count + 1, len(sources))} of {len(sources)}")
+        yield _read(position, sources[position], outcome, tag_of, platform)
+
+
+def _outcome(work: Callable[[str], Sequence[CacheDocument]], source: str) -> Sequence[CacheDocument] | BaseException:
+    try:
+        return work(source)
+    except InputError as error:
+        return error
+
+
+def _read(
+    position: int,
+    source: str,
+    outcome: Sequence[CacheDocument] | BaseException,
+    tag_of: Callable[[str], str | None],
+    platform: str | None,
+) -> Read:
+    if isinstance(outcome, MemoryError):
+        outcome = InputError("not enough memory for it", source=source)
+    if isinstance(outcome, InputError):
+        return Read(position, (), outcome)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    warnings = []
+    if platform and not any(document.platform for document in outcome):
+        warnings.append(f"{source}: --platform has no effect here: its cache is not for a particular platform")
+    if tag_of(source) and all(document.kind == "cache-config" for document in outcome):
+        warnings.append(f"{source}: --tag has no effect here: a cache config has no tags")
+    return Read(position, outcome, warnings=warnings)
+
+
+def listed(path: str) -> list[str]:
+    """The sources that a file names, or standard input: one a line. Empty lines and those with `#` are left out.
 
     Raises `InputError`.
     """
-    documents: list[CacheDocument] = []
-    for source in sources:
-        report_step(f"reading {source}")
+    from cachedoctor.io.files import read_bounded
+    from cachedoctor.io.streams import read_all
+
+    with reading(path):
+        data = read_all(stdin(), MOST_LIST_BYTES) if path == "-" else read_bounded(path, MOST_LIST_BYTES)
         try:
-            read = load(source, tag=tag or None, platform=platform or None, stdin=stdin(), access=access)
-        except InputError as error:
-            if absent is None or not error.missing:
-                raise
-            absent.append(error)
-            continue
-        if platform and not any(document.platform for document in read):
-            warn(f"{source}: --platform has no effect here: its cache is not for a particular platform")
-        if tag and all(document.kind == "cache-config" for document in read):
-            warn(f"{source}: --tag has no effect here: a cache config has no tags")
-        documents += read
-    return documents
+            lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
+        except UnicodeDecodeError as error:
+            raise InputError("expected UTF-8", f"byte {error.start}") from error
+        sources = [line for line in lines if line and not line.startswith("#")]
+        if "-" in sources:
+            raise InputError("names standard input; name - on the command line instead")
+        if any("\0" in source for source in sources):
+            raise InputError("expected the names of sources, found a NUL")
+    return sources
+
+
+def bounded(sources: Sequence[str]) -> list[str]:
+    """The sources, each once. Raises `InputError` if there are too many."""
+    unique = list(dict.fromkeys(sources))
+    if len(unique) > MOST_SOURCES:
+        raise InputError(f"{len(unique):,} sources, expected at most {MOST_SOURCES:,}")
+    return unique
+
+
+class Tags(NamedTuple):
+    """What came of listing tags."""
+
+    sources: list[str]
+    """A reference for each tag, each once, and the sources that cannot have several caches."""
+    errors: list[InputError]
+    """Why there are no tags of some."""
+
+
+def every_tag(sources: Sequence[str], access: Access, report_step: Callable[[str], None]) -> Tags:
+    """A reference for each tag of the sources. Raises `InputError` if there are too many."""
+    report_step("listing tags")
+    done = dict(in_parallel(lambda source: parse(source).every_tag(access), sources))
+    names: list[str] = []
+    errors = []
+    for _, outcome in sorted(done.items(), key=lambda item: item[0]):
+        if isinstance(outcome, InputError):
+            errors.append(outcome)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            names += outcome
+    return Tags(bounded(names), errors)
 
 
 def labels(path: str | None) -> Mapping[str, str]:

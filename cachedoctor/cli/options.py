@@ -127,7 +127,13 @@ settings = click.option(
     callback=_settings,
     help="Settings file; default: .cachedoctor.toml, or [tool.cachedoctor] in pyproject.toml.",
 )
-sources = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=_standard_input_once)
+
+
+def sources(*, required: bool = True) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """The argument SOURCE..., of which there may be none if they can be named in another way."""
+    return click.argument("sources", metavar="SOURCE...", nargs=-1, required=required, callback=_standard_input_once)
+
+
 output = click.option("--output", "-o", metavar="FILE", help="Write the report to a file instead of standard output.")
 buildkit = click.option(
     "--buildkit",

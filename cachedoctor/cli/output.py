@@ -23,6 +23,7 @@ LONGEST_LINE = 4096
 """Letters of a warning or a reason: text from the input can be as long as the input."""
 PROGRESS_AFTER = 1.0
 """Seconds before progress is shown."""
+_WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
 
 
 class Elsewhere(NamedTuple):
@@ -225,7 +226,10 @@ class _Ticker:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self, step: str) -> None:
-        self._step, self._since = printable(step)[:60], monotonic()
+        """Show a step; one that only counts on is still the same, so that many short ones are shown, too."""
+        last, self._step = self._step, printable(step)[:60]
+        if last.translate(_WITHOUT_DIGITS) != self._step.translate(_WITHOUT_DIGITS):
+            self._since = monotonic()
 
     def _run(self) -> None:
         while not self._stop.wait(0.25):

@@ -46,6 +46,7 @@ KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "step-summary": ("true or false", _is(bool)),
     "tag": ("a tag", _is(str)),
     "timeout": ("a number of seconds", _is(int, float)),
+    "together": ("true or false", _is(bool)),
 }
 """For each key the expected value in words, and a test whether a value fits."""
 _DOTTED = re.compile(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from cachedoctor.buildkit import EVERY, LOOP_CHECK, LOSES_LINKS, RECOMMENDED, REWRITTEN
+from cachedoctor.buildkit import EVERY, LOOP_CHECK, REWRITTEN, UPGRADE, UPGRADE_ENGINE
 from cachedoctor.diagnosis.phases import Phase
 
 
@@ -52,6 +52,7 @@ _ANALYZE = (
     "Run cachedoctor analyze CACHE for each cache that the build imports: it shows how long its export takes, and why."
 )
 _START_OVER = "If the cache grew over many imports, export to a new cache tag from a new builder."
+_JOIN = "Import one cache instead of several with the same records: cachedoctor repair A B -o JOINED makes one of them."
 _LET_IT = "Let it finish: it is slow, not stuck."
 _NO_EXPORT = "To get builds through until then, leave out --cache-to."
 HOW_TO_PROFILE = (
@@ -64,8 +65,8 @@ HOW_TO_PROFILE = (
 """How to get evidence."""
 _UPSTREAM = (
     "To report it at https://github.com/moby/buildkit/issues, attach this profile, a goroutine dump "
-    "(/debug/pprof/goroutine?debug=2), the output of `buildctl debug workers -v`, the daemon's version, and the cache "
-    "config."
+    "(/debug/pprof/goroutine?debug=2), the output of `buildctl debug workers -v`, the daemon's version, and what "
+    "cachedoctor analyze CACHE --report DIR writes: the shape of the cache, without names."
 )
 
 KNOWLEDGE: Mapping[Cause, Knowledge] = {
@@ -84,8 +85,8 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
             _NO_EXPORT,
         ),
         for_good=(
-            f"Upgrade to BuildKit {RECOMMENDED.line} or later, which does not walk paths. {LOSES_LINKS} do not either, "
-            "but their imports can lose links, so that steps miss the cache.",
+            UPGRADE,
+            UPGRADE_ENGINE,
             f"{_ANALYZE} {_START_OVER}",
             "Have fewer diamonds in the Dockerfile, and import fewer cache tags. mode=min does not help: it drops "
             "layers, not records.",
@@ -119,7 +120,7 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
         ends="It ends. The time grows with the square of the number of records: 3 seconds for a chain of 10,000 "
         "(v0.32.2).",
         now=(_LET_IT,),
-        for_good=("Import one cache tag instead of several with the same records.", _START_OVER, _ANALYZE),
+        for_good=(_JOIN, _START_OVER, _ANALYZE),
         graph_work=True,
         holds_others=True,
     ),
@@ -130,7 +131,7 @@ KNOWLEDGE: Mapping[Cause, Knowledge] = {
         what="The exporter collects and merges the cache keys of the build and of everything it imported.",
         ends="It ends: the work grows with the number of records and links.",
         now=(_LET_IT,),
-        for_good=("Import fewer cache tags.", _START_OVER, _ANALYZE),
+        for_good=(_JOIN, _START_OVER, _ANALYZE),
         graph_work=True,
     ),
     Cause.COMPRESSION: Knowledge(

@@ -15,12 +15,10 @@ from cachedoctor.graph.quotient import MergedGraph, quotient
 from cachedoctor.graph.records import Graph
 
 if TYPE_CHECKING:
-    from cachedoctor.graph.replay import Exporter
+    pass
 
 MOST_ORDERS = 200
 """Orders that are replayed at most."""
-FEWEST_ORDERS = 16
-"""Orders that must agree for a count to be called exact without a proof."""
 ORDER_BUDGET = 160_000
 """Records and links that all replays together may visit, except for the first, so that they never dominate."""
 MOST_HOTSPOTS = 10
@@ -44,6 +42,8 @@ class LoopCheckCost:
     """One entry per order that was replayed, fewest calls first; only one if the order makes no difference."""
     proved: bool
     """Whether it is proved that every order gives the same result."""
+    refused: bool
+    """Whether BuildKit refuses a document for its cycles or links, so that this is the cost of what is left of it."""
     merged: MergedGraph
     """The graph of the median order."""
     typical: Acyclic
@@ -53,9 +53,8 @@ class LoopCheckCost:
 
     @property
     def exact(self) -> bool:
-        """Whether every order gives the same result, and no loop was cut."""
-        same = self.proved or (len(self.orders) >= FEWEST_ORDERS and len(set(self.orders)) == 1)
-        return same and not self.orders[-1].links_removed
+        """Whether BuildKit itself cannot give another result."""
+        return self.proved and not self.refused
 
     @property
     def middle(self) -> Order:
@@ -68,37 +67,62 @@ class LoopCheckCost:
         return self.merged.records
 
 
-def loop_check_cost(graph: Graph, order: Sequence[int], merge: Merge, merged: MergedGraph) -> LoopCheckCost:
+def loop_check_cost(
+    graph: Graph,
+    order: Sequence[int],
+    merge: Merge,
+    merged: MergedGraph,
+    *,
+    document: Graph | None = None,
+    refused: bool = False,
+) -> LoopCheckCost:
     """Count the loop-check calls of the next export.
 
-    `merged` is the graph at the fixpoint. If it is proved that the order makes no difference, paths are counted once.
+    `graph` is what these releases import (`records.as_linked`), `document` is it as written, if that differs, and
+    `merged` is `graph` at the fixpoint. If it is proved that the order makes no difference, paths are counted once.
     Otherwise, the exporter's merge is replayed in seeded orders, as many as the budget allows. With loops, the count
     depends on the order of the walk too: one depth-first pass cuts them before paths are counted.
     """
     if merge.every_order is not None:
         same = merged if merge.every_order == merge.representative else quotient(graph, order, merge.every_order)
-        acyclic = loops.cut(same)
-        if not acyclic.removed:
-            calls, hotspots = paths.calls_and_hotspots(acyclic, MOST_HOTSPOTS)
-            only = Order(same.size, same.links, calls, links_removed=0)
-            return LoopCheckCost([only], True, same, acyclic, hotspots)
+        only = _only(same, refused)
+        if only:
+            return only
+    from cachedoctor.graph.certainty import every_order_merges_alike
     from cachedoctor.graph.replay import Exporter
 
-    exporter = Exporter(graph, order)
+    exporter = Exporter(graph, order, document)
+    run = exporter.run(0)
+    first = run.representatives()
+    if merge.complete and not refused and every_order_merges_alike(exporter, merge.representative, run):
+        only = _only(quotient(graph, order, first), refused)
+        if only:
+            return only
+
+    def replayed(seed: int) -> tuple[MergedGraph, Acyclic]:
+        merged = quotient(graph, order, exporter.run(seed).representatives() if seed else first)
+        return merged, loops.cut(merged, seed)
+
     count = max(1, min(MOST_ORDERS, ORDER_BUDGET // (graph.size + len(graph.links) + 1)))
-    replays = [_replay(exporter, graph, order, seed) for seed in range(count)]
-    seeds = sorted(range(count), key=lambda seed: (replays[seed].calls, seed))
-    middle = seeds[(count - 1) // 2]
-    typical = quotient(graph, order, exporter.replay(middle))
-    acyclic = loops.cut(typical, middle)
+    orders = [_counted(*replayed(seed)) for seed in range(count)]
+    seeds = sorted(range(count), key=lambda seed: (orders[seed].calls, seed))
+    typical, acyclic = replayed(seeds[(count - 1) // 2])
     _, hotspots = paths.calls_and_hotspots(acyclic, MOST_HOTSPOTS)
-    return LoopCheckCost([replays[seed] for seed in seeds], False, typical, acyclic, hotspots)
+    return LoopCheckCost([orders[seed] for seed in seeds], False, refused, typical, acyclic, hotspots)
 
 
-def _replay(exporter: Exporter, graph: Graph, order: Sequence[int], seed: int) -> Order:
-    merged = quotient(graph, order, exporter.replay(seed))
-    acyclic = loops.cut(merged, seed)
+def _counted(merged: MergedGraph, acyclic: Acyclic) -> Order:
     return Order(merged.size, merged.links, paths.calls(acyclic), acyclic.removed)
+
+
+def _only(merged: MergedGraph, refused: bool) -> LoopCheckCost | None:
+    """The cost if every order merges to this graph; `None` if it has loops."""
+    acyclic = loops.cut(merged)
+    if acyclic.removed:
+        return None
+    calls, hotspots = paths.calls_and_hotspots(acyclic, MOST_HOTSPOTS)
+    only = Order(merged.size, merged.links, calls, links_removed=0)
+    return LoopCheckCost([only], True, refused, merged, acyclic, hotspots)
 
 
 def seconds(count: int, each: float) -> float | None:

@@ -108,6 +108,21 @@ def used_layers(config: CacheConfig) -> bytearray:
     return used
 
 
+def followed_layers(config: CacheConfig, blobs: frozenset[str] | None) -> bytearray:
+    """One byte per layer: 1 if the importer looks up its parent, on the way from a result.
+
+    `blobs` are those that the manifest lists, `None` for all. The way ends at a layer whose blob is not listed
+    (v0.8 to v0.32: `v1.getRemoteChain`). The parents of layers of chains are not looked up (`v1.parseRecord`).
+    """
+    count = len(config.parents)
+    followed = bytearray(count)
+    for layer in set(config.results):
+        while 0 <= layer < count and not followed[layer] and (blobs is None or config.blobs[layer] in blobs):
+            followed[layer] = 1
+            layer = config.parents[layer]
+    return followed
+
+
 def incomplete_layers(config: CacheConfig, tree: LayerTree, blobs: frozenset[str]) -> bytearray:
     """One byte per layer: 1 if its own blob, or that of an ancestor, is not in `blobs`.
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cachedoctor.graph.quotient import MergedGraph
-from cachedoctor.graph.records import Adjacency
+from cachedoctor.graph.records import Adjacency, Graph
 
 if TYPE_CHECKING:
     from random import Random
+
+MOST_WORK = 2_000_000
+"""Descendants that may be looked at to find out which links are left out when records are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +205,68 @@ def _components(merged: MergedGraph, items: Sequence[int]) -> list[list[int]]:
                     if len(component) > 1 or item in children[item]:
                         components.append(component)
     return components
+
+
+def closed_when_added(graph: Graph, merged: MergedGraph, found: Sequence[Loop]) -> list[int] | None:
+    """The indices of the links of `merged` that BuildKit v0.25 to v0.32 leave out, because they would close a loop.
+
+    `graph` has the records that `merged` was made from. They are added in their order, each after its sources
+    (`v1.parseRecord`). A link from a descendant of its item is left out (`v1.(*CacheChains).Add`). `None` if finding
+    out would take more than `MOST_WORK` steps.
+    """
+    loop_of = {item: number for number, loop in enumerate(found) for item in loop.items}
+    children: dict[int, set[int]] = {item: set() for item in loop_of}
+    added: set[tuple[int, int, int, str]] = set()
+    work = MOST_WORK
+    for record in _sources_first(graph):
+        item = merged.item_of[record]
+        if item not in loop_of:
+            continue
+        below = _descendants(children, item)
+        work -= len(below)
+        if work < 0:
+            return None
+        for number, alternatives in enumerate(graph.inputs(record)):
+            for source, selector in alternatives:
+                other = merged.item_of[source]
+                if loop_of.get(other) == loop_of[item] and other not in below:
+                    children[other].add(item)
+                    added.add((item, number, other, selector))
+    return [
+        index
+        for item in sorted(loop_of)
+        for number, slot in enumerate(range(merged.graph.input_start[item], merged.graph.input_start[item + 1]))
+        for index in range(merged.graph.link_start[slot], merged.graph.link_start[slot + 1])
+        if loop_of.get(source := merged.graph.links[index]) == loop_of[item]
+        and (item, number, source, merged.graph.selectors[index]) not in added
+    ]
+
+
+def _sources_first(graph: Graph) -> Iterator[int]:
+    """All records in their order, but each after its sources where no cycle forbids it."""
+    seen = bytearray(graph.size)
+    for first in range(graph.size):
+        stack = [] if seen[first] else [(first, iter(graph.links[graph.span(first)]))]
+        seen[first] = 1
+        while stack:
+            record, sources = stack[-1]
+            for source in sources:
+                if not seen[source]:
+                    seen[source] = 1
+                    stack.append((source, iter(graph.links[graph.span(source)])))
+                    break
+            else:
+                yield record
+                stack.pop()
+
+
+def _descendants(children: Mapping[int, Collection[int]], item: int) -> set[int]:
+    """The item, and everything that is made from it."""
+    below = {item}
+    pending = [item]
+    while pending:
+        for child in children[pending.pop()]:
+            if child not in below:
+                below.add(child)
+                pending.append(child)
+    return below

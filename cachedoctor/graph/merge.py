@@ -32,7 +32,7 @@ class Merge:
     These releases merge less, because their rule is stricter.
     """
     complete: bool
-    """Whether the fixpoint was reached. If not, more records may be duplicates than were merged."""
+    """Whether no more records could merge. If not, more of them may be duplicates than were merged."""
 
 
 def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
@@ -42,6 +42,10 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     selector, where sources are compared after merging) at every input. BuildKit v0.25 to v0.32 apply this rule while
     they add records (`v1.(*CacheChains).Add`). The fixpoint is a congruence closure, so no order changes it.
 
+    Really, BuildKit asks only for the inputs of the record that it adds, so this record may also join one with more
+    inputs, if that was added first. No exporter writes such records. Here they stay apart, and if any of them could
+    join, the result is marked incomplete.
+
     The time is nearly linear for caches that BuildKit writes. Since all inputs must match, a hostile document could
     force quadratic work; after `WORK_PER_LINK` comparisons per record and link, the result is marked incomplete.
     """
@@ -50,11 +54,11 @@ def fixpoint(graph: Graph, order: Sequence[int]) -> Merge:
     if not repeated:
         return Merge(representative, every_order=representative, complete=True)
     inputs_of = _inputs_alive(graph, order)
-    same_arity = _merge_identical(graph, repeated, inputs_of, representative)
-    first = [record for record in repeated if representative[record] == record]
+    _merge_identical(graph, repeated, inputs_of, representative)
+    first = [record for record in repeated if representative[record] == record and graph.arity(record)]
     closure = _Closure(graph, _repeated(graph, first), inputs_of, representative)
-    every_order = closure.representatives() if same_arity and not closure.could_merge() else None
-    complete = closure.run()
+    every_order = None if closure.could_merge() else closure.representatives()
+    complete = closure.run() and not closure.could_mix()
     return Merge(closure.representatives(), every_order, complete)
 
 
@@ -80,31 +84,25 @@ def _merge_identical(
     repeated: Sequence[int],
     inputs_of: Callable[[int], list[list[Alternative]]],
     representative: list[int],
-) -> bool:
-    """Merge records that have the same digest and exactly the same alternatives (hash consing), sources first.
-
-    Returns whether all records with the same digest have the same number of inputs.
-    """
+) -> None:
+    """Merge records that have the same digest and exactly the same alternatives (hash consing), sources first."""
     seen: dict[tuple[str, tuple[frozenset[Alternative], ...]], int] = {}
-    arity: dict[str, int] = {}
-    same_arity = True
     for record in repeated:
         inputs = inputs_of(record)
         digest = graph.digests[record]
-        same_arity &= arity.setdefault(digest, len(inputs)) == len(inputs)
         key = (
             digest,
             tuple([frozenset([(representative[source], selector) for source, selector in links]) for links in inputs]),
         )
         representative[record] = seen.setdefault(key, record)
-    return same_arity
 
 
 class _Closure:
     """Union-find over items, with an index from each alternative to the items that have it.
 
     `children[(source, input, selector, digest)]` are the items with that digest and alternative. `inputs[item]` are
-    the alternatives of each input. `_unite` keeps both up to date, so that they have only current items.
+    the alternatives of each input. `_unite` keeps both up to date, so that they have only current items. None of them
+    is a root.
     """
 
     def __init__(
@@ -159,9 +157,6 @@ class _Closure:
     def could_merge(self) -> bool:
         """Whether BuildKit v0.9 to v0.24 could merge two of these items in some order.
 
-        All records with the same digest must have the same number of inputs. Then no candidate is a root, since equal
-        roots are merged already.
-
         The rule there (`v1.normalizeItem`) is that the other item is a child of at least one alternative of input 0,
         and of every alternative of every later input. As long as no two different items satisfy it, no order can make a
         difference.
@@ -179,6 +174,20 @@ class _Closure:
                     and all(other in items for items in later)
                     and any(other in items for items in first)
                 ):
+                    return True
+        return False
+
+    def could_mix(self) -> bool:
+        """Whether an item could join one that has more inputs: it shares an alternative with it at each of its own."""
+        arities = {(self.digests[record], len(inputs)) for record, inputs in self.inputs.items()}
+        mixed = {digest for digest, times in Counter(digest for digest, _ in arities).items() if times > 1}
+        for record in [record for record in self.inputs if self.digests[record] in mixed]:
+            inputs = self.inputs[record]
+            others = set().union(*self._sharing(record, 0))
+            self.work -= len(others)
+            for other in others:
+                more = self.inputs[other]
+                if self.work < 0 or (len(inputs) < len(more) and self._share(inputs, more[: len(inputs)])):
                     return True
         return False
 

@@ -38,6 +38,11 @@ class Graph:
         return any(map(eq, self.link_start, self.link_start[1:]))
 
     @cached_property
+    def left_out(self) -> frozenset[int]:
+        """Records that importers leave out."""
+        return left_out(self.digests)
+
+    @cached_property
     def adjacency(self) -> Adjacency:
         """The records, with all alternatives of all inputs as their sources, as written."""
         return Adjacency([self.links[low:high] for low, high in pairwise(self._starts())])
@@ -148,6 +153,31 @@ def build(configs: Sequence[CacheConfig]) -> Graph:
     return joined
 
 
+def left_out(digests: Sequence[str]) -> frozenset[int]:
+    """The records that importers leave out, since no build ever has their digest again (`v1.(*CacheChains).Add`)."""
+    return frozenset([record for record, digest in enumerate(digests) if digest.startswith("random:")])
+
+
+def as_linked(graph: Graph) -> Graph:
+    """The records as BuildKit up to v0.24 imports them: link by link, so inputs reach only as far as links do.
+
+    Empty inputs at the end of a record do not exist there, and `[[]]` makes a root (`v1.(*item).LinkFrom`). A link to a
+    record that is left out is no link. Returns the same graph if that changes nothing, as for all documents that
+    BuildKit writes. The others may have dead records that are not dead here.
+    """
+    if graph.left_out:
+        graph = graph.without([index for index, link in enumerate(graph.links) if link in graph.left_out])
+    if not graph.has_empty_input:
+        return graph
+    input_start, link_start = [0], [0]
+    for start, stop in pairwise(graph.input_start):
+        while stop > start and graph.link_start[stop - 1] == graph.link_start[stop]:
+            stop -= 1
+        link_start += graph.link_start[start + 1 : stop + 1]
+        input_start.append(len(link_start) - 1)
+    return Graph(graph.digests, input_start, link_start, graph.links, graph.selectors)
+
+
 def _within(config: CacheConfig) -> Graph:
     """The graph of one document, without links that point outside it."""
     count = len(config.digests)
@@ -237,11 +267,12 @@ class Reachable:
 def reachable(graph: Graph) -> Reachable:
     """Find the records that can be reached from roots.
 
-    A record is reached once every input has a reached alternative (forward chaining over an AND-OR graph). All other
-    records are dead: no lookup can hit them. If there are no cycles, these are the records that BuildKit v0.9 to v0.24
-    drop in `v1.(*item).validate`. O(records + links).
+    A record is reached once every input has a reached alternative (forward chaining over an AND-OR graph), unless
+    importers leave it out. All other records are dead: no lookup can hit them. If there are no cycles, these are the
+    records that BuildKit v0.9 to v0.24 drop in `v1.(*item).validate` from what they import (see `as_linked`).
+    O(records + links).
     """
-    if not graph.has_empty_input:
+    if not graph.has_empty_input and not graph.left_out:
         order, cyclic = graph.adjacency.topological
         if not cyclic:
             return Reachable(order, acyclic=True)
@@ -257,6 +288,8 @@ def reachable(graph: Graph) -> Reachable:
 def _chain_forward(graph: Graph) -> list[int]:
     """The records that can be reached, in the order in which their first alternatives reach them."""
     waiting = [graph.arity(record) for record in range(graph.size)]
+    for record in graph.left_out:
+        waiting[record] = -1
     order = [record for record, count in enumerate(waiting) if not count]
     dependents = _dependents(graph)
     filled = bytearray(len(graph.link_start))

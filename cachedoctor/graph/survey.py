@@ -7,17 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import accumulate, chain
 
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, WalkSteps, loop_check_cost, walk_steps
+from cachedoctor.graph.imports import Imported, imported
+from cachedoctor.graph.joining import joining_record
 from cachedoctor.graph.layers import LayerTree
 from cachedoctor.graph.loops import Acyclic, Loop
 from cachedoctor.graph.merge import Merge, fixpoint
 from cachedoctor.graph.paths import Hotspot
 from cachedoctor.graph.quotient import MergedGraph, quotient, unmerged
-from cachedoctor.graph.records import Graph, Reachable, build, reachable
+from cachedoctor.graph.records import Graph, Reachable, as_linked, build, reachable
 from cachedoctor.text import short
 
 Progress = Callable[[str], None]
@@ -52,20 +54,38 @@ class Survey:
     def _reachable(self) -> Reachable:
         return reachable(self.graph)
 
-    @property
+    @cached_property
+    def joining(self) -> frozenset[int]:
+        """The records that only join the leaves of their document (see `joining`); nothing else counts them."""
+        starts = accumulate((len(config.digests) for config in self.configs), initial=0)
+        found = zip(starts, map(joining_record, self.configs), strict=False)
+        return frozenset(start + record for start, record in found if record is not None)
+
+    @cached_property
     def order(self) -> list[int]:
-        """The records that can be reached, sources first (see `records.Reachable.order`)."""
-        return self._reachable.order
+        """The records that can be reached, sources first (see `records.Reachable.order`), without joining records."""
+        return self._without_joining(self._reachable.order)
 
     @cached_property
     def earliest(self) -> list[int]:
         """The same records in another order: each as soon as its sources allow."""
-        return self.graph.adjacency.earliest[0] if self._reachable.acyclic else self.order
+        if self._reachable.acyclic:
+            return self._without_joining(self.graph.adjacency.earliest[0])
+        return self.order
+
+    def _without_joining(self, records: list[int]) -> list[int]:
+        return [record for record in records if record not in self.joining] if self.joining else records
 
     @cached_property
     def record_cycles(self) -> list[Loop]:
         """Cycles in the documents themselves, before anything is merged. The items are records."""
         return [] if self._reachable.acyclic else loops.find(unmerged(self.graph))
+
+    @property
+    def refused(self) -> bool:
+        """Whether every release refuses one of the documents, for its cycles or for links to outside it."""
+        written = sum(len(config.links) for config in self.configs)
+        return len(self.graph.links) < written or bool(self.record_cycles)
 
     @cached_property
     def merge(self) -> Merge:
@@ -95,7 +115,13 @@ class Survey:
     @cached_property
     def loop_check(self) -> LoopCheckCost:
         """What the loop check of BuildKit v0.9 to v0.24 costs."""
-        return loop_check_cost(self.graph, self.order, self.merge, self.merged)
+        graph = as_linked(self.graph)
+        if graph is self.graph:
+            return loop_check_cost(graph, self.order, self.merge, self.merged, refused=self.refused)
+        order = self._without_joining(reachable(graph).order)
+        merge = fixpoint(graph, order)
+        merged = quotient(graph, order, merge.representative)
+        return loop_check_cost(graph, order, merge, merged, document=self.graph, refused=self.refused)
 
     @property
     def hotspots(self) -> list[Hotspot]:
@@ -123,6 +149,30 @@ class Survey:
     def walk(self) -> WalkSteps:
         """What re-adding all records costs in BuildKit v0.25 and later."""
         return walk_steps(self.acyclic)
+
+    @cached_property
+    def imported(self) -> Imported:
+        """What importers of BuildKit v0.25 to v0.32 lose."""
+        items = self.merged.item_of
+        joined = [self.graph.links[self.graph.span(record)] for record in sorted(self.joining)]
+        joining = [[items[source] for source in sources if items[source] >= 0] for sources in joined]
+        return imported(self.importable, joining)
+
+    @property
+    def importable(self) -> Graph:
+        """The items with the links that BuildKit v0.25 and later add."""
+        if not self.loops:
+            return self.merged.graph
+        left_out = loops.closed_when_added(self.graph, self.merged, self.loops)
+        if left_out is None:
+            links, owners = self.merged.graph.links, self.merged.graph.owners()
+            kept = [set(sources) for sources in self.acyclic.sources]
+            left_out = [
+                index
+                for index, (source, item) in enumerate(zip(links, owners, strict=True))
+                if source not in kept[item]
+            ]
+        return self.merged.graph.without(left_out)
 
     @cached_property
     def trees(self) -> list[LayerTree]:
@@ -156,7 +206,7 @@ class Survey:
     @property
     def dead_records(self) -> int:
         """Number of records that no lookup can reach."""
-        return self.graph.size - len(self.order)
+        return self.graph.size - len(self.order) - len(self.joining)
 
     def place(self, record: int) -> tuple[int, int]:
         """The document that a record of the graph is in, and its index there."""
@@ -184,6 +234,7 @@ def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: Non
         ("merging records", lambda: (survey.merged, survey.acyclic, survey.loops, survey.max_depth)),
         ("counting loop-check calls", lambda: (survey.loop_check, survey.hotspot_inputs)),
         ("counting descendants", lambda: survey.walk),
+        ("replaying imports", lambda: survey.imported),
         ("measuring layer chains", lambda: (survey.results, survey.marshal_steps)),
     )
     for step, compute in steps:

@@ -103,11 +103,48 @@ def write_atomically(path: str | Path, data: bytes, check: Callable[[bytes], Non
             with suppress(OSError):
                 temporary.unlink()
             raise
-    folder = os.open(target.parent, os.O_RDONLY)
+    _sync(target.parent)
+
+
+@contextmanager
+def folder_atomically(path: str | Path) -> Iterator[Path]:
+    """A new folder beside `path` to write to, which is synced and takes its place, with what it replaces, at the end.
+
+    If an exception leaves the context, or the process is interrupted in it, `path` is unchanged. Raises `OSError`.
+    """
+    from pathlib import Path
+    from shutil import rmtree
+
+    target = Path(os.path.realpath(path))
+    name = f".{target.name[:40]}.{os.urandom(8).hex()}"
+    temporary, old = target.with_name(name), target.with_name(f"{name}.old")
+
+    def clean() -> None:
+        rmtree(temporary, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.rename(target)
+
+    with on_interrupt(clean):
+        temporary.mkdir()
+        try:
+            yield temporary
+            for written in (*temporary.rglob("*"), temporary):
+                _sync(written)
+            if target.exists():
+                target.rename(old)
+            temporary.rename(target)
+        finally:
+            clean()
+    rmtree(old, ignore_errors=True)
+    _sync(target.parent)
+
+
+def _sync(path: str | Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def _mode(target: Path) -> int:

@@ -175,10 +175,10 @@ def _count_records_and_links(survey: Survey, removed: Removed) -> None:
     for record, item in enumerate(item_of if survey.dead_records else ()):
         if item >= 0:
             removed.dangling_links += sum(item_of[source] < 0 for source in graph.links[graph.span(record)])
-        elif all(graph.inputs(record)):
-            removed.dead_records += 1
-        else:
+        elif not all(graph.inputs(record)):
             removed.invalid_records += 1
+        elif record not in survey.joining:
+            removed.dead_records += 1
 
 
 def _joined_layers(survey: Survey) -> tuple[Layers, list[list[int]]]:

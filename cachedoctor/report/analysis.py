@@ -6,6 +6,7 @@ from cachedoctor.analysis.analyze import Analysis, Check
 from cachedoctor.buildkit import (
     EVERY,
     LOOP_CHECK,
+    LOSES_LINKS,
     REWRITTEN,
     SECONDS_PER_CALL,
     SECONDS_PER_MARSHAL_STEP,
@@ -14,25 +15,47 @@ from cachedoctor.buildkit import (
 )
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, count_range, duration, plural, taking
+from cachedoctor.report import analysis_sources as sources
 from cachedoctor.report import analysis_tables as tables
 from cachedoctor.report.analysis_document import document
 from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section, Steps, Tone
 from cachedoctor.rules import RULES, Finding, Severity
-from cachedoctor.text import short
+from cachedoctor.text import argument, printable, short
 
 MOST_LOOPS = 3
 """Loops that are shown unless every detail is asked for."""
+MOST_JOINED = 4
+"""Sources that are written out in a command."""
+_NOTES = 10
+"""Notes on how sources were read that are shown."""
 _LOOP_RECORDS = 12
 """Records of a loop that are shown unless every detail is asked for."""
 
 
 def page(analysis: Analysis) -> Page:
     """What an analysis has to say."""
+    if analysis.check and analysis.of_many:
+        return _page_of_many(analysis, analysis.check)
     return Page(
         command="check" if analysis.check else "analyze",
         headline=_headline(analysis),
         entries=[_entry(finding, analysis) for finding in analysis.findings],
         sections=_sections(analysis) if analysis.documents else (),
+        document=lambda: document(analysis),
+        analysis=analysis,
+    )
+
+
+def _page_of_many(analysis: Analysis, check: Check) -> Page:
+    """What a check of several sources has to say: totals, a line for each source, and advice once for each rule."""
+    first = Line(judgement(analysis, check), Tone.ERROR if analysis.failing or check.unread else Tone.OK)
+    return Page(
+        command="check",
+        headline=[first, *sources.headline(analysis, lambda purpose: next_export(analysis, purpose))],
+        overview=sources.overview(analysis),
+        entries=[*sources.unread_entries(check), *(_entry(finding, analysis) for finding in analysis.findings)],
+        brief=sources.brief(analysis, lambda finding: _entry(finding, analysis)),
+        sections=[*(_sections(analysis) if analysis.documents else ()), *sources.closing(analysis)],
         document=lambda: document(analysis),
         analysis=analysis,
     )
@@ -51,10 +74,11 @@ def _headline(analysis: Analysis) -> list[Line]:
 
 def _entry(finding: Finding, analysis: Analysis) -> Entry:
     source = ""
-    if len(analysis.documents) > 1 and finding.source:
+    if analysis.of_many:
+        owner = analysis.owner(finding)
+        source = Foreign(owner) if owner else tables.TOGETHER
+    elif len(analysis.documents) > 1 and finding.source:
         source = Foreign(finding.source)
-    elif analysis.check and len(analysis.sources) > 1:
-        source = tables.TOGETHER
     return Entry(
         tone=Tone(finding.severity),
         label=str(finding.severity),
@@ -79,13 +103,35 @@ def _records(finding: Finding) -> str:
 def _sections(analysis: Analysis) -> list[Section]:
     asked = {finding.table for finding in analysis.findings}
     return [
-        *_loops(analysis),
-        tables.judged(analysis),
+        *sources.details(analysis, _loops(analysis)),
         tables.limits(analysis),
-        tables.costs(analysis),
-        tables.hotspots(analysis, level=0 if "hotspots" in asked else 1),
-        tables.graph(analysis),
-        tables.inputs(analysis),
+        *sources.details(
+            analysis,
+            [
+                tables.costs(analysis),
+                tables.hotspots(analysis, level=0 if "hotspots" in asked else 1),
+                tables.graph(analysis),
+            ],
+        ),
+        tables.inputs(analysis)._replace(level=1 if analysis.check and analysis.check.costliest else 0),
+        *_several(analysis),
+    ]
+
+
+def _several(analysis: Analysis) -> list[Listing]:
+    """What is lost by importing several caches at once, where one would do."""
+    few = len(analysis.sources) > 1 and not (analysis.check and analysis.check.costliest)
+    if not few or not LOSES_LINKS.concerns(analysis.buildkit):
+        return []
+    names = " ".join(map(argument, analysis.sources)) if len(analysis.sources) <= MOST_JOINED else "SOURCE..."
+    return [
+        Listing(
+            "Notes",
+            [
+                f"BuildKit {LOSES_LINKS} find fewer steps in several caches at once than in one that holds them all "
+                f"(moby/buildkit 4674). To join them: cachedoctor repair {names} -o DEST"
+            ],
+        )
     ]
 
 
@@ -129,7 +175,13 @@ def headline(analysis: Analysis) -> str:
         return "This cache is empty: it has no record that a build could use."
     complete = analysis.check is None or len(analysis.check.rules) == len(RULES)
     fine = "This cache is fine. " if analysis.verdict == "ok" and complete else ""
-    return fine + next_export(analysis, "for the next export")
+    export = fine + next_export(analysis, "for the next export")
+    said = next((finding for finding in analysis.findings if finding.headline), None)
+    if said is None:
+        return export
+    where = f"{printable(said.source)}: " if len(analysis.documents) > 1 else ""
+    consequence = where + said.headline
+    return f"{consequence} {export}" if said is analysis.findings[0] else f"{export} {consequence}"
 
 
 def _refusal(refused_by: Span, finding: Finding) -> str:
@@ -172,31 +224,30 @@ def calls(loop_check: cost.LoopCheckCost) -> str:
 
 
 def judgement(analysis: Analysis, check: Check) -> str:
-    """Whether a check failed and why; with several sources, also where."""
+    """Whether a check failed and why; with several sources, also where, and whether all could be read."""
     failing = analysis.failing
     known = sum(finding.known for finding in analysis.findings)
     rest = f" ({plural(known, 'finding')} known from the baseline)" if known else ""
+    unread = sources.incomplete(analysis)
     if not failing:
         new = "new " if known else ""
         level = (
             f"no {new}errors" if check.fail_on is Severity.ERROR else f"nothing of severity {check.fail_on} or worse"
         )
+        if unread:
+            return f"Check not complete: {unread}; {level} in the others{rest}."
         return f"Check passed: {level}{rest}."
-    causes = dict.fromkeys(f"{finding.rule} {finding.name}{_where(analysis, finding)}" for finding in failing)
-    return f"Check failed: {', '.join(causes)}{rest}."
-
-
-def _where(analysis: Analysis, finding: Finding) -> str:
-    return f" in {finding.source or tables.TOGETHER}" if len(analysis.sources) > 1 else ""
+    also = f" The check is not complete: {unread}." if unread else ""
+    return f"Check failed: {', '.join(sources.causes(analysis))}{rest}.{also}"
 
 
 def _notes(analysis: Analysis) -> list[str]:
     """What has to be known about how the sources were read, each once."""
     several = len(analysis.sources) > 1
-    notes = [
-        f"{document.source}: {note}" if several else note for document in analysis.documents for note in document.notes
-    ]
-    return list(dict.fromkeys(notes))
+    notes = [f"{read.source}: {note}" if several else note for read in analysis.inputs for note in read.notes]
+    distinct = list(dict.fromkeys(notes))
+    more = [f"{plural(len(distinct) - _NOTES, 'more note')} of this kind."] if len(distinct) > _NOTES else []
+    return distinct[:_NOTES] + more
 
 
 def _missing(analysis: Analysis) -> str:

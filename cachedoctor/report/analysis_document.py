@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cachedoctor.analysis.analyze import Analysis, Check
+from cachedoctor.analysis.analyze import Analysis, Check, Input
 from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
 from cachedoctor.graph import cost
+from cachedoctor.graph.imports import Spread
 from cachedoctor.numbers import digits
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.rules import verdict
-from cachedoctor.sources import CacheDocument
 
 
 def document(analysis: Analysis) -> dict[str, Any]:
@@ -26,14 +26,14 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "bytes": document.size,
                 "manifest_bytes": document.manifest_size,
                 "platform": clean(document.platform),
-                "records": len(document.config.digests),
-                "layers": len(document.config.blobs),
-                "reformatted": document.reformatted_from is not None,
+                "records": document.records,
+                "layers": document.layers,
+                "reformatted": document.reformatted,
                 "written_bytes": document.written_size,
                 "blobs": _presence(document),
                 "notes": [clean(note) for note in document.notes],
             }
-            for document in analysis.documents
+            for document in analysis.inputs
         ],
         "graph": _graph(analysis),
         "loops": _loops(analysis),
@@ -43,6 +43,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
             "ge_0_25": _re_add(analysis),
             "marshal": _marshal(analysis),
         },
+        "import": _import(analysis),
         "findings": [
             {
                 "rule": finding.rule,
@@ -63,13 +64,13 @@ def document(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _presence(document: CacheDocument) -> dict[str, Any] | None:
+def _presence(document: Input) -> dict[str, Any] | None:
     presence = document.presence
     if presence is None:
         return None
     return {
         "place": presence.place,
-        "listed": len(document.blobs or ()),
+        "listed": document.listed,
         "absent": sorted(presence.absent),
         "wrong_size": sorted(presence.resized),
         "unknown": len(presence.unknown),
@@ -78,11 +79,7 @@ def _presence(document: CacheDocument) -> dict[str, Any] | None:
 
 def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
     """What `check` adds to the document."""
-    limits, sources = analysis.limits, analysis.sources
-
-    def judged(source: str) -> dict[str, Any]:
-        findings = [finding for finding in analysis.findings if analysis.owner(finding) == source]
-        return {"source": clean(source), "verdict": verdict(findings), "failed": analysis.failed(source)}
+    limits = analysis.limits
 
     return {
         "limits": {
@@ -94,12 +91,36 @@ def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
             "rules": list(check.rules),
         },
         "failed": analysis.failed(),
-        "judged": [judged(source) for source in (*sources, *([""] if len(sources) > 1 else []))],
+        "judged": _judged(analysis, check),
+        "together": analysis.scopes[-1:] == [""],
+        "costliest": clean(check.costliest),
         "missing": [clean(source) for source in check.missing],
+        "unread": [
+            {"source": clean(unread.source), "problem": clean(unread.problem), "missing": unread.missing}
+            for unread in check.unread
+        ],
+        "without_cache": check.without_cache,
         "baseline": {"file": clean(check.baseline), "known": sum(finding.known for finding in analysis.findings)}
         if check.baseline
         else None,
     }
+
+
+def _judged(analysis: Analysis, check: Check) -> list[dict[str, Any]]:
+    findings, failing = analysis.by_owner(analysis.findings), analysis.by_owner(analysis.failing)
+    figures = {judged.source: (judged.calls, judged.size) for judged in check.judged}
+    every = (analysis.survey.loop_check.middle.calls, sum(size for _, size in figures.values()))
+    return [
+        {
+            "source": clean(source),
+            "verdict": verdict(findings.get(source, ())),
+            "failed": sorted({finding.rule for finding in failing.get(source, ())}),
+            "calls": number(calls),
+            "bytes": size,
+        }
+        for source in analysis.scopes
+        for calls, size in [figures.get(source, every)]
+    ]
 
 
 def _graph(analysis: Analysis) -> dict[str, Any]:
@@ -131,13 +152,15 @@ def _loops(analysis: Analysis) -> list[dict[str, Any]]:
 def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
     survey = analysis.survey
     total = survey.loop_check.middle.calls
+    costliest = analysis.check.costliest if analysis.check else ""
+    first = next((index for index, read in enumerate(analysis.inputs) if read.source == costliest), 0)
     rows = []
     for hotspot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
         document, record = survey.place(survey.loop_check.records[hotspot.item])
         digest = survey.configs[document].digests[record]
         rows.append(
             {
-                "input": document,
+                "input": first + document,
                 "record": record,
                 "digest": clean(digest),
                 "label": clean(analysis.labels.get(digest, "")),
@@ -181,6 +204,22 @@ def _re_add(analysis: Analysis) -> dict[str, Any]:
         "exact": walk.exact,
         "seconds": cost.seconds(walk.steps, SECONDS_PER_WALK_STEP),
     }
+
+
+def _import(analysis: Analysis) -> dict[str, Any]:
+    imported = analysis.survey.imported
+    return {
+        "leaves": imported.leaves,
+        "links": imported.links,
+        "links_lost": _extent(imported.links_lost),
+        "records_found": _extent(imported.records_found),
+        "orders": imported.orders,
+        "joining_records": len(analysis.survey.joining),
+    }
+
+
+def _extent(spread: Spread) -> dict[str, int]:
+    return {"min": spread.least, "typical": spread.typical, "max": spread.most}
 
 
 def _marshal(analysis: Analysis) -> dict[str, Any]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.buildkit import (
     LOOP_CHECK,
+    LOSES_LINKS,
     REWRITTEN,
     SECONDS_PER_CALL,
     SECONDS_PER_MARSHAL_STEP,
     SECONDS_PER_WALK_STEP,
 )
 from cachedoctor.graph import cost
+from cachedoctor.graph.survey import Survey
 from cachedoctor.numbers import count, count_range, duration, percent, plural, time_range
 from cachedoctor.report.page import Foreign, Table
-from cachedoctor.rules import RULES, Severity, verdict
+from cachedoctor.rules import RULES, Severity
 from cachedoctor.text import short
 
 KNOWN = "known: no worse than in the baseline"
@@ -28,10 +30,12 @@ _EMPTY = Table("", (), ())
 
 def certainty(loop_check: cost.LoopCheckCost) -> str:
     """How the number of calls is known."""
-    if loop_check.exact and loop_check.proved:
-        return "exact: proved for every order of merging"
-    orders = plural(len(loop_check.orders), "order")
     if loop_check.exact:
+        return "exact: proved for every order of merging"
+    if loop_check.refused:
+        return "estimated without the links for which BuildKit refuses the cache"
+    orders = plural(len(loop_check.orders), "order")
+    if len(loop_check.orders) > 1 and len(set(loop_check.orders)) == 1:
         return f"the same in all {orders} of merging that were replayed"
     cut = any(order.links_removed for order in loop_check.orders)
     why = "; which links of a loop are cut is random" if cut else ""
@@ -85,9 +89,9 @@ def hotspots(analysis: Analysis, level: int) -> Table:
 def graph(analysis: Analysis) -> Table:
     """Facts of the merged graph."""
     survey = analysis.survey
-    written = survey.graph.size
+    written = survey.graph.size - len(survey.joining)
     merged = survey.merged.size + survey.dead_records
-    sure = "" if survey.merge.complete else " at most (merging stopped early)"
+    sure = "" if survey.merge.complete else " at most (more of them could merge)"
     rows = [
         ("records", f"{merged:,} after merging{sure}, {written:,} as written" if merged != written else f"{merged:,}"),
         ("links", f"{survey.merged.links:,}"),
@@ -96,21 +100,22 @@ def graph(analysis: Analysis) -> Table:
         ("dead records", f"{survey.dead_records:,}"),
         ("longest path", plural(survey.max_depth, "link")),
         ("loops", f"{len(survey.loops):,}"),
+        ("leaves", _leaves(survey)),
     ]
+    if survey.joining:
+        rows.append(
+            ("joining records", f"{len(survey.joining):,}, written by cachedoctor repair and counted nowhere else")
+        )
     return Table("Graph", (), rows)
 
 
-def judged(analysis: Analysis) -> Table:
-    """The verdict of a check on each source and on all together; empty with one source."""
-    sources = analysis.sources
-    if analysis.check is None or len(sources) == 1:
-        return _EMPTY
-    rows = []
-    for source in (*sources, ""):
-        failed = analysis.failed(source)
-        worst = verdict(finding for finding in analysis.findings if finding.source == source)
-        rows.append((Foreign(source) if source else TOGETHER, worst, ", ".join(failed) or "nothing"))
-    return Table("Judged", ("source", "verdict", "failed"), rows)
+def _leaves(survey: Survey) -> str:
+    """The leaves, and what importers lose of a document if it has several."""
+    imported = survey.imported
+    if imported.leaves <= 1 or len(survey.configs) > 1:
+        return f"{imported.leaves:,}"
+    lost = count_range(imported.links_lost.least, imported.links_lost.most)
+    return f"{imported.leaves:,}; importers of BuildKit {LOSES_LINKS} lose {lost} of {imported.links:,} links"
 
 
 def limits(analysis: Analysis) -> Table:
@@ -138,10 +143,10 @@ def inputs(analysis: Analysis) -> Table:
         (
             Foreign(f"{document.source} ({document.platform})" if document.platform else document.source),
             document.kind,
-            f"{len(document.config.digests):,}",
-            f"{len(document.config.blobs):,}",
+            f"{document.records:,}",
+            f"{document.layers:,}",
             f"{document.size:,}",
         )
-        for document in analysis.documents
+        for document in analysis.inputs
     ]
     return Table("Read", ("source", "kind", "records", "layers", "bytes"), rows, frozenset({2, 3, 4}))

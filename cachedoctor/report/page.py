@@ -146,3 +146,11 @@ class Page(NamedTuple):
     analysis: Analysis | None = None
     """Where the findings are from, `None` if there are none."""
     stacks: Stacks | None = None
+    overview: Sequence[Section] = ()
+    """Sections that come before the entries."""
+    brief: Sequence[Entry] | None = None
+    """Fewer entries, shown to people instead unless every detail is asked for; `None` to show all."""
+
+    def shown(self, verbosity: int) -> Sequence[Entry]:
+        """The entries that people see at a verbosity."""
+        return self.entries if verbosity > 0 or self.brief is None else self.brief

@@ -28,7 +28,10 @@ def draw(page: Page, style: Style) -> str:
     console = _console(style)
     for line in page.headline:
         console.print(Text(printable(line.text), style=_COLORS[line.tone]))
-    for entry in page.entries:
+    for section in page.overview:
+        if style.verbosity >= max(0, section.level):
+            _print_section(console, section, style)
+    for entry in page.shown(style.verbosity):
         if style.verbosity >= 0 or entry.tone is not Tone.NOTE:
             _print_entry(console, entry, style)
     for section in page.sections:

@@ -29,7 +29,7 @@ _JOINED = "joined.json"
 
 
 def adapted(help: tuple[str, ...], documents: Sequence[CacheDocument]) -> tuple[str, ...]:
-    """The steps for these caches, with their own commands.
+    """The steps for caches of this kind.
 
     An inline cache and those of the gha, s3 and azblob backends cannot be replaced by a repaired file, so the steps
     that repair or delete them say what to do instead.
@@ -40,17 +40,17 @@ def adapted(help: tuple[str, ...], documents: Sequence[CacheDocument]) -> tuple[
     elif documents and all(document.is_annotated for document in documents):
         instead = _ANNOTATED
     if not instead:
-        return tuple(_with_names(step, documents) for step in help)
+        return help
     steps: dict[str, None] = {}
     for step in help:
         if _COMMAND in step:
             steps |= dict.fromkeys(instead)
         elif step != DELETE:
-            steps[_with_names(step, documents)] = None
+            steps[step] = None
     return tuple(steps)
 
 
-def _with_names(step: str, documents: Sequence[CacheDocument]) -> str:
+def with_names(step: str, documents: Sequence[CacheDocument]) -> str:
     """A step with the places of the caches instead of `SOURCE`, `DEST` and `src=DIR`, if they can be typed."""
     places = [place for place in dict.fromkeys(document.location for document in documents) if place]
     if not places or any(printable(place.text) != place.text for place in places):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cachedoctor.buildkit import LOSES_LINKS, RECOMMENDED
 from cachedoctor.rules.rule import Context, Limits, Severity
 
 REPAIR = "Repair it. This loses no usable records or results.\ncachedoctor repair SOURCE -o DEST"
@@ -13,12 +12,8 @@ START_OVER = (
     "Start over: use a new builder and a new cache tag, and leave out --cache-from for one build. A new tag alone is "
     "not enough: the builder's own store fills it with the old records."
 )
-UPGRADE = (
-    f"Upgrade the builder to BuildKit {RECOMMENDED.line} or later, which does not walk paths. {LOSES_LINKS} do not "
-    "either, but their imports can lose links, so that steps miss the cache."
-)
 REFUSED = "BuildKit refuses the whole cache."
-UNNOTICED = "No result needs them, so BuildKit does not notice."
+UNNOTICED = "No result leads BuildKit to them, so it does not notice."
 
 
 def severity_of(seconds: float | None, limits: Limits) -> Severity | None:

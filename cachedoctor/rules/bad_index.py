@@ -7,17 +7,18 @@ outside the list.
 "none" and is fine. A `link` or `parent` that is absent means 0, not "none". The message counts links, layers of
 results and chains, and parents; the finding lists the records with such a link or layer.
 
-**Severity.** Error. Warning if all that is bad are parents of layers that no result needs.
+**Severity.** Error. Warning if the importer never looks at what is bad.
 
-**Versions.** Every BuildKit refuses the whole cache. BuildKit before v0.10 writes inline caches with layers outside
-their image (moby/buildkit#2651). It notices a bad parent only when it follows a result to it: if
-no result needs the layer, the importer never looks.
+**Versions.** Every BuildKit refuses the whole cache. It notices a bad parent only when it follows a result to it: if
+no result needs the layer, it never looks. It also stops following a result or a chain at the first layer whose blob
+the manifest does not list. BuildKit before v0.10 writes inline caches with layers outside their image
+(moby/buildkit#2651).
 
 **What you see.** `invalid record ID: N` for a link, `invalid layer index N` for a layer or a parent.
 
-**What to do.** [Repair it, or delete it](#repair-it-or-delete-it). For an inline cache, upgrade the builder to v0.10 or
-later and build the image again: no file can replace it. In any other cache BuildKit's exporter does not write such
-indices, so check any tool of your own that edits the file, or could cut it short.
+**What to do.** [Repair it, or delete it](#repair-it-or-delete-it). For an inline cache, upgrade the builder and
+build the image again: no file can replace it. In any other cache BuildKit's exporter does not write such indices, so
+check any tool of your own that edits the file, or could cut it short.
 
 **What does not help.** Pushing layers or results again: the indices are in the cache config.
 """
@@ -32,6 +33,7 @@ from cachedoctor.graph import layers
 from cachedoctor.numbers import listing, plural
 from cachedoctor.rules._shared import DELETE, REFUSED, REPAIR, UNNOTICED, agree
 from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
+from cachedoctor.sources import CacheDocument
 
 _FIRST_GOOD = WRITES_BAD_INLINE.until
 assert _FIRST_GOOD
@@ -60,8 +62,8 @@ def bad_index(context: Context) -> Iterator[Found]:
         counts = {"link": len(links), "result layer": len(results), "layer parent": len(tree.dangling)}
         if not any(counts.values()):
             continue
-        needed = layers.used_layers(config)
-        refused = bool(links or results or any(needed[layer] for layer in tree.dangling))
+        followed = layers.followed_layers(config, document.blobs)
+        refused = bool(links) or _is_noticed(document) or any(followed[layer] for layer in tree.dangling)
         parts = [plural(number, noun) for noun, number in counts.items() if number]
         yield Found(
             f"{listing(parts)} {agree(sum(counts.values()), 'points', 'point')} outside the document, which has "
@@ -80,6 +82,21 @@ def _with_bad_layer(config: CacheConfig) -> list[int]:
     count = len(config.blobs)
     pointed = layers.pointed_at(config) if config.chains or not all_within(config.results, count) else ()
     return [record for record, layer in pointed if not 0 <= layer < count]
+
+
+def _is_noticed(document: CacheDocument) -> bool:
+    """Whether the importer gets to a result or chain layer outside the document. A chain ends at a missing blob."""
+    config, blobs = document.config, document.blobs
+    count = len(config.blobs)
+    if not all_within(config.results, count):
+        return True
+    for _, chained, _ in config.chains:
+        for layer in chained:
+            if not 0 <= layer < count:
+                return True
+            if blobs is not None and config.blobs[layer] not in blobs:
+                break
+    return False
 
 
 def _with_bad_link(config: CacheConfig) -> list[int]:

@@ -25,7 +25,7 @@ digest, "latest" tag or custom tag on index.json`; later ones print `skipped: no
    export without `tag=`. If all your builds do, pass the tag to cachedoctor as well: `--tag NAME`.
 2. If the tag leads nowhere, import the digest that is there, the last one in the message:
    `--cache-from type=local,src=DIR,digest=sha256:…`. Or export with
-   `--cache-to type=local,dest=DIR,image-manifest=false`, or with a later BuildKit.
+   `--cache-to type=local,dest=DIR,image-manifest=false`.
 
 **What does not help.** `--cache-from type=local,src=DIR,tag=…` if the tag leads nowhere.
 """
@@ -52,7 +52,7 @@ _LETTERS = 128
     affects="every BuildKit, with type=local",
     help=(
         "Import it by the digest that is there: --cache-from type=local,src=DIR,digest=sha256:...",
-        "Or export with image-manifest=false, or with a later BuildKit.",
+        "Or export with image-manifest=false.",
     ),
     scope=Scope.DOCUMENT,
 )

@@ -4,11 +4,14 @@
 
 **How it is found.** Starting from the roots (records without inputs), a record is reached as soon as every one of its
 inputs has an alternative that is reached. What is never reached is dead: records with an empty input, records on a
-cycle without another way in, and everything that can only be made from these.
+cycle without another way in, records that BuildKit leaves out because their digest begins with `random:`, and
+everything that can only be made from these.
 
 **Severity.** Note.
 
-**Versions.** Every BuildKit. Exporters from v0.9 to v0.24 leave dead records out by themselves.
+**Versions.** Every BuildKit. Exporters from v0.9 to v0.24 leave dead records out by themselves, except those whose
+empty inputs are the last ones, since they do not see these ([CD102](#cd102-empty-input)). [Their cost](cost.md) counts
+such a record.
 
 **What you see.** Nothing.
 
@@ -39,7 +42,7 @@ def dead_record(context: Context) -> Iterator[Found]:
     """List the records that cannot be derived."""
     survey = context.survey
     if survey.dead_records:
-        alive = set(survey.order)
+        alive = survey.joining.union(survey.order)
         dead = [record for record in range(survey.graph.size) if record not in alive]
         yield Found(
             f"{count(len(dead))} of {survey.graph.size:,} records can never be a cache hit: no chain of inputs leads "

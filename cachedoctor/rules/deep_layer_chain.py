@@ -25,6 +25,8 @@ layers came from an imported cache: the importer nests one provider for each lay
 2. Export with `--cache-to type=registry,ref=…,mode=min`: results of intermediate stages are not converted to layers,
    so fewer results are marshaled.
 
+[Report it upstream](report-upstream.md) without showing what you build.
+
 **What does not help.** Upgrading: v0.32.2 makes the same lookups. Smaller layers: only their number counts.
 """
 

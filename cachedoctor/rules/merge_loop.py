@@ -25,6 +25,8 @@ changed.
 3. Or import these tags one at a time: each may be clean alone. `cachedoctor check` judges each, then all together.
 4. [Start over](#a-fresh-start).
 
+[Report it upstream](report-upstream.md) without showing what you build.
+
 **What does not help.** Changing the order of `--cache-from`: other links may be removed, but the loop stays.
 """
 

@@ -22,20 +22,24 @@ the same build finishes quickly.
 **What to do.** If it hangs now: canceling the build does not stop the loop check. Restart the daemon with
 `docker buildx stop BUILDER`; the next build starts it again.
 
-1. Upgrade the builder to v0.33 or later. v0.25 to v0.32 do not walk paths either, but their imports can lose
-   links, so that steps miss the cache.
+1. Upgrade the builder to v0.33 or later. v0.25 to v0.32 do not walk paths either, but can
+   [drop links](my-cache-is-never-used.md#lost-links) when they import a cache, so that steps miss it; there, import
+   only a cache that [`cachedoctor repair`](repair.md) wrote.
 
     ```
     docker buildx create --name builder33 --driver docker-container \\
       --driver-opt image=moby/buildkit:v0.33.0 --use
     ```
 
-    If buildkitd runs inside Docker Engine (driver `docker`), its release comes with the engine; create a builder as
-    above instead.
+    If buildkitd runs inside Docker Engine (driver `docker`), its release comes with the engine, and no engine up to
+    29.7.2 has v0.33: create a builder as above instead. Or use Docker Engine 28.5.1 or later with a repaired cache.
+    [Which release to use](why-is-my-export-stuck.md#which-release-to-use) has a table.
 2. Have fewer diamonds in the Dockerfile. The hotspots show where: look for stages reached by more than one route, and
    copy from the stage where the content was made.
 3. If the cache grew over many builds, [start over](#a-fresh-start).
 4. Export less often, for example only on the main branch. Keep `--cache-from` everywhere.
+
+[Report it upstream](report-upstream.md) without showing what you build.
 
 **What does not help.**
 
@@ -51,10 +55,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cachedoctor.buildkit import LOOP_CHECK, SECONDS_PER_CALL
+from cachedoctor.buildkit import LOOP_CHECK, SECONDS_PER_CALL, UPGRADE, UPGRADE_ENGINE
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, count_range, plural, taking
-from cachedoctor.rules._shared import START_OVER, UPGRADE, severity_of
+from cachedoctor.rules._shared import START_OVER, severity_of
 from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rule
 
 
@@ -65,6 +69,7 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
     affects=str(LOOP_CHECK),
     help=(
         UPGRADE,
+        UPGRADE_ENGINE,
         "Have fewer diamonds in the Dockerfile: each stage reached by more than one route doubles the paths. The "
         "hotspots show where.",
         "If the cache grew over many imports, repair it. This does not help if the Dockerfile itself has the diamonds: "

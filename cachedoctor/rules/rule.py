@@ -102,6 +102,8 @@ class Found(NamedTuple):
     members: frozenset[str] | None = None
     """All digests that the finding is about. If given, all sources together only have a finding if it has a digest
     that no source has in a finding of its own; otherwise `measure` decides."""
+    headline: str = ""
+    """A sentence for the headline of the report, if the usual one does not say it."""
 
 
 class Rule(NamedTuple):
@@ -116,7 +118,7 @@ class Rule(NamedTuple):
     """The BuildKit releases that it is about, for people."""
     help: tuple[str, ...]
     """What to do, the best step first. What stands in a step behind a line break is a command; `SOURCE`, `DEST` and
-    `src=DIR` in it stand for those of the caches that a finding is about (`_advice.adapted`)."""
+    `src=DIR` in it stand for those of the caches that a finding is about (`_advice.with_names`)."""
     check: Callable[[Context], Iterator[Found]]
     scope: Scope
     refused_by: Span | None
@@ -176,6 +178,8 @@ class Finding:
     """The BuildKit releases that it is about."""
     help: tuple[str, ...]
     """What to do, the best step first. What stands in a step behind a line break is a command."""
+    general_help: tuple[str, ...] = ()
+    """The same for several caches of that kind: with `SOURCE`, `DEST` and `src=DIR` instead of their names."""
     records: tuple[int | str, ...] = ()
     """Records, or whatever `noun` says, by index in their document, or by digest if several were merged."""
     count: int = 0
@@ -193,6 +197,8 @@ class Finding:
     """The table that a short report shows along with it, empty for none."""
     members: frozenset[str] | None = field(default=None, repr=False)
     """All digests that it is about, if that decides whether it is new (`Found.members`)."""
+    headline: str = ""
+    """A sentence for the headline of the report, if the usual one does not say it."""
 
 
 def verdict(findings: Iterable[Finding]) -> str:

@@ -18,7 +18,10 @@ billion). In a single chain that is from 5,800 and from 45,000 records.
 **What to do.**
 
 1. Import one tag instead of several that hold the same records: a single `--cache-from type=registry,ref=…`.
+   [`cachedoctor repair A B -o JOINED`](repair.md) makes one of them.
 2. [Start over](#a-fresh-start), so that the cache holds fewer records.
+
+[Report it upstream](report-upstream.md) without showing what you build.
 
 **What does not help.** Downgrading below v0.25: the loop check there is worse on nearly every graph. `mode=min`: it
 drops layers, not records.
@@ -40,7 +43,11 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
     "slow-re-add",
     Severity.WARNING,
     affects=str(REWRITTEN),
-    help=("Import one cache tag instead of several that hold the same records.", START_OVER),
+    help=(
+        "Import one cache tag instead of several that hold the same records: cachedoctor repair A B -o JOINED makes "
+        "one of them.",
+        START_OVER,
+    ),
     scope=Scope.TOGETHER,
 )
 def slow_re_add(context: Context) -> Iterator[Found]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cachedoctor.cacheconfig import CacheConfig
+    from cachedoctor.sources.registry.session import Session
 
 MOST_CONFIG_BYTES = 512 << 20
 """Bytes of a JSON document that may hold a cache config, unpacked."""
@@ -34,6 +35,8 @@ class Access:
     """Seconds that one request may take, until its answer has been read in full."""
     verify_blobs: bool = False
     """Whether to ask a registry for each blob that the manifest of a cache lists."""
+    session: Session | None = field(default=None, compare=False, repr=False)
+    """What the sources that are read with this share; `None` if each is on its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,13 @@ class Location:
         from cachedoctor.io.files import one_file
 
         return self.local is not None and one_file(path, self.local)
+
+    def every_tag(self, access: Access) -> list[str]:
+        """A reference for each tag of a repository or layout; the reference itself if it cannot have several caches.
+
+        To be overridden. Raises `InputError`, which names the source, and `OSError`.
+        """
+        return [self.text]
 
     def read(
         self, *, platform: str | None = None, stdin: BinaryIO | None = None, access: Access | None = None

@@ -57,11 +57,12 @@ def parse(data: bytes) -> Any:
 def is_compact(data: bytes) -> bool:
     """Whether valid JSON has no spaces or line breaks between its values, as programs write it.
 
-    This takes next to no time: spaces, which strings may have, are only looked at in the beginning.
+    Blanks at the end do not count, which `analyze --report` fills a file with. This takes next to no time: strings may
+    have spaces, so these are only looked at in the beginning.
     """
     if any(space in data for space in (b"\n", b"\r", b"\t")):
         return False
-    head = data[:_CONSISTENT]
+    head = data[:_CONSISTENT].rstrip(b" ")
     match = _COMPACT.match(head)
     assert match
     return head[match.end() : match.end() + 1] in (b"", b'"')

@@ -17,7 +17,16 @@ from cachedoctor.cacheconfig import CacheConfig, nested_too_deep
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import is_folder, read_bounded, write_atomically
 from cachedoctor.io.interrupts import on_interrupt
-from cachedoctor.sources.descriptors import REF_NAME, Descriptor, how_to_get, is_digest, new_manifest, split, verify
+from cachedoctor.sources.descriptors import (
+    REF_NAME,
+    Descriptor,
+    descriptors_of,
+    how_to_get,
+    is_digest,
+    new_manifest,
+    split,
+    verify,
+)
 from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Sizes, Writer, digest_of
 from cachedoctor.sources.json import parse, typed
 from cachedoctor.sources.oci import layout_documents
@@ -149,6 +158,15 @@ def _alone(digest: str) -> InputError:
 def is_below(path: str, folder: str) -> bool:
     """Whether a path is a folder or something in it; neither may have links in it."""
     return os.path.commonpath((path, folder)) == folder
+
+
+def layout_tags(folder: str) -> list[str]:
+    """The tags of an OCI layout folder, in the order of its index, each once. Raises `InputError`."""
+    if not Path(folder, "index.json").exists():
+        return []
+    with reading(where="index.json"):
+        listed = descriptors_of(parse(FolderStore(folder).file("index.json", MOST_MANIFEST_BYTES)))
+    return list(dict.fromkeys(tag for descriptor in listed for tag in sorted(descriptor.tags)))
 
 
 def folder_documents(folder: str, tag: str | None, platform: str | None) -> list[CacheDocument]:

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from cachedoctor.buildkit import CACHE_CONFIG, INDEX, INLINE_CACHE, MANIFEST_LIST
 from cachedoctor.cacheconfig import decode, decode_inline
-from cachedoctor.errors import InputError, reading
+from cachedoctor.errors import InputError, NoCacheError, reading
 from cachedoctor.sources.descriptors import (
     Descriptor,
     ImageConfig,
@@ -94,7 +94,7 @@ class Resolver:
                 manifest = manifest_of(parsed)
             self._visit(manifest, parsed, len(data), digest=digest, platform=descriptor.platform, depth=depth)
         if not self._documents:
-            raise InputError(self._why_nothing())
+            raise (InputError if self._missing else NoCacheError)(self._why_nothing())
         return self._documents
 
     def _why_nothing(self) -> str:

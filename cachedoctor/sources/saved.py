@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from cachedoctor.errors import InputError, reading
+from cachedoctor.errors import InputError, NoCacheError, reading
 from cachedoctor.sources.descriptors import Annotations, Descriptor, ImageConfig
 from cachedoctor.sources.document import BlobStore, CacheDocument
 from cachedoctor.sources.json import parse, typed
@@ -73,7 +73,7 @@ def saved_documents(manifest: Any, store: BlobStore, tag: str | None, platform: 
     if not documents and others:
         raise InputError(f"no image for platform {platform!r} in it; there is {', '.join(sorted(others))}")
     if not documents:
-        raise InputError(f"{'an image' if len(images) == 1 else 'images'} without any build cache; {ADD_INLINE}")
+        raise NoCacheError(f"{'an image' if len(images) == 1 else 'images'} without any build cache; {ADD_INLINE}")
     return documents
 
 

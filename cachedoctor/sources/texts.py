@@ -8,7 +8,7 @@ from typing import Any
 
 from cachedoctor.buildkit import CACHE_CONFIG, INLINE_CACHE
 from cachedoctor.cacheconfig import CacheConfig, decode_parsed, decode_strictly, encode
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, NoCacheError
 from cachedoctor.sources.document import BlobStore, CacheDocument, config_document, digest_of
 from cachedoctor.sources.json import is_compact, parse, weigh
 
@@ -127,7 +127,7 @@ def _image(parsed: Any, digest: str) -> CacheDocument:
     image = typed(parsed, ImageConfig)
     document = inline_document(image, image.unpacked_layers, digest, None)
     if document is None:
-        raise InputError(f"the config of an image without any build cache in it; {ADD_INLINE}")
+        raise NoCacheError(f"the config of an image without any build cache in it; {ADD_INLINE}")
     return document
 
 

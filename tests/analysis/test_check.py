@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cachedoctor.analysis import baseline
-from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.analysis.check import Policy, check
+from cachedoctor.analysis import check as checking
+from cachedoctor.analysis.analyze import Analysis, Unread, analyze
+from cachedoctor.analysis.check import Checker, Policy, check
+from cachedoctor.errors import InputError
 from cachedoctor.report.page import Style
 from cachedoctor.rules import Limits, Severity, registry
 from cachedoctor.sources import CacheDocument, load
@@ -164,3 +168,47 @@ def test_the_first_line_says_what_was_judged() -> None:
         Severity.WARNING: "Check passed: nothing of severity warning or worse.",
         Severity.NOTE: "Check passed: nothing of severity note or worse.",
     }
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_sources_are_forgotten_once_they_are_judged(together: bool) -> None:
+    """Unless all of them are judged together; the costliest is kept, since reports show it."""
+    checker = Checker(Policy(), together=together)
+    before = _documents_in_memory()
+    for position in range(20):
+        checker.add(position, [diamonds(3 + position % 2, source=str(position))])
+    assert _documents_in_memory() - before == (20 if together else 1)
+    analysis = checker.finish()
+    assert analysis.sources == [str(position) for position in range(20)]
+    assert analysis.check
+    assert analysis.check.costliest == ("" if together else "1")
+
+
+def _documents_in_memory() -> int:
+    return sum(isinstance(value, CacheDocument) for value in gc.get_objects())
+
+
+def test_the_order_in_which_sources_arrive_makes_no_difference() -> None:
+    sources = [[diamonds(count, f"{count}", f"s{count}")] for count in (30, 4, 29, 5)]
+    results = []
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        for together in (True, False):
+            checker = Checker(Policy(), together=together)
+            for position in order:
+                checker.add(position, sources[position])
+            results.append(rendered(checker.finish(), "json"))
+    assert len(set(results[::2])) == 1
+    assert len(set(results[1::2])) == 1
+
+
+def test_what_cannot_be_judged_together_does_not_hide_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    def few(documents: list[CacheDocument], **options: Any) -> Analysis:
+        if len(documents) > 1:
+            raise InputError("too many", source="all")
+        return analyze(documents, **options)
+
+    monkeypatch.setattr(checking, "analyze", few)
+    analysis = check([diamonds(30, "x", "a"), diamonds(2, "y", "b")], Policy())
+    assert analysis.check
+    assert analysis.check.unread == (Unread("all", "too many"),)
+    assert (analysis.scopes, analysis.failed()) == (["a", "b"], ["CD201"])

@@ -111,6 +111,22 @@ def test_unknown_fields_of_layers_keep_their_order() -> None:
     assert json.dumps(fields) == '{"z": 1, "annotations": {"y": 2, "x": null}, "a": null}'
 
 
+def test_the_case_of_a_field_does_not_matter() -> None:
+    record = {"DIGEST": "d", "Inputs": [[{"Link": 4, "\N{LATIN SMALL LETTER LONG S}elector": "s", "links": 5}]]}
+    read = config(layers=[{"Blob": "b", "PARENT": -1, "Size": 1}], records=[record])
+    assert (read.digests, read.links, read.selectors) == (["d"], [4], ["s"])
+    assert (read.blobs, read.parents, read.layer_fields) == (["b"], [-1], [{"Size": 1}])
+    assert read.unknown_fields == ("records[].inputs[][].links",)
+    assert problem(records=[{"Digest": 1}]) == "$.records[0].Digest: expected a string, found integer"
+
+
+@pytest.mark.parametrize(
+    ("fields", "link"), [('"link":1,"Link":2', 2), ('"LINK":2,"link":1', 1), ('"Link":3,"link":null', 3)]
+)
+def test_of_fields_that_differ_only_in_case_the_last_one_counts(fields: str, link: int) -> None:
+    assert decode(f'{{"records":[{{"inputs":[[{{{fields}}}]]}}]}}'.encode()).links == [link]
+
+
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63)])
 def test_integers_have_64_bits(number: int) -> None:
     assert config(records=[{"inputs": [[{"link": number}]]}]).links == [number]

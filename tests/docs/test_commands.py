@@ -27,6 +27,8 @@ FILES = {
     "diamond-20.json": "manifests/diamond-20.json",
     "tag-a.json": "manifests/tag-a.json",
     "tag-b.json": "manifests/tag-b.json",
+    "A": "manifests/tag-a.json",
+    "B": "manifests/tag-b.json",
     "cache-main.json": "manifests/shared-copies-t1.json",
     "cache-branch.json": "manifests/shared-copies-t2.json",
     "cpu.pprof": "profiles/cpu-stuck.pprof",
@@ -36,7 +38,7 @@ FILES = {
 """The files in a reader's folder, with their paths below `fixtures/`."""
 LAYOUTS = ("DIR", "cache-layout")
 """Layouts with a tag `main`, in the same folder."""
-REFERENCES = ("app:buildcache", "app-cache:main")
+REFERENCES = ("app:buildcache", "app-cache:main", "app-cache:branch")
 """Caches in the reader's registry."""
 PLACEHOLDERS = {
     "docker://registry.example.com/": "docker://REGISTRY/",
@@ -177,6 +179,7 @@ def folder(tmp_path: Path) -> Path:
     reader.mkdir()
     for name, fixture in FILES.items():
         (reader / name).symlink_to(FIXTURES / fixture)
+    (reader / "caches.txt").write_text("# Caches of main and of a branch\ntag-a.json\ntag-b.json\n")
     config = (FIXTURES / FILES["cache.json"]).read_bytes()
     for name in LAYOUTS:
         Layout(reader / name).cache(config, "main")

@@ -104,6 +104,20 @@ def fixpoint(records: Sequence[Record], pairs: Sequence[tuple[int, int]] | None 
     return named(group)
 
 
+def could_mix(records: Sequence[Record], group: Sequence[int]) -> bool:
+    """Whether an item shares an alternative at each of its inputs with an item of its digest that has more inputs."""
+    alternatives: dict[tuple[int, int], set[Link]] = {}
+    for source, item, number, selector in edges(records, group):
+        alternatives.setdefault((item, number), set()).add((source, selector))
+    names = items(records, group)
+    return any(
+        records[fewer].digest == records[more].digest
+        and 0 < len(records[fewer].inputs) < len(records[more].inputs)
+        and all(alternatives[fewer, at] & alternatives[more, at] for at in range(len(records[fewer].inputs)))
+        for fewer, more in itertools.permutations(names, 2)
+    )
+
+
 def edges(records: Sequence[Record], group: Sequence[int]) -> set[Edge]:
     """The links between the items of a partition, each once; dead records have none."""
     alive = derivable(records)
@@ -189,6 +203,8 @@ class Export:
     records: Sequence[Record]
     arrange: Arrange = field(default=lambda record, number, links: links)
     most_calls: int = 20_000
+    listed: list[int] | None = None
+    """The records in the order in which the importer added them; `None` for that of `_listed`."""
     counter: int = 0
     calls: int = 0
     removed: int = 0
@@ -199,7 +215,7 @@ class Export:
     def run(self) -> Export:
         """Validate, merge, check for loops."""
         self.inputs = self._validated()
-        for record in self._listed():
+        for record in self.listed or self._listed():
             if record in self.inputs:
                 self._normalize(record)
         return self
@@ -276,6 +292,10 @@ class Export:
         return [
             numbers[self.added[record].key] if record in self.added else record for record in range(len(self.records))
         ]
+
+    def count_links(self) -> int:
+        """Number of links between items, each once for each input and selector."""
+        return sum(len(below) for children in self.children.values() for below in children.values())
 
     def check_loops(self) -> Export:
         """Walk all paths from all roots, remembering only the current path."""

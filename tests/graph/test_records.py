@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor.graph.records import Graph
+from cachedoctor.graph.records import Graph, as_linked, reachable
 from tests.graph import reference
 from tests.graph.reference import Document
 from tests.graph.strategies import documents, graph_of
@@ -116,3 +117,36 @@ def test_repeated_links_are_those_that_an_input_already_has(docs: Document) -> N
             repeated.append(index)
         seen.add(link)
     assert graph.repeated_links() == repeated
+
+
+@pytest.mark.parametrize(
+    ("inputs", "linked"),
+    [
+        ([[]], []),
+        ([[], []], []),
+        ([[(0, "")], []], [[(0, "")]]),
+        ([[(0, "")], [], [(0, "s")], []], [[(0, "")], [], [(0, "s")]]),
+        ([[], [(0, "")]], [[], [(0, "")]]),
+        ([[(1, "")], [(0, "")]], [[], [(0, "")]]),
+        ([[(0, ""), (1, "")], [(1, "")]], [[(0, "")]]),
+        ([[(1, "")]], []),
+    ],
+)
+def test_inputs_reach_as_far_as_links_up_to_v0_24(
+    inputs: list[list[tuple[int, str]]], linked: list[list[tuple[int, str]]]
+) -> None:
+    """Record 0 is a root, and record 1 is left out."""
+    doc = document([[], [], inputs, [[(2, "")]]])
+    doc["records"][1]["digest"] = "random:1"
+    graph = graph_of([doc])
+    imported = as_linked(graph)
+    assert read(imported)[2:] == [reference.Record("2", linked), reference.Record("3", [[(2, "")]])]
+    assert reachable(imported).order == ([0, 2, 3] if all(linked) else [0])
+    assert (2 in reachable(graph).order) == all(any(link != 1 for link, _ in links) for links in inputs)
+
+
+@settings(max_examples=100)
+@given(documents(cyclic=True))
+def test_documents_without_empty_inputs_are_imported_as_they_are(docs: list[Document]) -> None:
+    graph = graph_of(docs)
+    assert as_linked(graph) is graph

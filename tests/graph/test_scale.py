@@ -109,6 +109,22 @@ def test_copies_that_merge_along_a_chain_of_shared_alternatives(count: int) -> N
     assert not survey.loop_check.proved
 
 
+@pytest.mark.parametrize("count", [2_000, pytest.param(30_000, marks=pytest.mark.slow)])
+def test_records_that_share_an_alternative_at_their_first_input_only(count: int) -> None:
+    """Each has the children of the first alternative as candidates, and none of them is left at the second input.
+
+    Three records more, whose order makes a difference, take care that the exporter is replayed.
+    """
+    records: list[Document] = [{"digest": f"{at}"} for at in range(count + 3)]
+    records += [{"digest": "x", "inputs": [[{"link": 0}], [{"link": at + 1}]]} for at in range(count)]
+    first, second = {"link": count + 1}, {"link": count + 2}
+    ys: list[Document] = [{"digest": "y", "inputs": [links]} for links in ([first], [second], [first, second])]
+    records += [*ys, {"digest": "z", "inputs": [[{"link": 2 * count + 3 + at} for at in range(3)]]}]
+    survey = of(records)
+    assert survey.loop_check.merged.size == len(records) - 1
+    assert survey.merged.size == len(records) - 2
+
+
 @pytest.mark.slow
 def test_a_record_with_a_hundred_thousand_alternatives() -> None:
     count = 100_000

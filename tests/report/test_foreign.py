@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cachedoctor.analysis.analyze import Analysis, analyze
+from cachedoctor.analysis.analyze import Analysis, Unread, analyze
 from cachedoctor.analysis.check import Policy, accepted, check
 from cachedoctor.diagnosis.diagnose import Diagnosis, diagnose
 from cachedoctor.diagnosis.evidence import Evidence, read
@@ -40,7 +40,8 @@ SARIF = json.loads((SCHEMAS / "sarif-2.1.0.json").read_text())
 
 def styles(format: str) -> list[Style]:
     """The styles that make a difference for a format."""
-    return [Style(width=width, verbosity=1) for width in ((40, 300) if format in ("text", "github") else (80,))]
+    styles = [Style(width=width, verbosity=1) for width in ((40, 300) if format in ("text", "github") else (80,))]
+    return [*styles, Style()] if format in ("text", "github", "markdown") else styles
 
 
 def documents(nasty: str) -> list[CacheDocument]:
@@ -74,6 +75,18 @@ def checked(nasty: str) -> Analysis:
     labels = {nasty: nasty, f"{nasty} a": nasty}
     analysis = check(documents(nasty), Policy(fail_on=Severity.NOTE), labels=labels, missing=[nasty])
     return accepted(analysis, nasty)
+
+
+def checked_apart(nasty: str) -> Analysis:
+    """Sources that begin with the text, some of which could not be read."""
+    several = [
+        replace(document, source=f"{nasty}/{index}:{nasty}")
+        for index in range(3)
+        for document in documents(nasty)
+        if document.source == nasty
+    ]
+    unread = [Unread(f"{nasty}/{index}", nasty) for index in range(8)]
+    return check(several, Policy(), unread=unread, missing=[f"{nasty}/none"], together=False)
 
 
 def analyzed(nasty: str) -> Analysis:
@@ -164,7 +177,7 @@ def judged(text: str, format: str, nasty: str) -> None:
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
 @pytest.mark.parametrize("format", OF_ANALYSES)
 def test_reports_of_caches(format: str, nasty: str) -> None:
-    for analysis in (analyzed(nasty), checked(nasty)):
+    for analysis in (analyzed(nasty), checked(nasty), checked_apart(nasty)):
         for style in styles(format):
             judged(rendered(analysis, format, style), format, nasty)
 

@@ -97,7 +97,7 @@ def test_analyze_has_the_same_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FIXTURES)
     analysis = analyze(load("manifests/too-large.json"))
     suites = junitparser.JUnitXml.fromstring(rendered(analysis, "junit", Style()).encode())
-    assert suites.failures == 2
+    assert suites.failures == 3
     assert "::error title=CD101 config-too-large::" in rendered(analysis, "github", Style())
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from typing import Any
 
 import pytest
 
 from cachedoctor.analysis.analyze import analyze
 from cachedoctor.buildkit import EVERY, REFUSES_EMPTY_INPUT, Release
+from cachedoctor.graph.joining import digest_of_joining
 from cachedoctor.rules import Finding, Limits, Measure, Severity
 from cachedoctor.sources import CacheDocument, load
 from tests.support import FIXTURES, digest, document, layers, record
@@ -94,16 +97,58 @@ def test_cd102_names_the_records_and_depends_on_the_release() -> None:
     assert (finding.severity, finding.refused_by) == (Severity.WARNING, None)
 
 
-def test_cd102_says_which_releases_refuse() -> None:
-    bad = [record("root"), record("a", [0], []), record("b", [], [])]
-    assert findings(document(bad[:2]))["CD102"].message == (
-        "Record 1 has an input without alternatives. v0.25 and later refuse the whole cache; older releases drop the "
-        "record and what is made only from it."
+_BEFORE, _LAST = record("before", [], [0]), record("last", [0], [])
+_DROP, _IGNORE = "the record and what is made only from it", "an empty input at the end of a record"
+
+
+@pytest.mark.parametrize(
+    ("records", "release", "expected"),
+    [
+        (
+            [_BEFORE],
+            None,
+            "Record 1 has an input without alternatives. v0.25 and later refuse the whole cache; older releases drop "
+            f"{_DROP}.",
+        ),
+        (
+            [_LAST],
+            None,
+            "Record 1 has an input without alternatives. v0.25 and later refuse the whole cache; older releases ignore "
+            f"{_IGNORE}.",
+        ),
+        (
+            [record("both", [], [0], []), _LAST],
+            None,
+            "2 records have an input without alternatives; the first is record 1. v0.25 and later refuse the whole "
+            f"cache; older releases ignore {_IGNORE}, and otherwise drop {_DROP}.",
+        ),
+        (
+            [_BEFORE, record("root?", [], [])],
+            "v0.24.9",
+            "2 records have an input without alternatives; the first is record 1. This release ignores "
+            f"{_IGNORE}, and otherwise drops {_DROP}.",
+        ),
+        ([_BEFORE], "v0.24.9", f"Record 1 has an input without alternatives. This release drops {_DROP}."),
+        ([_LAST], "v0.24.9", f"Record 1 has an input without alternatives. This release ignores {_IGNORE}."),
+    ],
+)
+def test_cd102_says_what_each_release_does(records: list[dict[str, Any]], release: str | None, expected: str) -> None:
+    assert findings(document([record("root"), *records]), buildkit=release)["CD102"].message == expected
+
+
+def test_cd102_fires_on_links_to_a_record_that_is_left_out() -> None:
+    random = {"digest": "random:1"}
+    assert "CD102" not in findings(document([random, record("root")]))
+    bad = document([record("a", [2]), record("b", [1, 2]), random, record("c", [1])])
+    finding = findings(bad)["CD102"]
+    assert (finding.records, finding.severity, finding.refused_by) == ((0, 1), Severity.ERROR, REFUSES_EMPTY_INPUT)
+    assert finding.message == (
+        "2 records link to a record that BuildKit leaves out, because its digest begins with random:; the first is "
+        "record 0. v0.25 and later refuse the whole cache; older releases ignore the link."
     )
-    assert findings(document(bad), buildkit="v0.24.9")["CD102"].message == (
-        "2 records have an input without alternatives; the first is record 1. This release drops the record and what "
-        "is made only from it."
-    )
+    older = findings(bad, buildkit="v0.24.9")["CD102"]
+    assert (older.severity, older.refused_by) == (Severity.WARNING, None)
+    assert older.message.endswith("is record 0. This release ignores the link.")
 
 
 def test_cd103_fires_on_a_cycle_of_one_document() -> None:
@@ -147,8 +192,8 @@ def test_cd104_fires_on_layers_outside() -> None:
     unnoticed = findings(document([record("root", layer=0)], layers(-1, 9)))["CD104"]
     assert (unnoticed.severity, unnoticed.refused_by) == (Severity.WARNING, None)
     assert unnoticed.message == (
-        "1 layer parent points outside the document, which has 1 record and 2 layers. No result needs them, so "
-        "BuildKit does not notice."
+        "1 layer parent points outside the document, which has 1 record and 2 layers. No result leads BuildKit "
+        "to them, so it does not notice."
     )
     chained = record("root")
     chained["chains"] = [{"layers": [0, 3], "createdAt": "2026-11-24T08:14:45Z"}]
@@ -161,6 +206,34 @@ def test_cd105_fires_on_a_layer_cycle() -> None:
     assert finding.noun == "layer"
     unused = findings(document([record("root", layer=0)], layers(-1, 1)))["CD105"]
     assert (unused.records, unused.severity, unused.refused_by) == ((1,), Severity.WARNING, None)
+
+
+@pytest.mark.parametrize(
+    ("listed", "refused"), [("0123", True), ("012", True), ("013", False), ("123", False), ("", False)]
+)
+def test_a_layer_whose_blob_is_not_listed_ends_the_way_of_the_importer(listed: str, refused: bool) -> None:
+    """A result needs layer 0, whose parents are 1 and 2. Either the parent of 2 is bad, or it is 1 again."""
+    blobs = frozenset(digest(f"layer {index}") for index in listed)
+    for rule, parent in (("CD104", 9), ("CD105", 1)):
+        found = findings(document([record("root", layer=0)], layers(1, 2, parent, -1), blobs=blobs))[rule]
+        assert found.refused_by == (EVERY if refused else None)
+        assert found.severity is (Severity.ERROR if refused else Severity.WARNING)
+
+
+def test_a_cycle_that_the_importer_leaves_does_not_hide_another_one() -> None:
+    """Layers 0 and 1 form a cycle that ends at a missing blob, layers 2 and 3 one that does not."""
+    blobs = frozenset(digest(f"layer {index}") for index in (0, 2, 3))
+    both = [record("a", layer=0), record("b", layer=2)]
+    assert findings(document(both, layers(1, 0, 3, 2), blobs=blobs))["CD105"].refused_by == EVERY
+    assert findings(document(both[:1], layers(1, 0, 3, 2), blobs=blobs))["CD105"].refused_by is None
+
+
+def test_a_chain_ends_at_a_blob_that_is_not_listed() -> None:
+    for chain, refused in (([0, 9], True), ([1, 9], False), ([0, 1, 9], False), ([9, 1], True)):
+        chained = {**record("root"), "chains": [{"layers": chain, "createdAt": "2026-11-24T08:14:45Z"}]}
+        blobs = frozenset([digest("layer 0")])
+        found = findings(document([chained], layers(-1, -1), blobs=blobs))["CD104"]
+        assert found.refused_by == (EVERY if refused else None)
 
 
 def test_cd106_names_both_digests() -> None:
@@ -259,3 +332,62 @@ def test_cd201_stays_a_warning_if_only_some_orders_are_past_a_limit_of_calls() -
     assert finding.severity is Severity.WARNING
     assert finding.measure == Measure("calls", 53, exact=False)
     assert "CD201" not in findings(*tags, limits=Limits(max_calls=62))
+
+
+def two_leaves(*, shared: int = 2) -> CacheDocument:
+    """Steps of one root, of which one leaf needs all and another none."""
+    steps = [record(f"step {index}", [0]) for index in range(shared)]
+    return document(
+        [record("root"), *steps, record("one", *([index + 1] for index in range(shared))), record("two", [0])]
+    )
+
+
+@pytest.mark.parametrize(
+    ("buildkit", "fires"),
+    [("v0.24.0", False), ("v0.25.0", True), (None, True), ("v0.32.2", True), ("v0.33.0", False)],
+)
+def test_cd107_fires_for_the_releases_that_lose_links(buildkit: str | None, fires: bool) -> None:
+    assert ("CD107" in findings(two_leaves(), buildkit=buildkit)) is fires
+
+
+def test_cd107_says_how_much_is_lost() -> None:
+    finding = findings(two_leaves())["CD107"]
+    assert finding.message == (
+        "The cache has 2 leaves, and importers of BuildKit v0.25 to v0.32 drop 0 to 1 of its 5 links. Of its 5 "
+        "records, 3 to 5 are found then, usually 3; steps that need the others run again, without a word in the log."
+    )
+    assert finding.headline == "BuildKit v0.25 to v0.32 will find only 3 to 5 of the 5 records."
+    assert finding.records == (3, 4)
+    assert finding.severity is Severity.WARNING
+    assert finding.measure == Measure("lost links", 1, exact=False)
+
+
+def test_cd107_is_an_error_if_fewer_than_half_of_the_records_are_sure_to_be_found() -> None:
+    finding = findings(two_leaves(shared=9))["CD107"]
+    assert finding.severity is Severity.ERROR
+    assert "3 to 12 are found then" in finding.message
+
+
+def test_cd107_says_if_no_record_is_lost() -> None:
+    other_ways = [record("root"), record("other")]
+    steps = [record("a", [0, 1]), record("b", [0, 1])]
+    finding = findings(document([*other_ways, *steps, record("one", [2], [3]), record("two", [0])]))["CD107"]
+    assert "All of its 6 records are still found" in finding.message
+    assert finding.headline == ""
+
+
+def test_cd107_judges_each_document_by_itself() -> None:
+    alone = [dataclasses.replace(two_leaves(), source=name) for name in ("a", "b")]
+    reported = analyze(alone).findings
+    assert [finding.source for finding in reported if finding.rule == "CD107"] == ["a", "b"]
+    one_leaf = [document([record("root"), record(name, [0])], source=name) for name in ("a", "b")]
+    assert "CD107" not in findings(*one_leaf)
+
+
+def test_cd107_is_silent_about_a_cache_with_a_joining_record() -> None:
+    joined = two_leaves().config
+    digests = [joined.digests[leaf] for leaf in (3, 4)]
+    joining = {"digest": digest_of_joining(digests), "inputs": [[{"link": 3}, {"link": 4}]]}
+    steps = [record(f"step {index}", [0]) for index in range(2)]
+    records = [record("root"), *steps, record("one", [1], [2]), record("two", [0]), joining]
+    assert findings(document(records)) == {}

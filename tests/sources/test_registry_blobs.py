@@ -10,7 +10,7 @@ import pytest
 
 from cachedoctor.sources import Access, load
 from cachedoctor.sources.registry import blobs
-from cachedoctor.sources.registry.connections import PARALLEL
+from cachedoctor.sources.registry.blobs import PARALLEL
 from tests.registries import Client, push
 from tests.servers import Exchange, Respond, Server, forward
 from tests.sources.layouts import IMAGE_MANIFEST, INLINE, MANIFEST_LIST

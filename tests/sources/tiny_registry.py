@@ -11,11 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.servers import Exchange
 
+_TAGS = re.compile(r"/v2/(?P<repository>.+?)/tags/list")
 _PATH = re.compile(r"/v2/(?P<repository>.+?)/(?P<what>manifests|blobs/uploads|blobs)/(?P<name>[^/]*)")
 
 
 class TinyRegistry:
     """Answers for a `Server`. With a user, it requires the password."""
+
+    most_tags = 1_000
+    """How many tags one answer lists."""
 
     def __init__(self, user: str = "", password: str = "") -> None:
         self._expected = "Basic " + b64encode(f"{user}:{password}".encode()).decode() if user else ""
@@ -29,6 +33,9 @@ class TinyRegistry:
             exchange.answer(401, error("UNAUTHORIZED"), {"WWW-Authenticate": 'Basic realm="tiny"'})
             return
         url = urlsplit(exchange.path)
+        if match := _TAGS.fullmatch(url.path):
+            self._list(exchange, match["repository"], parse_qs(url.query))
+            return
         match = _PATH.fullmatch(url.path)
         if match is None:
             exchange.answer(200 if url.path == "/v2/" else 404, b"{}")
@@ -52,6 +59,17 @@ class TinyRegistry:
             return
         data, media_type = self._manifests[repository, name]
         exchange.answer(200, data, {"Content-Type": media_type, "Docker-Content-Digest": digest(data)})
+
+    def _list(self, exchange: Exchange, repository: str, query: dict[str, list[str]]) -> None:
+        tags = sorted(name for home, name in self._manifests if home == repository and ":" not in name)
+        if not tags:
+            exchange.answer(404, error("NAME_UNKNOWN"))
+            return
+        rest = [tag for tag in tags if tag > query.get("last", [""])[0]]
+        page = rest[: min(self.most_tags, int(query["n"][0]))]
+        following = f'</v2/{repository}/tags/list?last={page[-1]}&n={query["n"][0]}>; rel="next"'
+        link = {"Link": following} if len(page) < len(rest) else {}
+        exchange.answer(200, json.dumps({"name": repository, "tags": page}).encode(), link)
 
     def _has(self, repository: str, name: str) -> bool:
         return (repository, name) in self._blobs or (repository, name) in self._manifests

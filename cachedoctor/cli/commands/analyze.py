@@ -13,12 +13,16 @@ from cachedoctor.errors import InputError
 from cachedoctor.report import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cachedoctor.analysis.analyze import Analysis
     from cachedoctor.buildkit import Release
+    from cachedoctor.report.page import Page
     from cachedoctor.sources import Access
 
 
 @click.command(cls=options.CacheCommand)
-@options.sources
+@options.sources()
 @options.format(Part.WORDS, Part.DOCUMENT, Part.FINDINGS)
 @options.output
 @options.buildkit
@@ -29,6 +33,11 @@ if TYPE_CHECKING:
 @options.names
 @options.verbosity
 @options.color
+@click.option(
+    "--report",
+    metavar="DIR",
+    help="Also write a folder without names or digests of your build, with which others can reproduce the findings.",
+)
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if an error is found.")
 def analyze(
     sources: tuple[str, ...],
@@ -42,6 +51,7 @@ def analyze(
     quiet: bool,
     verbose: bool,
     no_color: bool,
+    report: str | None,
     exit_code: bool,
 ) -> None:
     """Say what is wrong with a cache, and what its next export costs.
@@ -56,6 +66,7 @@ def analyze(
       cachedoctor analyze oci:/var/cache/build:main --buildkit v0.21.1
       cachedoctor analyze docker://registry.example.com/app:buildcache
       cachedoctor analyze tag-a.json tag-b.json --format markdown
+      cachedoctor analyze cache.json --report cache-report
     """
     from cachedoctor.analysis.analyze import analyze as judge
     from cachedoctor.cli import inputs
@@ -63,19 +74,49 @@ def analyze(
     from cachedoctor.report.analysis import page
 
     out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
+    caches = list(map(Place.of_cache, sources))
     reads = ((names, "file of names"), (access.ca_file, "file of certificates"))
     out.spare(
-        *map(Place.of_cache, sources),
+        *caches,
         *(Place(path, what) for path, what in reads if path),
     )
+    if report is not None:
+        _check_report(report, caches, out.path)
     try:
         with progress(quiet) as step:
             documents = inputs.documents(sources, tag, platform, access, step)
             analysis = judge(documents, buildkit=buildkit, labels=inputs.labels(names), progress=step)
+            result = page(analysis)
+            if report is not None:
+                result = _with_report(result, report, analysis, step)
             step("writing the report")
-            text = render(page(analysis), format, out.style)
+            text = render(result, format, out.style)
         out.write(text, commands=format == "github")
     except InputError as error:
         fail(str(error))
     if exit_code and analysis.verdict == "error":
         sys.exit(1)
+
+
+def _check_report(folder: str, caches: Sequence[Place], output: str | None) -> None:
+    """End if a folder cannot take a report to share: before anything is read, as that can take long."""
+    import os
+
+    from cachedoctor.report.upstream import check_folder
+
+    try:
+        check_folder(folder)
+    except InputError as error:
+        fail(str(error))
+    target = os.path.realpath(folder)
+    paths = [(str(cache.location.local), cache.what) for cache in caches if cache.location and cache.location.local]
+    for path, what in [*paths, *([(output, "report for people")] if output else [])]:
+        if f"{os.path.realpath(path)}{os.sep}".startswith(f"{target}{os.sep}"):
+            fail(f"{folder}: the {what} is in it; name another folder for --report")
+
+
+def _with_report(page: Page, folder: str, analysis: Analysis, step: Callable[[str], None]) -> Page:
+    """Write the report to share; the page also says what was written."""
+    from cachedoctor.report import upstream
+
+    return page._replace(sections=[*page.sections, upstream.summary(upstream.write(folder, analysis, step))])

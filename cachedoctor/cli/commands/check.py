@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from cachedoctor.sources import Access
 
 SEVERITIES = ("error", "warning", "note")
+MOST_TOGETHER = 10
+"""Sources that are judged together unless the user decides: builds import a few tags, rarely as many."""
 
 
 class _Check(options.CacheCommand):
@@ -73,7 +76,18 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 
 
 @click.command(cls=_Check)
-@options.sources
+@options.sources(required=False)
+@click.option(
+    "--sources-from",
+    metavar="FILE",
+    help="Also check the sources in a file, or - for standard input: one a line; lines with # are comments.",
+)
+@click.option("--all-tags", is_flag=True, help="Check every tag of each repository or layout that names no tag.")
+@click.option(
+    "--together/--no-together",
+    default=None,
+    help=f"Also judge what all sources make together; default: for up to {MOST_TOGETHER} of them.",
+)
 @click.option(
     "--max-seconds",
     type=float,
@@ -134,6 +148,9 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 def check(
     context: click.Context,
     sources: tuple[str, ...],
+    sources_from: str | None,
+    all_tags: bool,
+    together: bool | None,
     max_seconds: float,
     max_calls: int | None,
     max_bytes: int,
@@ -156,21 +173,23 @@ def check(
     verbose: bool,
     no_color: bool,
 ) -> None:
-    """Judge a cache against limits before the build; exit code 1 if it fails.
+    """Judge caches against limits before the build; exit code 1 if one fails.
 
     Exit codes: 0 if nothing is found at the fail level, 1 if something is, 2 for bad usage or a SOURCE that cannot be
-    read, with the reason on standard error. Each SOURCE is judged alone, and then the cache that all of them make
-    together, as several --cache-from do: two clean tags can loop together.
+    read, with the reason on standard error; the others are judged nonetheless. Each SOURCE is judged alone, and then,
+    unless there are many, the cache that all of them make together, as several --cache-from do: two clean tags can
+    loop together.
 
     \b
     Examples:
       cachedoctor check manifest.json
       cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning
       cachedoctor check oci:cache:main --buildkit v0.21.1 --format junit -o cache.xml
+      cachedoctor check docker://registry.example.com/app-cache --all-tags
     """
     from cachedoctor.analysis.check import Policy, accepted
-    from cachedoctor.analysis.check import check as judge
     from cachedoctor.cli import inputs
+    from cachedoctor.cli.judging import Run
     from cachedoctor.report import render
     from cachedoctor.report.analysis import page
     from cachedoctor.rules import Limits, Severity
@@ -178,8 +197,13 @@ def check(
 
     out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     elsewhere.set(Elsewhere(annotation=format == "github", summary=step_summary))
-    _keep_apart(context, out)
-    absent: list[InputError] = []
+    if all_tags and tag and not _is_setting(context, "tag"):
+        raise click.UsageError("--all-tags checks every tag; leave out --tag")
+    try:
+        named = _named(context, sources, sources_from)
+    except InputError as error:
+        fail(str(error))
+    _keep_apart(context, out, named)
     try:
         rules = chosen(select, ignore)
     except ValueError as error:
@@ -192,38 +216,55 @@ def check(
             fail_on=Severity[fail_on.upper()],
             baseline=_baseline(context, baseline, write_baseline),
         )
-        with progress(quiet) as step:
-            documents = [
-                document
-                for source in sources
-                for document in inputs.documents(
-                    [source], _tag(context, source, tag), platform, access, step, absent if missing_ok else None
-                )
-            ]
-            missing = [error.source for error in absent]
-            result = judge(documents, policy, labels=inputs.labels(names), missing=missing, progress=step)
-            if write_baseline and not policy.baseline:
+        labels = inputs.labels(names)
+        with progress(quiet) as step, inputs.shared(access) as shared:
+            run = Run(named, shared, step, missing_ok=missing_ok)
+            if all_tags:
+                run.list_tags()
+            result = run.judge(
+                policy,
+                lambda source: None if all_tags else _tag(context, source, tag),
+                platform,
+                together=len(run.sources) <= MOST_TOGETHER if together is None else together,
+                labels=labels,
+            )
+            if write_baseline and not policy.baseline and run.is_complete:
                 result = accepted(result, write_baseline)
             step("writing the report")
             text = render(page(result), format, out.style)
     except InputError as error:
         fail(str(error))
-    for source, problem in {missed.source: missed.problem for missed in absent}.items():
-        warn(f"{source}: no cache yet: {problem}")
+    run.complain()
     if write_baseline:
         _save(write_baseline, result)
     out.write(text, commands=format == "github")
     if step_summary:
         _summarize(context, result)
-    sys.exit(1 if result.failing else 0)
+    # An incomplete check must not look like a verdict.
+    sys.exit(2 if not run.is_complete else 1 if result.failing else 0)
 
 
-def _keep_apart(context: click.Context, out: Output) -> None:
+def _named(context: click.Context, sources: tuple[str, ...], path: str | None) -> list[str]:
+    """The sources of the command line and of a file, each once. Raises `InputError`."""
+    from cachedoctor.cli import inputs
+
+    if path == "-" and "-" in sources:
+        raise click.UsageError("standard input can be read only once")
+    named = inputs.bounded([*sources, *(inputs.listed(path) if path else ())])
+    if not named and path:
+        raise InputError("names no sources", source=path)
+    if not named:
+        raise click.MissingParameter(ctx=context, param_hint="'SOURCE...'", param_type="argument")
+    return named
+
+
+def _keep_apart(context: click.Context, out: Output, sources: Sequence[str]) -> None:
     """End if a file to be written is one that is read, or written twice. Only the baseline may be replaced."""
     given = context.params
-    reads = [Place.of_cache(source) for source in given["sources"]] + [
+    reads = [Place.of_cache(source) for source in sources] + [
         Place(path, what)
         for path, what in (
+            (given["sources_from"], "list of sources"),
             (given["names"], "file of names"),
             (given["ca_file"], "file of certificates"),
             (context.meta.get(options.SETTINGS), "file of settings"),
@@ -268,6 +309,9 @@ def _save(path: str, result: Analysis) -> None:
     from cachedoctor.io.files import one_file
 
     assert result.check
+    if result.check.unread:
+        warn(f"{path}: left as it is, because not all sources could be read")
+        return
     if result.failing and result.check.baseline and one_file(path, result.check.baseline):
         warn(f"{path}: left as it is, because the check fails against it")
         return

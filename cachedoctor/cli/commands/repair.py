@@ -19,7 +19,7 @@ _PREFERENCES = ("cheapest", "definition", "content")
 
 
 @click.command(cls=options.CacheCommand)
-@options.sources
+@options.sources()
 @click.option(
     "--output",
     "-o",

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from typing import Any
+
+from cachedoctor.analysis.analyze import Unread
 from cachedoctor.report import Part
 from cachedoctor.report.formats.json import dumps
 from cachedoctor.report.page import Page, Style
 from cachedoctor.report.places import fingerprints, path_or_name, sentence, sources_of
 from cachedoctor.rules import Finding, Severity
-from cachedoctor.text import printable
+from cachedoctor.text import printable, unpinned
 
 NEEDS = Part.FINDINGS
 
 
 def render(page: Page, style: Style) -> str:
-    """An array with an issue for each finding, indented by two; the style makes no difference."""
+    """An array with an issue for each finding and each source that could not be read, indented by two.
+
+    The style makes no difference.
+    """
     analysis = page.analysis
     assert analysis
+    unread = analysis.check.unread if analysis.check else ()
     return dumps(
         [
-            {
-                "description": f"{finding.rule} {finding.name}: {sentence(finding)}",
-                "check_name": finding.name,
-                "fingerprint": fingerprint,
-                "severity": _severity(finding),
-                "location": {"path": printable(path_or_name(sources_of(finding, analysis)[0])), "lines": {"begin": 1}},
-            }
-            for finding, fingerprint in zip(analysis.findings, fingerprints(analysis), strict=True)
+            *map(_unread, unread),
+            *(
+                {
+                    "description": f"{finding.rule} {finding.name}: {sentence(finding)}",
+                    "check_name": finding.name,
+                    "fingerprint": fingerprint,
+                    "severity": _severity(finding),
+                    "location": {
+                        "path": printable(path_or_name(sources_of(finding, analysis)[0])),
+                        "lines": {"begin": 1},
+                    },
+                }
+                for finding, fingerprint in zip(analysis.findings, fingerprints(analysis), strict=True)
+            ),
         ]
     )
+
+
+def _unread(unread: Unread) -> dict[str, Any]:
+    digits = sha256(f"unread\0{unpinned(unread.source)}".encode("utf-8", "backslashreplace")).hexdigest()
+    return {
+        "description": printable(f"Could not be read, and was not checked: {unread.problem}"),
+        "check_name": "unread",
+        "fingerprint": digits,
+        "severity": "blocker",
+        "location": {"path": printable(path_or_name(unread.source)), "lines": {"begin": 1}},
+    }
 
 
 def _severity(finding: Finding) -> str:

@@ -14,7 +14,7 @@ from cachedoctor.text import printable
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from cachedoctor.analysis.analyze import Analysis
+    from cachedoctor.analysis.analyze import Unread
 
 NEEDS = Part.FINDINGS
 
@@ -22,16 +22,20 @@ NEEDS = Part.FINDINGS
 def render(page: Page, style: Style) -> str:
     """A suite for each source, a case for each rule; a case fails if the check fails because of its rule.
 
-    The document is indented by two; the style makes no difference.
+    A source that could not be read has one case, with an error. The document is indented by two; the style makes no
+    difference.
     """
     from xml.etree import ElementTree
 
     analysis = page.analysis
     assert analysis
-    sources = analysis.sources
-    suites = [_suite(source, analysis) for source in (*sources, *([""] if len(sources) > 1 else []))]
-    totals = {key: str(sum(int(suite.attrib[key]) for suite in suites)) for key in ("tests", "failures")}
-    root = ElementTree.Element("testsuites", {"name": "cachedoctor", **totals, "errors": "0", "time": "0"})
+    findings, failing = analysis.by_owner(analysis.findings), analysis.by_owner(analysis.failing)
+    suites = [
+        _suite(source, analysis.rules, findings.get(source, ()), failing.get(source, ())) for source in analysis.scopes
+    ]
+    suites += map(_unread, analysis.check.unread if analysis.check else ())
+    totals = {key: str(sum(int(suite.attrib[key]) for suite in suites)) for key in ("tests", "failures", "errors")}
+    root = ElementTree.Element("testsuites", {"name": "cachedoctor", **totals, "time": "0"})
     root.extend(suites)
     ElementTree.indent(root)
     # The runner of GitHub Actions takes "##[" for a command.
@@ -39,14 +43,12 @@ def render(page: Page, style: Style) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
-def _suite(source: str, analysis: Analysis) -> Element:
+def _suite(source: str, selected: Sequence[str], findings: Sequence[Finding], failing: Sequence[Finding]) -> Element:
     """The rules of one source; for all together only those that are judged on all together."""
     from xml.etree.ElementTree import Element, SubElement
 
     name = printable(source) or TOGETHER
-    findings = [finding for finding in analysis.findings if analysis.owner(finding) == source]
-    failing = [finding for finding in analysis.failing if analysis.owner(finding) == source]
-    rules = [rule for rule in RULES if rule.id in analysis.rules and (source or rule.scope is Scope.TOGETHER)]
+    rules = [rule for rule in RULES if rule.id in selected and (source or rule.scope is Scope.TOGETHER)]
     suite = Element("testsuite")
     for rule in rules:
         case = SubElement(suite, "testcase", {"name": f"{rule.id} {rule.name}", "classname": name, "time": "0"})
@@ -59,6 +61,18 @@ def _suite(source: str, analysis: Analysis) -> Element:
     suite.attrib.update(
         {"name": name, "tests": str(len(rules)), "failures": str(failures), "errors": "0", "skipped": "0", "time": "0"}
     )
+    return suite
+
+
+def _unread(unread: Unread) -> Element:
+    """The suite of a source that could not be read."""
+    from xml.etree.ElementTree import Element, SubElement
+
+    name, problem = printable(unread.source), printable(unread.problem)
+    counts = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0"}
+    suite = Element("testsuite", {"name": name, **counts, "time": "0"})
+    case = SubElement(suite, "testcase", {"name": "can be read", "classname": name, "time": "0"})
+    SubElement(case, "error", {"type": "unread", "message": problem}).text = problem
     return suite
 
 

@@ -23,7 +23,10 @@ def render(page: Page, style: Style) -> str:
     first, *others = page.headline
     blocks = [f"**cachedoctor {page.command}:** {escape(first.text)}"]
     blocks += [line(sentence.text) for sentence in others]
-    for entry in page.entries:
+    for section in page.overview:
+        if style.verbosity >= max(0, section.level):
+            blocks += _section(section, style)
+    for entry in page.shown(style.verbosity):
         blocks += _entry(entry)
     for section in page.sections:
         if style.verbosity >= max(0, section.level):

@@ -38,13 +38,29 @@ def render(page: Page, style: Style) -> str:
             }
         },
         "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": True, "exitCode": 1 if analysis.check and analysis.failing else 0}],
+        "invocations": [_invocation(analysis)],
         "results": [
             _result(finding, fingerprint, analysis)
             for finding, fingerprint in zip(analysis.findings, fingerprints(analysis), strict=True)
         ],
     }
     return dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
+
+
+def _invocation(analysis: Analysis) -> dict[str, Any]:
+    """How the run ended; a notification for each source that could not be read (section 3.20.21)."""
+    unread = analysis.check.unread if analysis.check else ()
+    if not unread:
+        return {"executionSuccessful": True, "exitCode": 1 if analysis.check and analysis.failing else 0}
+    notifications = [
+        {
+            "level": "error",
+            "message": {"text": printable(f"{source.source}: {source.problem}")},
+            "locations": [_location(source.source)],
+        }
+        for source in unread
+    ]
+    return {"executionSuccessful": False, "exitCode": 2, "toolExecutionNotifications": notifications}
 
 
 def documentation() -> str:

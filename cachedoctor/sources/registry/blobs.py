@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from cachedoctor.errors import InputError
 from cachedoctor.sources.document import Sizes
 from cachedoctor.sources.presence import REGISTRY
-from cachedoctor.sources.registry.connections import PARALLEL
 
 if TYPE_CHECKING:
     from cachedoctor.sources.registry.client import Repository
 
+PARALLEL = 4
+"""Requests that are made at the same time."""
 MOST_ASKED = 10_000
 """Blobs of one manifest that a registry is asked for."""
 MOST_FAILURES = 3

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import orjson
+from msgspec import Struct
 
 from cachedoctor.buildkit import DOCKER_MANIFEST, IMAGE_MANIFEST, INDEX, MANIFEST_LIST
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.descriptors import Descriptor, is_digest, split, verify
 from cachedoctor.sources.document import MOST_MANIFEST_BYTES, Access, CacheDocument, Sizes, digest_of
+from cachedoctor.sources.json import parse, typed
 from cachedoctor.sources.oci import Resolver
 from cachedoctor.sources.registry.blobs import blob_sizes
 from cachedoctor.sources.registry.connections import RegistryError, Unanswered
 from cachedoctor.sources.registry.credentials import Login
-from cachedoctor.sources.registry.reference import HUB, Reference
+from cachedoctor.sources.registry.reference import HUB, Reference, is_tag
 from cachedoctor.sources.registry.transport import (
     ATTEMPTS,
     BUSY,
@@ -32,6 +34,12 @@ DEADLINE = 60.0
 """Seconds for all requests of one source; three times `Access.timeout` if that is more."""
 VERIFYING_DEADLINE = 300.0
 """The same if each blob is asked for; those for which no time is left are unknown."""
+MOST_TAGS = 10_000
+"""Tags of a repository that are listed."""
+MOST_PAGES = 200
+"""Answers that the list of tags may come in."""
+_PER_PAGE = 1_000
+_NEXT = re.compile(r'<([^>]*)>[^,]*;\s*rel="?next"?', re.IGNORECASE)
 _ACCEPT = {"Accept": ", ".join((IMAGE_MANIFEST, INDEX, DOCKER_MANIFEST, MANIFEST_LIST))}
 _SHOWN = 160
 """Characters of a registry's own message that are shown."""
@@ -43,6 +51,12 @@ class Fetched:
 
     digest: str
     data: bytes
+
+
+class _Tags(Struct):
+    """A page of the list of tags."""
+
+    tags: list[str] | None = None
 
 
 class Repository:
@@ -78,19 +92,15 @@ class Repository:
         """
         url = url if "://" in url else f"{self.url}/{url}"
 
-        def send() -> Answer:
-            login = self._login.headers if self._is_ours(url) else {}
-            return self.transport.request(
-                method, url, headers={**(headers or {}), **login}, body=body, limit=limit, before=before
-            )
+        def send(login: Mapping[str, str]) -> Answer:
+            sent = {**(headers or {}), **(login if self._is_ours(url) else {})}
+            with self.transport.session.asking(self._origin):
+                return self.transport.request(method, url, headers=sent, body=body, limit=limit, before=before)
 
-        sent = self._login.headers
-        answer = send()
-        if answer.status == 401 and self._is_ours(answer.url):
-            # Another thread may have answered the challenge in the meantime.
-            renewed = self._login.headers is not sent
-            if renewed or self._login.accepts(answer):
-                answer = send()
+        login = dict(self._login.headers)
+        answer = send(login)
+        if answer.status == 401 and self._is_ours(answer.url) and self._login.accepts(answer, login):
+            answer = send(self._login.headers)
         if answer.status in (401, 403):
             raise RegistryError(f"{self._login.denied(answer.status)}{self.message(answer)}")
         if answer.status in BUSY:
@@ -121,6 +131,43 @@ class Repository:
             return Fetched(digest_of(answer.body), answer.body)
         verify(answer.body, digest, None)
         return Fetched(digest, answer.body)
+
+    def tags(self) -> list[str]:
+        """All tags, in alphabetical order (OCI distribution spec, "Listing Tags").
+
+        Raises `InputError` also if there are too many; it is `missing` if there is no such repository.
+        """
+        tags: set[str] = set()
+        page = f"tags/list?n={_PER_PAGE}"
+        for _ in range(MOST_PAGES):
+            answer = self.request("GET", page)
+            if answer.status == 404:
+                problem = f"the registry has no repository {self.reference.repository} (404){self.message(answer)}"
+                raise RegistryError(problem, missing=True)
+            if answer.status != 200:
+                raise self.unexpected(answer, "listing the tags")
+            with reading(where="the list of tags"):
+                listed = typed(parse(answer.body), _Tags).tags or []
+            tags.update(filter(is_tag, listed))
+            if len(tags) > MOST_TAGS:
+                raise RegistryError(f"more than {MOST_TAGS:,} tags; name those that matter")
+            page = self._next_page(answer)
+            if not page:
+                return sorted(tags)
+        raise RegistryError(f"the list of tags has more than {MOST_PAGES} pages")
+
+    def _next_page(self, answer: Answer) -> str:
+        """The address of the next page (RFC 8288), empty if this was the last one. Raises `RegistryError`."""
+        match = _NEXT.search(answer.headers.get("Link", ""))
+        if match is None:
+            return ""
+        try:
+            url = str(urljoin(answer.url, match[1]))
+        except ValueError:
+            url = ""
+        if not is_safe(url) or not self._is_ours(url):
+            raise RegistryError("the registry names no address for the rest of the tags that can be trusted")
+        return url
 
     def blob(self, digest: str, limit: int) -> Answer:
         """The answer for a blob (OCI distribution spec, "Pulling blobs")."""
@@ -264,6 +311,13 @@ class RepositoryStore:
             return None
         self._manifests[fetched.digest] = fetched.data
         return fetched.digest
+
+
+def repository_tags(reference: Reference, access: Access) -> list[str]:
+    """All tags of a repository. Raises `InputError`."""
+    repository = Repository(reference, access)
+    with repository.transport.opened():
+        return repository.tags()
 
 
 def registry_documents(reference: Reference, platform: str | None, access: Access) -> list[CacheDocument]:

@@ -6,6 +6,7 @@ import http.client
 import os
 import ssl
 from collections.abc import Collection, Mapping
+from threading import Lock
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
@@ -17,16 +18,20 @@ from cachedoctor.errors import InputError, reason
 from cachedoctor.io.files import is_folder
 from cachedoctor.sources.registry.reference import is_loopback
 
-PARALLEL = 4
-"""Requests that are made at the same time at most."""
 _HEADERS = {"User-Agent": "cachedoctor", "Accept-Encoding": "identity"}
 _LOST = (ConnectionError, http.client.HTTPException, exceptions.ProtocolError)
 _TIMED_OUT = (exceptions.TimeoutError, TimeoutError)
+_IDLE = 32
+"""Connections to one host that are kept for the next requests; sources that are read at the same time need fewer."""
 _BAD_PROXY = "the proxy that the environment names cannot be used"
 
 
 class RegistryError(InputError):
     """What is wrong at a registry; foreign words in it have been made harmless (`Transport.harmless`)."""
+
+
+class Unreachable(RegistryError):
+    """There is no connection to the registry, so that nothing was asked for."""
 
 
 class Unanswered(RegistryError):
@@ -48,6 +53,7 @@ class Connections:
         """Raises `InputError` if there are no certificates in the file."""
         self._ca_file = ca_file
         self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._lock = Lock()
         if ca_file is not None:
             _check_certificates(ca_file)
 
@@ -78,12 +84,13 @@ class Connections:
     def _pool(self, url: str) -> urllib3.PoolManager:
         """The connections to the host of a URL, or to the proxy for it."""
         scheme, proxy = urlsplit(url).scheme, proxy_for(url)
-        if (scheme, proxy) not in self._pools:
-            options: dict[str, Any] = {"maxsize": PARALLEL}
-            if "https" in (scheme, proxy.partition("://")[0].lower()):
-                options["ssl_context"] = self._tls()
-            self._pools[scheme, proxy] = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
-        return self._pools[scheme, proxy]
+        with self._lock:
+            if (scheme, proxy) not in self._pools:
+                options: dict[str, Any] = {"maxsize": _IDLE}
+                if "https" in (scheme, proxy.partition("://")[0].lower()):
+                    options["ssl_context"] = self._tls()
+                self._pools[scheme, proxy] = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
+            return self._pools[scheme, proxy]
 
     def _tls(self) -> ssl.SSLContext:
         bundle = self._ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
@@ -139,21 +146,21 @@ def explained(error: Exception, host: str) -> RegistryError | None:
     """
     causes = _causes(error)
     if isinstance(error, exceptions.ProxyError):
-        return RegistryError(_BAD_PROXY)
+        return Unreachable(_BAD_PROXY)
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            return RegistryError(_tls_problem(cause))
+            return Unreachable(_tls_problem(cause))
     if _any(causes, exceptions.NameResolutionError):
-        return RegistryError(f"there is no host {host!r}")
+        return Unreachable(f"there is no host {host!r}")
     if _any(causes, ConnectionRefusedError):
-        return RegistryError(f"nothing listens at {host}: the connection is refused")
+        return Unreachable(f"nothing listens at {host}: the connection is refused")
     # To urllib3, any failure to connect is a time-out as well.
     if _any([cause for cause in causes if not isinstance(cause, exceptions.NewConnectionError)], *_TIMED_OUT):
         return None
     if _any(causes, *_LOST):
         return Dropped("the connection was lost, or the answer is not HTTP")
     reasons = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return RegistryError(f"cannot reach the registry: {reasons[-1] if reasons else type(error).__name__}")
+    return Unreachable(f"cannot reach the registry: {reasons[-1] if reasons else type(error).__name__}")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

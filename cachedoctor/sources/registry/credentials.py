@@ -7,10 +7,10 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from msgspec import Struct
@@ -32,6 +32,8 @@ _HELPER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 _BEARER = re.compile(r"(?:^|,)\s*bearer\s", re.IGNORECASE)
 _PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -184,38 +186,49 @@ class Login:
 
     def __init__(self, reference: Reference, origin: Origin, transport: Transport) -> None:
         self._host = reference.registry
+        self._repository = reference.repository
         self._is_loopback = reference.is_loopback
         self._origin = origin
         self._transport = transport
         self._names = (self._host,) if reference.host else HUB
         self._server = self._host if reference.host else _HUB_SERVER
-        self._found: Credentials | None = None
-        self.headers: dict[str, str] = {}
-        """To send with requests to the registry itself, and to nobody else."""
+        self.headers = self._once("headers", dict[str, str])
+        """To send with requests to the registry itself, and to nobody else; those of all sources in the repository."""
 
     @property
     def credentials(self) -> Credentials:
         """What `docker login` left for the registry. Raises `InputError`."""
-        if self._found is None:
-            self._found = find(self._names, self._server, self._transport.remaining)
-            self._transport.keep_secret(*self._found.secrets)
-        return self._found
 
-    def accepts(self, answer: Answer) -> bool:
-        """Answer the registry's challenge, and return whether the answer is another than before.
+        def look_up() -> Credentials:
+            found = find(self._names, self._server, self._transport.remaining)
+            self._transport.keep_secret(*found.secrets)
+            return found
 
-        Raises `InputError`.
+        return self._transport.session.once(("credentials", self._origin, self._server), look_up)
+
+    def _once(self, what: str, make: Callable[[], T]) -> T:
+        """What is made once for all sources in the repository: see `Session.once`."""
+        return self._transport.session.once((what, self._origin, self._host, self._repository), make)
+
+    def accepts(self, answer: Answer, sent: Mapping[str, str]) -> bool:
+        """Answer the registry's challenge to a request with the headers `sent`.
+
+        Returns whether there are other headers now. Raises `InputError`.
         """
+        if self.headers == sent:
+            old = sent.get("Authorization", "")
+            self.headers |= self._once(f"answer to {old}", lambda: self._answer(answer))
+        return self.headers != sent
+
+    def _answer(self, answer: Answer) -> dict[str, str]:
+        """The headers that a challenge asks for; none if there are none. Raises `InputError`."""
         challenge = answer.headers.get("WWW-Authenticate", "")
         if not challenge or len(challenge) > _LONGEST_CHALLENGE:
-            return False
-        before = self.headers
+            return {}
         if bearer := _BEARER.search(challenge):
             token = self.credentials.registry_token or self._token(challenge[bearer.end() :])
-            self.headers = {"Authorization": f"Bearer {token}"}
-        elif self.credentials.basic:
-            self.headers = {"Authorization": f"Basic {self.credentials.basic}"}
-        return self.headers != before
+            return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Basic {self.credentials.basic}"} if self.credentials.basic else {}
 
     def denied(self, status: int) -> str:
         """What to say if the registry refuses, and what to try."""

@@ -68,9 +68,14 @@ class Reference:
         return self.host.lower() == other.host.lower()
 
 
+def is_tag(text: str) -> bool:
+    """Whether this can be a tag (OCI distribution spec, "Pulling manifests")."""
+    return re.fullmatch(_TAG, text) is not None
+
+
 def check_tag(text: str) -> None:
-    """Raises `InputError` if this cannot be a tag (OCI distribution spec, "Pulling manifests")."""
-    if re.fullmatch(_TAG, text) is None:
+    """Raises `InputError` if this cannot be a tag."""
+    if not is_tag(text):
         raise InputError(f"{text[:80]!r} is not a tag")
 
 

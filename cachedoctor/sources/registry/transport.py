@@ -14,9 +14,10 @@ from urllib.parse import urljoin, urlsplit
 
 from urllib3 import BaseHTTPResponse
 
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, NoCacheError
 from cachedoctor.sources.document import Access
-from cachedoctor.sources.registry.connections import Connections, Dropped, RegistryError, Unanswered, explained
+from cachedoctor.sources.registry.connections import Dropped, RegistryError, Unanswered, explained
+from cachedoctor.sources.registry.session import Session
 from cachedoctor.text import inert
 
 MOST_ANSWER_BYTES = 1 << 20
@@ -81,11 +82,13 @@ class Transport:
     """Makes all requests of one source. Everything that it raises is an `InputError`."""
 
     def __init__(self, access: Access, seconds: float) -> None:
+        self.session = access.session or Session()
+        self._is_shared = access.session is not None
         self._timeout = access.timeout
         self._seconds = seconds
         self._until = monotonic() + seconds
-        self._secrets: set[str] = set()
-        self._connections = Connections(access.ca_file)
+        self._secrets = self.session.secrets
+        self._connections = self.session.connections(access.ca_file)
 
     @property
     def remaining(self) -> float:
@@ -106,17 +109,20 @@ class Transport:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Close the connections in the end; whatever goes wrong until then is reported in harmless words."""
+        """Close the connections in the end, unless other sources use them, too.
+
+        Whatever goes wrong until then is reported in harmless words.
+        """
         try:
             yield
         except RegistryError:
             raise
         except InputError as error:
-            raise RegistryError(
-                self.harmless(error.problem), self.harmless(error.where), source=error.source
-            ) from error
+            kind = NoCacheError if isinstance(error, NoCacheError) else RegistryError
+            raise kind(self.harmless(error.problem), self.harmless(error.where), source=error.source) from error
         finally:
-            self._connections.close()
+            if not self._is_shared:
+                self.session.close()
 
     def request(
         self,

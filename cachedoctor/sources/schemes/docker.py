@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.document import Access, CacheDocument, Location, Writer
 
 _BARE = r"(?:localhost|[\w.-]+:\d+)(?::\d+)?/\S+|[\w-]+(?:\.[\w-]+)+/[\w./-]+(?::[\w.-]+|@sha256:\w+)"
@@ -56,6 +56,18 @@ class DockerLocation(Location):
     def name(self) -> str:
         """See `Location.name`."""
         return self._name
+
+    def every_tag(self, access: Access) -> list[str]:
+        """See `Location.every_tag`."""
+        if self.selects:
+            return [self.text]
+        from cachedoctor.sources.registry.client import repository_tags
+
+        with reading(self.text):
+            tags = repository_tags(self.reference, access)
+            if not tags:
+                raise InputError(f"the registry has no tag in {self.reference.repository}", missing=True)
+        return [f"{self.prefix}{self._name}:{tag}" for tag in tags]
 
     def documents(self, platform: str | None, stdin: BinaryIO | None, access: Access) -> list[CacheDocument]:
         """See `Location.documents`; `missing` if there is no such tag."""

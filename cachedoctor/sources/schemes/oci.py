@@ -80,6 +80,17 @@ class OciLocation(Location):
         parts = target.relative_to(folder).parts if target.is_relative_to(folder) else ()
         return parts[:1] == ("blobs",) or parts in (("index.json",), ("oci-layout",))
 
+    def every_tag(self, access: Access) -> list[str]:
+        """See `Location.every_tag`; manifests without a tag are left out, unless all are."""
+        if self.selects or not self.local.is_dir():
+            return [self.text]
+        from cachedoctor.sources.layout import layout_tags
+        from cachedoctor.sources.registry.reference import is_tag
+
+        with reading(self.text):
+            tags = filter(is_tag, layout_tags(str(self.local)))
+        return [f"{self.prefix}{self._folder}:{tag}" for tag in tags] or [self.text]
+
     def documents(self, platform: str | None, stdin: BinaryIO | None, access: Access) -> list[CacheDocument]:
         """See `Location.documents`; `missing` if there is no such folder or tag."""
         from cachedoctor.sources.content import path_documents

@@ -1,0 +1,69 @@
+"""Joining records: what is one, what only looks like one, and that nothing counts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from cachedoctor.cacheconfig import decode
+from cachedoctor.graph.joining import digest_of_joining, joining_record
+from cachedoctor.graph.survey import Survey
+
+_A, _B, _C = (f"sha256:{letter * 64}" for letter in "abc")
+
+
+def _joined(**changes: Any) -> dict[str, Any]:
+    """Two leaves of one root, and a record that joins them."""
+    join = {"digest": digest_of_joining([_B, _C]), "inputs": [[{"link": 1}, {"link": 2}]]} | changes
+    leaves = [{"digest": digest, "inputs": [[{"link": 0}]]} for digest in (_B, _C)]
+    return {"layers": [{"blob": _A, "parent": -1}], "records": [{"digest": _A}, *leaves, join]}
+
+
+def _survey(document: dict[str, Any]) -> Survey:
+    return Survey([decode(orjson.dumps(document))])
+
+
+def test_nothing_counts_a_joining_record() -> None:
+    joined = _joined()
+    plain = {**joined, "records": joined["records"][:-1]}
+    with_it, without = _survey(joined), _survey(plain)
+    assert with_it.joining == {3}
+    assert with_it.dead_records == 0
+    assert with_it.merged.graph == without.merged.graph
+    assert with_it.loop_check.orders == without.loop_check.orders
+    assert (with_it.max_depth, with_it.walk, with_it.results) == (without.max_depth, without.walk, without.results)
+
+
+def test_the_records_of_several_documents_are_told_apart() -> None:
+    config = decode(orjson.dumps(_joined()))
+    assert Survey([config, config]).joining == {3, 7}
+
+
+def test_the_digest_does_not_depend_on_the_order_of_leaves() -> None:
+    assert digest_of_joining([_B, _C]) == digest_of_joining([_C, _B]) != digest_of_joining([_A, _C])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"digest": _A},
+        {"inputs": [[{"link": 1}]]},
+        {"inputs": [[{"link": 1}, {"link": 0}]]},
+        {"inputs": [[{"link": 1, "selector": "x"}, {"link": 2}]]},
+        {"inputs": [[{"link": 1}, {"link": 2}], [{"link": 1}]]},
+        {"inputs": [[{"link": 1}, {"link": 9}]]},
+        {"layers": [{"layer": 0, "createdAt": "2026-01-01T00:00:00Z"}]},
+        {"chains": [{"layers": [0], "createdAt": "2026-01-01T00:00:00Z"}]},
+        {"inputs": None},
+    ],
+)
+def test_what_only_resembles_one_is_a_record_like_any_other(changes: dict[str, Any]) -> None:
+    assert joining_record(decode(orjson.dumps(_joined(**changes)))) is None
+
+
+def test_a_record_that_others_are_made_from_joins_nothing() -> None:
+    document = _joined()
+    document["records"][1]["inputs"] = [[{"link": 0}, {"link": 3}]]
+    assert joining_record(decode(orjson.dumps(document))) is None
