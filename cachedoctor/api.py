@@ -11,6 +11,7 @@ from cachedoctor.analysis import analyze as analysis
 from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.buildkit import parse_release
 from cachedoctor.errors import CachedoctorError, InputError, LimitError, ProofError
+from cachedoctor.repairs.limits import HEADROOM, Limit
 from cachedoctor.repairs.prune import Preference
 from cachedoctor.repairs.repair import Options, Repaired
 from cachedoctor.repairs.repair import repair as repair_documents
@@ -80,27 +81,32 @@ def repair(
     documents: Sequence[CacheDocument],
     *,
     minimal: bool = False,
-    max_calls: int | None = None,
-    max_bytes: int | None = None,
+    max_calls: Limit = None,
+    max_bytes: Limit = None,
     prefer: Preference = "cheapest",
     drop_oldest: bool = False,
+    headroom: float = HEADROOM,
+    join: bool = True,
 ) -> Repaired:
     """Make one cache of the documents that imports, has no loops, and loses nothing, and prove it; write nothing.
 
     `minimal` keeps one alternative for each input; `max_calls` (of the loop check) and `max_bytes` (of the config)
-    remove alternatives until the limit holds; `prefer` (`cheapest`, `definition` or `content`) decides between equal
-    ones; `drop_oldest` lets `max_bytes` remove records as well.
+    remove alternatives until the limit holds, where `"auto"` is the limit that the rules ask for; `headroom` is the
+    percentage of `max_bytes` to leave if possible; `prefer` (`cheapest`, `definition` or `content`) decides between
+    equal ones; `drop_oldest` lets `max_bytes` remove records as well. Without `join`, several leaves stay.
 
     Raises `LimitError` if a limit cannot be reached, `InputError` if there are too many paths to count, `ProofError`
     if the result is not what it should be, and `ValueError` for an invalid argument or an empty list of documents.
     """
     _check_not_empty(documents)
     for limit in (max_calls, max_bytes):
-        if limit is not None and limit < 1:
+        if limit is not None and limit != "auto" and limit < 1:
             raise ValueError(f"{limit} is not a limit: expected 1 or more")
+    if not 0 <= headroom <= 90:
+        raise ValueError(f"{headroom} is not a headroom: expected a percentage from 0 to 90")
     if prefer not in get_args(Preference):
         raise ValueError(f"{prefer!r} is not a preference: expected one of {', '.join(get_args(Preference))}")
-    return repair_documents(documents, Options(minimal, max_calls, max_bytes, prefer, drop_oldest))
+    return repair_documents(documents, Options(minimal, max_calls, max_bytes, prefer, drop_oldest, headroom, join))
 
 
 def write(
@@ -108,6 +114,7 @@ def write(
     target: str | os.PathLike[str],
     *,
     force: bool = False,
+    allow_too_large: bool = False,
     tag: str | None = None,
     access: Access | None = None,
 ) -> str:
@@ -115,16 +122,20 @@ def write(
 
     `target` is a file, a folder or `oci:DIR[:TAG]` for a layout with all layers, or `docker://HOST[:PORT]/REPO:TAG`.
     What was written is read back and compared with what was proved before it takes effect. `force` replaces an
-    existing file or tag; `tag` names the one to set in a layout.
+    existing file or tag; `tag` names the one to set in a layout. A cache over 1 MiB, which BuildKit refuses to import,
+    is only written with `allow_too_large`.
 
-    Raises `InputError` if it cannot or must not be written, `ProofError` if what is read back differs, and
-    `ValueError` for `-` and names with a NUL.
+    Raises `InputError` if it cannot or must not be written, `LimitError` if it is too large, `ProofError` if what is
+    read back differs, and `ValueError` for `-` and names with a NUL.
     """
     name = os.fspath(target)
     location = sources.parse(name, tag)
     if not location.writable or "\0" in name:
         raise ValueError(f"{name!r} is not a place that a cache can be written to")
     writer = location.writer(repaired.documents, force=force, access=access)
+    too_large = None if allow_too_large else repaired.too_large(location)
+    if too_large:
+        raise LimitError(f"BuildKit will not import it: the {too_large[0]} has {too_large[1]:,} bytes, over 1 MiB")
     writer.write(repaired.config, repaired.data, repaired.check)
     return writer.path
 

@@ -21,7 +21,7 @@ def main(names: list[str]) -> int:
             rules = sorted({finding.rule for finding in analysis.findings})
             print(f"{name}: {analysis.verdict}, {calls:,} loop-check calls, {', '.join(rules) or 'no findings'}")
             if analysis.verdict == "error":
-                repaired = cachedoctor.repair(documents, max_bytes=1 << 20, max_calls=100_000_000)
+                repaired = cachedoctor.repair(documents, max_bytes="auto", max_calls="auto")
                 target = cachedoctor.write(repaired, Path(name).with_suffix(".repaired.json"), force=True)
                 print(f"  {target}: {repaired.after.calls:,} calls, nothing lost")
         except (cachedoctor.InputError, cachedoctor.LimitError) as error:

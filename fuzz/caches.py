@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -173,7 +174,10 @@ def _import(documents: Sequence[CacheDocument], repaired: Repaired) -> None:
     out = _plain(repaired.config)
     assert independent.refusals(out) == []
     assert not independent.has_loop(out)
-    before = list(map(_plain, configs))
+    assert len(independent.leaves(out)) <= 1
+    assert not independent.lost_on_import(out, Random(0))
+    out = independent.without_joining(out)
+    before = [independent.without_joining(_plain(config)) for config in configs]
     # The model follows invalid layer links too, and does not know about manifests.
     comparable = all(document.blobs is None for document in documents)
     comparable &= not any({"layer", "result"}.intersection(independent.refusals(document)) for document in before)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from hashlib import sha256
+from random import Random
 from typing import Any
 
 Document = dict[str, Any]
@@ -141,3 +143,65 @@ def parse(data: bytes) -> Document:
     parsed = json.loads(data)
     assert isinstance(parsed, dict)
     return parsed
+
+
+def leaves(document: Document) -> list[int]:
+    """The records that no other links to."""
+    records = document.get("records", [])
+    linked = {link["link"] for record in records for links in record.get("inputs") or [] for link in links or []}
+    return [index for index in range(len(records)) if index not in linked]
+
+
+def joining(document: Document) -> dict[str, Any] | None:
+    """The last record, if all that it does is to join records without selectors; its digest is made from theirs."""
+    *others, last = document.get("records", [])
+    inputs = last.get("inputs", [])
+    if set(last) != {"digest", "inputs"} or len(inputs) != 1 or any(set(link) != {"link"} for link in inputs[0] or []):
+        return None
+    if not all(0 <= link["link"] < len(others) for link in inputs[0] or []):
+        return None
+    digests = sorted(others[link["link"]]["digest"] for link in inputs[0] or [])
+    text = "\n".join(["cachedoctor: a record that joins these leaves", *digests])
+    return last if last["digest"] == f"sha256:{sha256(text.encode()).hexdigest()}" else None
+
+
+def without_joining(document: Document) -> Document:
+    """The document without its joining record."""
+    if not document.get("records") or joining(document) is None:
+        return document
+    return {**document, "records": document["records"][:-1]}
+
+
+def lost_on_import(document: Document, chance: Random) -> int:
+    """How many links the importer of BuildKit v0.25 to v0.32 drops in one order of leaves and alternatives.
+
+    The document must have no duplicates, which that importer merges first. It walks from leaf to leaf, from each record
+    to its sources. A record that an earlier walk stored is taken the first time that a walk comes to it, and dropped
+    when the same walk comes to it again.
+    """
+    records = document.get("records", [])
+    stored: set[int] = set()
+    lost = 0
+    for leaf in _shuffled(leaves(document), chance):
+        seen: set[int] = set()
+        new: set[int] = set()
+        todo = [iter([leaf])]
+        while todo:
+            source = next(todo[-1], None)
+            if source is None:
+                todo.pop()
+                continue
+            if source in stored:
+                lost += source in seen
+                seen.add(source)
+            elif source not in new:
+                new.add(source)
+                inputs = (_shuffled(links, chance) for links in records[source].get("inputs", []))
+                todo.append(iter([link["link"] for links in inputs for link in links]))
+        stored |= new
+    assert stored == set(range(len(records)))
+    return lost
+
+
+def _shuffled(values: list[Any], chance: Random) -> list[Any]:
+    return chance.sample(values, len(values))

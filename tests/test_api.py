@@ -200,3 +200,16 @@ def test_counts_that_do_not_fit_give_one_line(monkeypatch: pytest.MonkeyPatch) -
             cachedoctor.InputError, match=r"diamond-28.json: cannot count its paths: their exact number"
         ):
             function(documents)
+
+
+def test_nothing_is_written_that_no_build_imports(tmp_path: Path) -> None:
+    documents = cachedoctor.load(FIXTURES / "manifests/too-large.json")
+    with pytest.raises(cachedoctor.LimitError, match="the cache config has 1,067,255 bytes, over 1 MiB"):
+        cachedoctor.write(cachedoctor.repair(documents, join=False), tmp_path / "out.json")
+    assert list(tmp_path.iterdir()) == []
+    cachedoctor.write(cachedoctor.repair(documents), tmp_path / "out.json", allow_too_large=True)
+    repaired = cachedoctor.repair(documents, max_bytes="auto", headroom=25)
+    cachedoctor.write(repaired, tmp_path / "out.json", force=True)
+    assert (tmp_path / "out.json").stat().st_size <= (1 << 20) * 0.75
+    with pytest.raises(ValueError, match="91 is not a headroom"):
+        cachedoctor.repair(documents, headroom=91)

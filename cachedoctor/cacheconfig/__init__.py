@@ -2,7 +2,7 @@
 
 from cachedoctor.cacheconfig.decode import decode, decode_inline, decode_parsed, decode_strictly
 from cachedoctor.cacheconfig.document import MOST_NESTED, NO_PARENT, CacheConfig, all_within, instant, nested_too_deep
-from cachedoctor.cacheconfig.encode import encode
+from cachedoctor.cacheconfig.encode import encode, encoded_length
 
 __all__ = [
     "MOST_NESTED",
@@ -14,6 +14,7 @@ __all__ = [
     "decode_parsed",
     "decode_strictly",
     "encode",
+    "encoded_length",
     "instant",
     "nested_too_deep",
 ]

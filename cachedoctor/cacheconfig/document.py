@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +32,7 @@ def _containers(value: Any) -> list[Any]:
     return [element for element in elements if type(element) is dict or type(element) is list]
 
 
-def all_within(numbers: Sequence[int], count: int) -> bool:
+def all_within(numbers: Collection[int], count: int) -> bool:
     """Whether all numbers are indices of a list with `count` elements."""
     return not numbers or (min(numbers) >= 0 and max(numbers) < count)
 

@@ -16,7 +16,17 @@ def encode(config: CacheConfig) -> bytes:
     """
     from cachedoctor.cacheconfig import typed
 
-    data = typed.encode(config)
+    return _escaped(typed.encode(config))
+
+
+def encoded_length(text: str) -> int:
+    """Bytes of a text in the document, with its quotes and escapes."""
+    from cachedoctor.cacheconfig import typed
+
+    return len(_escaped(typed.encode_text(text)))
+
+
+def _escaped(data: bytes) -> bytes:
     for letter in _ESCAPED if data.isascii() else _ESCAPED + _ESCAPED_OTHERS:
         encoded = letter.encode()
         if encoded in data:

@@ -225,6 +225,11 @@ def encode(config: CacheConfig) -> bytes:
     return _ENCODER.encode(document)
 
 
+def encode_text(text: str) -> bytes:
+    """A text as it is in that JSON."""
+    return _ENCODER.encode(text)
+
+
 _ENCODER = Encoder()
 
 

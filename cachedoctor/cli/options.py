@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "cachedoctor.settings"
 """The key under which a context keeps the settings file in effect."""
+NumberOrAuto = int | Literal["auto"] | None
 _UNITS = {"": 1, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
@@ -210,3 +211,27 @@ def size(context: click.Context, parameter: click.Parameter, text: str | None) -
     if number >= 1 << 63:
         raise click.BadParameter(f"{text!r} is not a size below 2⁶³ bytes")
     return number
+
+
+def size_or_auto(context: click.Context, parameter: click.Parameter, text: str | None) -> NumberOrAuto:
+    """The same, or `auto`."""
+    return "auto" if text == "auto" else size(context, parameter, text)
+
+
+def number_or_auto(context: click.Context, parameter: click.Parameter, text: str | None) -> NumberOrAuto:
+    """A whole number from 1 on, or `auto`."""
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if not re.fullmatch("[0-9]{1,4000}", text) or not int(text):
+        raise click.BadParameter(f"{text!r} is not a number from 1 on, or auto")
+    return int(text)
+
+
+def percentage(context: click.Context, parameter: click.Parameter, text: str) -> float:
+    """A percentage from 0 to 90: `10%`, or `10`."""
+    match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,9})?) ?%?", text)
+    if match is None or float(match[1]) > 90:
+        raise click.BadParameter(f"{text!r} is not a percentage from 0 to 90, such as 10%")
+    return float(match[1])

@@ -12,7 +12,8 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, compress, count, pairwise, repeat
+from operator import ne
 from typing import NamedTuple
 
 from cachedoctor.graph import leaves
@@ -23,7 +24,7 @@ MOST_REPLAYS = 32
 REPLAY_BUDGET = 300_000
 """Items and links that all replays together may visit, except for the first."""
 FEWEST_REPLAYS = 8
-"""If not even so many are affordable, one import is replayed, which tells about how much is lost."""
+"""If not even so many are affordable, one order of leaves is looked at, which tells about how much is lost."""
 MOST_COMPARED = 64
 """Leaves up to which more orders are compared than are replayed."""
 
@@ -66,30 +67,29 @@ def imported(graph: Graph, joining: Sequence[Sequence[int]] = ()) -> Imported:
     neither it nor its links are counted. Few orders are replayed if there is much to walk: each is O(items + links).
     """
     ends = _leaves(graph, joining)
-    count, links = graph.size, len(graph.links)
+    size, links = graph.size, len(graph.links)
     if len(ends) <= 1:
-        return Imported(count, ends, links, Spread(0, 0, 0), Spread(count, count, count), orders=1)
+        return Imported(size, ends, links, Spread(0, 0, 0), Spread(size, size, size), orders=1)
     importer = _Importer(graph, joining)
-    replays = min(MOST_REPLAYS, REPLAY_BUDGET // (count + links))
+    replays = min(MOST_REPLAYS, REPLAY_BUDGET // (size + links))
     if replays < FEWEST_REPLAYS:
-        gone = [importer.replay(order) for order in leaves.seeded(ends, 1)]
+        gone = [importer.roughly(order) for order in leaves.seeded(ends, 1)]
         lost = [len(gone[0])]
     elif len(ends) <= MOST_COMPARED:
-        orders, lost = leaves.by_loss(importer.adjacency, ends, count)
+        orders, lost = leaves.by_loss(importer.adjacency, ends, size)
         gone = [importer.replay(order, random.Random(seed)) for seed, order in enumerate(_spaced(orders, replays))]
     else:
         orders = leaves.seeded(ends, replays)
         gone = [importer.replay(order, random.Random(seed)) for seed, order in enumerate(orders)]
         lost = list(map(len, gone))
-    found = [count - importer.missed(links_gone) for links_gone in gone]
-    return Imported(count, ends, links, _spread(lost), _spread(found), len(lost))
+    found = [size - importer.missed(links_gone) for links_gone in gone]
+    return Imported(size, ends, links, _spread(lost), _spread(found), len(lost))
 
 
 def _leaves(graph: Graph, joining: Sequence[Sequence[int]]) -> list[int]:
     """The items that no other is made from; joining records are items too, and come last."""
     joined = set().union(*joining)
-    inner = graph.adjacency.fan_out
-    ends = [item for item in range(graph.size) if item not in inner and item not in joined]
+    ends = [item for item in graph.leaves if item not in joined]
     return [*ends, *range(graph.size, graph.size + len(joining))]
 
 
@@ -114,10 +114,38 @@ class _Importer:
             self._starts.append(self._starts[-1] + len(sources))
         self.adjacency = Adjacency([*graph.adjacency.sources, *map(list, joining)]) if joining else graph.adjacency
 
-    def replay(self, order: Iterable[int], choose: random.Random | None = None) -> list[int]:
-        """The indices of the links that are lost. Alternatives are walked as written, or in an order that is chosen."""
+    def roughly(self, order: Sequence[int]) -> list[int]:
+        """The indices of the links that are lost, as many as in any replay of this order of leaves.
+
+        Of the links of an item to what one later walk stores, the first one written is kept: it takes no walk to find.
+        """
+        walks, links = self._walks(order), self._graph.links
+        of_items = list(chain.from_iterable(map(repeat, walks, map(len, self._graph.adjacency.sources))))
+        kept: set[tuple[int, int]] = set()
+        lost = []
+        for link in compress(count(), map(ne, map(walks.__getitem__, links), of_items)):
+            walked = links[link], of_items[link]
+            if walked in kept:
+                lost.append(link)
+            kept.add(walked)
+        return lost
+
+    def _walks(self, order: Sequence[int]) -> list[int]:
+        """The number of the walk that stores each item: that from the first leaf which is made from it."""
+        walks = [len(order)] * len(self.adjacency.sources)
+        for walk, leaf in enumerate(order):
+            walks[leaf] = walk
+        for item in reversed(self.adjacency.topological[0]):
+            walk = walks[item]
+            for source in self.adjacency.sources[item]:
+                if walk < walks[source]:
+                    walks[source] = walk
+        return walks
+
+    def replay(self, order: Iterable[int], choose: random.Random) -> list[int]:
+        """The indices of the links that are lost if alternatives are walked in an order that is chosen."""
         links, stored, met = self._links, [0] * len(self._starts), [0] * len(self._starts)
-        steps = self._turned(choose) if choose else self._as_written
+        steps = self._turned(choose)
         lost = []
         for walk, leaf in enumerate(order, 1):
             stored[leaf] = walk
@@ -138,16 +166,13 @@ class _Importer:
                     stack.pop()
         return [link for link in lost if link < len(self._graph.links)]
 
-    def _as_written(self, item: int) -> Sequence[int]:
-        return range(self._starts[item], self._starts[item + 1])
-
     def _turned(self, choose: random.Random) -> Callable[[int], Sequence[int]]:
         """The links of an item, those of each input from a random one on, as Go walks its small maps."""
         graph, chance = self._graph, choose.random
 
         def steps(item: int) -> Sequence[int]:
             if item >= graph.size:
-                return self._as_written(item)
+                return range(self._starts[item], self._starts[item + 1])
             turned: list[int] = []
             for low, high in pairwise(graph.link_start[graph.input_start[item] : graph.input_start[item + 1] + 1]):
                 middle = low + int(chance() * (high - low))

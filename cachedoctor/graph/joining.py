@@ -7,10 +7,17 @@ what it was made from. So it is left out of everything that is counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 from cachedoctor.cacheconfig import CacheConfig, all_within
+
+
+def leaves_of(size: int, links: Iterable[int]) -> list[int]:
+    """Those of `size` items that no other links to, ascending. `links` has the source of each link."""
+    linked = set(links)
+    return [] if len(linked) == size else [item for item in range(size) if item not in linked]
 
 
 def digest_of_joining(leaves: Iterable[str]) -> str:
@@ -21,6 +28,35 @@ def digest_of_joining(leaves: Iterable[str]) -> str:
     """
     text = "\n".join(("cachedoctor: a record that joins these leaves", *sorted(leaves)))
     return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def with_joining(config: CacheConfig, leaves: Sequence[int]) -> CacheConfig:
+    """The document with a joining record after its last record, which links to these records in this order."""
+    return replace(
+        config,
+        digests=[*config.digests, digest_of_joining(map(config.digests.__getitem__, leaves))],
+        input_start=[*config.input_start, len(config.link_start)],
+        link_start=[*config.link_start, len(config.links) + len(leaves)],
+        links=[*config.links, *leaves],
+        selectors=[*config.selectors, *[""] * len(leaves)],
+        result_start=[*config.result_start, len(config.results)],
+    )
+
+
+def without_joining(config: CacheConfig) -> CacheConfig:
+    """The document without its joining record, if it has one."""
+    if joining_record(config) is None:
+        return config
+    first = config.link_start[-2]
+    return replace(
+        config,
+        digests=config.digests[:-1],
+        input_start=config.input_start[:-1],
+        link_start=config.link_start[:-1],
+        links=config.links[:first],
+        selectors=config.selectors[:first],
+        result_start=config.result_start[:-1],
+    )
 
 
 def joining_record(config: CacheConfig) -> int | None:

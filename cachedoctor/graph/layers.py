@@ -99,7 +99,7 @@ def used_layers(config: CacheConfig) -> bytearray:
     count = len(config.parents)
     used = bytearray(count)
     pointed_at = set(config.results).union(*(layers for _, layers, _ in config.chains))
-    if pointed_at == set(range(count)):
+    if len(pointed_at) == count and all_within(pointed_at, count):
         return bytearray(b"\1") * count
     for layer in pointed_at:
         while 0 <= layer < count and not used[layer]:

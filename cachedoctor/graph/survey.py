@@ -82,10 +82,14 @@ class Survey:
         return [] if self._reachable.acyclic else loops.find(unmerged(self.graph))
 
     @property
+    def has_all_links(self) -> bool:
+        """Whether no link of any document leads outside it."""
+        return len(self.graph.links) == sum(len(config.links) for config in self.configs)
+
+    @property
     def refused(self) -> bool:
         """Whether every release refuses one of the documents, for its cycles or for links to outside it."""
-        written = sum(len(config.links) for config in self.configs)
-        return len(self.graph.links) < written or bool(self.record_cycles)
+        return not self.has_all_links or bool(self.record_cycles)
 
     @cached_property
     def merge(self) -> Merge:

@@ -11,6 +11,7 @@ from typing import Any
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, all_within
 from cachedoctor.cacheconfig.document import instant
 from cachedoctor.graph import layers
+from cachedoctor.graph.joining import with_joining
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.records import Graph
 from cachedoctor.graph.survey import Survey
@@ -37,8 +38,10 @@ class Removed:
     dropped_records: list[str] = field(default_factory=list)
     """Digests of records that were dropped to reach a size, oldest results first."""
     dangling_results: int = 0
-    """Results and chains whose layers are outside the document, or in or below a cycle of parents."""
+    """Results and chains whose layers are outside the document, or in or below a cycle of parents, and empty chains."""
     missing_blob_results: int = 0
+    dead_results: int = 0
+    """Results and chains of records that are dead or invalid."""
     duplicate_results: int = 0
     unused_layers: int = 0
 
@@ -84,6 +87,8 @@ class Draft:
     results: Results
     layers: Layers
     removed: Removed
+    joins: bool = True
+    """Whether `config` adds a joining record if there is more than one leaf."""
 
     def acyclic(self) -> Acyclic:
         """The graph of the draft, which must have no loops any more."""
@@ -98,7 +103,12 @@ class Draft:
         self.graph = self.graph.without(gone)
 
     def config(self) -> CacheConfig:
-        """The draft as a document, with only the layers that results need."""
+        """The draft as a document, with only the layers that results need, and a joining record if it needs one."""
+        plain, leaves = self.plain(), self.graph.leaves if self.joins else []
+        return with_joining(plain, leaves) if len(leaves) > 1 else plain
+
+    def plain(self) -> CacheConfig:
+        """The same without a joining record."""
         graph, results, layers = self.graph, self.results, self.layers
         needed = _needed(
             layers.parents, [*results.layers, *(layer for _, listed, _ in results.chains for layer in listed)]
@@ -229,10 +239,12 @@ def _joined_results(survey: Survey, numbers: Sequence[Sequence[int]], removed: R
         result_layers += _looked_up(of_layers, config.results)
         created += config.result_created
         for record, listed, time in config.chains:
-            if items[record] >= 0 and (kept := tuple(_looked_up(of_layers, listed))) and _usable(kept, removed):
+            removed.dead_results += items[record] < 0
+            if items[record] >= 0 and _usable(kept := tuple(_looked_up(of_layers, listed)), removed):
                 _keep_newest(chains, (items[record], kept), time, removed)
     if min(owners, default=0) < 0 or min(result_layers, default=0) < 0:
         usable = [owner >= 0 and _usable((layer,), removed) for owner, layer in zip(owners, result_layers, strict=True)]
+        removed.dead_results += sum(owner < 0 for owner in owners)
         owners = list(compress(owners, usable))
         result_layers = list(compress(result_layers, usable))
         created = list(compress(created, usable))
@@ -258,7 +270,7 @@ def _looked_up(numbers: Sequence[int], layers: Sequence[int]) -> list[int]:
 
 def _usable(numbers: Sequence[int], removed: Removed) -> bool:
     """Whether a result has all its layers. If not, it is counted as removed."""
-    if _OUTSIDE in numbers:
+    if not numbers or _OUTSIDE in numbers:
         removed.dangling_results += 1
         return False
     if _MISSING in numbers:

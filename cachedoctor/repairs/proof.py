@@ -33,6 +33,12 @@ def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) 
     return Lost(records=_missing(before.merged.graph.digests, after.merged.graph.digests), results=_missing(had, has))
 
 
+def check_nothing_added(before: Survey, after: Survey) -> None:
+    """Raise `ProofError` if a repaired cache has items that could not be derived before."""
+    if _missing(after.merged.graph.digests, before.merged.graph.digests):
+        raise ProofError("the repaired cache has records that its sources do not have")
+
+
 def _missing(had: Sequence[Hashable], has: Sequence[Hashable]) -> int:
     """How many elements of the first are missing in the second; each counts as often as it occurs."""
     return 0 if had == has else (Counter(had) - Counter(has)).total()
@@ -65,5 +71,17 @@ def check(after: Survey, failed_rules: Sequence[str]) -> None:
         raise ProofError(f"the repaired cache fails {', '.join(sorted(set(failed_rules)))}")
     if after.loops or after.record_cycles:
         raise ProofError("the repaired cache has a loop")
-    if after.dead_records or after.merged.size != after.graph.size:
+    if after.dead_records or after.merged.size + len(after.joining) != after.graph.size:
         raise ProofError("the repaired cache has dead or duplicate records")
+
+
+def check_joined(after: Survey, *, joins: bool) -> None:
+    """Raise `ProofError` if importers may lose links of a repaired cache although it was to be joined.
+
+    Those of `buildkit.LOSES_LINKS` walk from leaf to leaf, and drop links to what an earlier walk has stored. With one
+    leaf there is one walk, which comes to every record before any other walk, in whatever order alternatives are.
+    """
+    if not joins and after.joining:
+        raise ProofError("the repaired cache has a joining record")
+    if joins and after.imported.leaves > 1:
+        raise ProofError(f"the repaired cache has {after.imported.leaves} leaves")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
+from cachedoctor.cacheconfig import encoded_length
 from cachedoctor.cacheconfig.document import instant
+from cachedoctor.errors import CountTooLarge
 from cachedoctor.graph import logarithms, paths
 from cachedoctor.graph.records import Graph
 from cachedoctor.repairs.draft import Draft
@@ -15,6 +17,11 @@ from cachedoctor.repairs.draft import Draft
 Preference = Literal["cheapest", "definition", "content"]
 """Which of several alternatives that cost the same are kept: any, those with a selector, or those without one."""
 
+Rank = tuple[float, float]
+"""What links are sorted by; ties are broken by their index."""
+
+JOINING_BYTES = len(',{"digest":"","inputs":[[]]}') + len("sha256:") + 64 - 1
+"""Bytes of a joining record in the document, but for its links with a comma each."""
 MOST_TRIES = 64
 """How many times it is tried to put back a group of links."""
 
@@ -40,6 +47,11 @@ def minimal(draft: Draft, prefer: Preference) -> None:
     draft.prune(gone)
 
 
+def fewest_calls(graph: Graph) -> int:
+    """The fewest calls of the loop check that keep every item: those after `minimal`, even if there are loops."""
+    return sum(_settle(graph)[1])
+
+
 def _settle(graph: Graph) -> tuple[list[int], list[int]]:
     """For each item, the position in which it was settled, and the least number of paths to it."""
     count = graph.size
@@ -55,8 +67,12 @@ def _settle(graph: Graph) -> tuple[list[int], list[int]]:
     heap = [(1, item) for item, inputs in enumerate(waiting) if not inputs]
     heapq.heapify(heap)
     paths_to = [0] * count
+    held = 0
     for moment in range(count):
         least, item = heapq.heappop(heap)
+        held += least.bit_length()
+        if held > paths.MOST_BITS_HELD:
+            raise CountTooLarge("even the fewest that keep every record would take more than a GiB of memory")
         settled[item], paths_to[item] = moment, least
         for child, slot in dependents[item]:
             if not filled[slot]:
@@ -89,11 +105,6 @@ def _removable(graph: Graph, keep: Callable[[int], tuple[object, ...]]) -> list[
             kept = min(range(low, high), key=keep)
             removable += (index for index in range(low, high) if index != kept)
     return removable
-
-
-def _bytes(source: int, selector: str) -> int:
-    """Bytes of a link in the document, including a comma."""
-    return len(f'{{"link":{source}}},') + (len(f'"selector":"{selector}",'.encode()) if selector else 0)
 
 
 def to_calls(draft: Draft, limit: int, prefer: Preference) -> bool:
@@ -148,37 +159,132 @@ def _put_back(gone: Sequence[int], fits: Callable[[Collection[int]], bool]) -> s
     return out
 
 
+def _link_bytes(source: int) -> int:
+    """Bytes of a link without a selector in the document, including a comma."""
+    return len(f'{{"link":{source}}},')
+
+
+def _sizes(graph: Graph) -> list[int]:
+    """Bytes of each link in the document, including a comma."""
+    selected = {selector: len('"selector":,') + encoded_length(selector) for selector in set(graph.selectors)}
+    selected[""] = 0
+    return [
+        _link_bytes(source) + selected[selector] for source, selector in zip(graph.links, graph.selectors, strict=True)
+    ]
+
+
+def least_bytes(draft: Draft, size: int) -> int:
+    """No document with all items of the draft is smaller. `size` is that of `Draft.plain`.
+
+    It is what is left with only the smallest alternative of each input, if no joining record were needed.
+    """
+    sizes = _sizes(draft.graph)
+    spans = [sizes[low:high] for low, high in pairwise(draft.graph.link_start) if high - low > 1]
+    return size - sum(sum(span) - min(span) for span in spans)
+
+
 def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
     """Remove just enough alternatives to make the document `excess` bytes smaller. Returns whether there were enough.
 
-    The largest are removed first, so that they are few; among those of nearly the same size, the ones that cost most.
+    Those that save most are removed first, so that they are few; among those that save nearly the same, the ones that
+    cost most. If there were not enough, all are removed that save anything.
     """
     if excess <= 0:
         return True
-    graph = draft.graph
+    saving = _Saving(draft)
     to_sources, through = _costs(draft)
-    sizes = list(map(_bytes, graph.links, graph.selectors))
     removable = _removable(
-        graph,
-        lambda index: (sizes[index], _dislike(graph.selectors[index], prefer), round(to_sources[index], 6)),
+        draft.graph,
+        lambda index: (saving.net[index], _dislike(draft.graph.selectors[index], prefer), round(to_sources[index], 6)),
     )
-    by_size = sorted(removable, key=lambda index: (-sizes[index], -round(through[index], 6)))
-    by_cost = sorted(removable, key=lambda index: (-((sizes[index] + 8) // 16), -round(through[index], 6)))
-    largest, costliest = _until(by_size, sizes, excess), _until(by_cost, sizes, excess)
-    gone = costliest if len(costliest) * 100 <= len(largest) * 102 else largest
+
+    def costliest(index: int, net: int) -> tuple[float, float]:
+        return -((net + 8) // 16), -round(through[index], 6)
+
+    def largest(index: int, net: int) -> tuple[float, float]:
+        return -net, -round(through[index], 6)
+
+    # A first joining record takes more bytes than most links save, so it is also tried to do without.
+    sproutings = (True, False) if draft.joins and saving.leaves == 1 else (True,)
+    # If all of them are not enough, there is nothing to choose.
+    ranks = (costliest, largest) if sum(map(saving.net.__getitem__, removable)) >= excess else (largest,)
+    choices = [saving.until(excess, removable, rank, sprouting=sprouting) for sprouting in sproutings for rank in ranks]
+    enough = [choice for choice in choices if choice[1] >= excess]
+    if enough:
+        fewest = min(len(gone) for gone, _ in enough)
+        gone = next(gone for gone, _ in enough if len(gone) * 100 <= fewest * 102)
+    else:
+        gone = max(choices, key=lambda choice: choice[1])[0]
     draft.prune(gone)
-    return sum(sizes[index] for index in gone) >= excess
+    return bool(enough)
 
 
-def _until(ranked: Sequence[int], sizes: Sequence[int], excess: int) -> list[int]:
-    """The first of these links that together take `excess` bytes."""
-    gone = []
-    for index in ranked:
-        if excess <= 0:
-            break
-        gone.append(index)
-        excess -= sizes[index]
-    return gone
+class _Saving:
+    """What removing links saves, less what the joining record grows by if their sources become leaves."""
+
+    def __init__(self, draft: Draft) -> None:
+        graph = draft.graph
+        self._joins = draft.joins
+        self._links = graph.links
+        self._sizes = _sizes(graph)
+        self._fan_out = graph.adjacency.fan_out
+        self.leaves = len(graph.leaves)
+        self._first = JOINING_BYTES + _link_bytes(graph.leaves[0]) if draft.joins and self.leaves == 1 else 0
+        self.net = self._sizes
+        """Bytes that removing each link saves if no other is removed, but for the first joining record."""
+        if draft.joins:
+            self.net = [
+                size - _link_bytes(source) if self._fan_out[source] == 1 else size
+                for source, size in zip(self._links, self._sizes, strict=True)
+            ]
+
+    def until(
+        self, excess: int, removable: Sequence[int], rank: Callable[[int, int], Rank], *, sprouting: bool
+    ) -> tuple[list[int], int]:
+        """The links that together save `excess` bytes or as much as can be, and what they save.
+
+        Those of the lowest rank are taken first. A link saves less once it is the last one of its source, so it is
+        ranked again when its turn comes: O(links · log links). `sprouting`: whether there may be more leaves.
+        """
+        fan_out, first = self._fan_out.copy(), self._first
+        turns = _Turns((rank(index, self.net[index]), index) for index in removable)
+        ranked_again: set[int] = set()
+        gone: list[int] = []
+        saved = 0
+        while saved < excess and (index := turns.next()) >= 0:
+            source = self._links[index]
+            ends = self._joins and fan_out[source] == 1
+            net = self._sizes[index] - (_link_bytes(source) if ends else 0)
+            if net <= 0 or (ends and not sprouting):
+                continue
+            if net < self.net[index] and index not in ranked_again:
+                ranked_again.add(index)
+                turns.put((rank(index, net), index))
+                continue
+            saved += net
+            if ends:
+                saved, first = saved - first, 0
+            fan_out[source] -= 1
+            gone.append(index)
+        return gone, saved
+
+
+class _Turns:
+    """Links in the order of their ranks, sorted once; the few that are ranked again are kept in a heap."""
+
+    def __init__(self, ranked: Iterable[tuple[Rank, int]]) -> None:
+        self._sorted = sorted(ranked, reverse=True)
+        self._late: list[tuple[Rank, int]] = []
+
+    def put(self, entry: tuple[Rank, int]) -> None:
+        """Rank a link again."""
+        heapq.heappush(self._late, entry)
+
+    def next(self) -> int:
+        """The link of the lowest rank, which is not returned again; -1 if none is left."""
+        if self._late and not (self._sorted and self._sorted[-1] < self._late[0]):
+            return heapq.heappop(self._late)[1]
+        return self._sorted.pop()[1] if self._sorted else -1
 
 
 def drop_oldest(draft: Draft, fits: Callable[[], bool]) -> bool:

@@ -6,40 +6,33 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
+from cachedoctor.buildkit import IMPORT_LIMIT
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.errors import CountTooLarge, InputError, LimitError, ProofError
-from cachedoctor.graph import paths
+from cachedoctor.graph.imports import Imported
+from cachedoctor.graph.joining import without_joining
 from cachedoctor.graph.survey import Progress, Survey
 from cachedoctor.io.memory import lacking
 from cachedoctor.numbers import digits
-from cachedoctor.repairs import loops, proof, prune
+from cachedoctor.repairs import limits, loops, proof, prune
 from cachedoctor.repairs.draft import Draft, Removed, join
+from cachedoctor.repairs.limits import Goal, Options
 from cachedoctor.repairs.proof import Lost
 from cachedoctor.rules import RULES, Context, Limits, findings
-from cachedoctor.sources import CacheDocument
+from cachedoctor.sources import CacheDocument, Location
+from cachedoctor.sources.descriptors import known_descriptors, new_manifest
+from cachedoctor.sources.document import digest_of
 from cachedoctor.sources.presence import remarks
+
+__all__ = ["Options", "Repaired", "Size", "prove", "repair"]
 
 _MEMORY_PER_BYTE = 6
 """Bytes of memory per byte of the cache configs: 3.5 were measured with a million records."""
-
-
 _INLINE = (
     "an inline cache is a part of its image, and no file replaces it: build the image again, or export a registry cache"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What repair may remove."""
-
-    minimal: bool = False
-    """Keep only the cheapest alternative of each input."""
-    max_calls: int | None = None
-    max_bytes: int | None = None
-    prefer: prune.Preference = "cheapest"
-    """What decides between alternatives that cost the same (see `prune.Preference`)."""
-    drop_oldest: bool = False
-    """Whether whole records may be dropped if removing alternatives does not reach `max_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +44,17 @@ class Size:
     layers: int
     results: int
     bytes: int
+    """Of the whole file, a joining record included, which nothing else counts."""
     calls: int
     """Loop-check calls of the graph, merged to the fixpoint and with loops cut."""
     loops: int
+    imported: Imported
+    """What importers of `buildkit.LOSES_LINKS` lose of it."""
+
+    @property
+    def leaves(self) -> int:
+        """Records that no other links to; a joining record joins those that it links to."""
+        return self.imported.leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,32 @@ class Repaired:
     after: Size
     removed: Removed
     lost: Lost
+    goal: Goal
+    added_joining: bool
+    """Whether it has a joining record that the documents did not have."""
+    removed_joining: bool
+    """Whether the documents had a joining record, and it has none."""
+    unchanged: bool
+    """Whether there was nothing to fix: one document, whose config this is."""
+    manifest_bytes: int | None
+    """Of the manifest that goes with it, `None` if the documents do not describe all its layers."""
     warnings: tuple[str, ...]
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is, byte for byte, the config that was read."""
+        return self.unchanged and digest_of(self.data) == self.documents[0].digest
+
+    def too_large(self, location: Location | None = None) -> tuple[str, int] | None:
+        """What importers refuse for its size, and how many bytes that has; `None` if they do not.
+
+        `location` is where it is written. Whatever is in a registry is limited, wherever it is from.
+        """
+        elsewhere = location is not None and location.local is None
+        if not (elsewhere or any(document.is_limited for document in self.documents)):
+            return None
+        sizes = (("cache config", len(self.data)), ("manifest", self.manifest_bytes or 0))
+        return next(((what, size) for what, size in sizes if size > IMPORT_LIMIT), None)
 
     def check(self, read_back: bytes) -> None:
         """Raise `ProofError` if what was written and read back is not the repaired cache."""
@@ -98,18 +124,21 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
     if not before.order:
         raise LimitError("none of its records can be derived, so nothing would be left")
     draft = join(before, [document.usable_blobs for document in documents])
+    draft.joins = options.join
+    goal = limits.goal(draft, options, documents)
     progress("cutting loops")
     _cut(draft, before, options)
     progress("removing alternatives")
-    _limit(draft, options)
+    draft = limits.reach(draft, goal, options)
     config = draft.config()
     distinct = set().union(*before.chain_numbers)
     draft.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
     data = encode(config)
     progress("proving that nothing is lost")
-    after, lost = prove(data, documents, before, draft.removed)
+    after, lost = prove(data, documents, before, draft)
     size = _size(after, len(data))
     _hold_limits(size, options)
+    joined, had = _joining_digests(after), _joining_digests(before)
     return Repaired(
         documents=documents,
         config=config,
@@ -118,8 +147,25 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
         after=size,
         removed=draft.removed,
         lost=lost,
+        goal=goal,
+        added_joining=not joined <= had,
+        removed_joining=bool(had) and not joined,
+        unchanged=after is before and not (documents[0].config.unknown_fields or documents[0].named_digest),
+        manifest_bytes=_manifest_bytes(documents, config, data),
         warnings=_warnings(documents),
     )
+
+
+def _joining_digests(survey: Survey) -> set[str]:
+    return {survey.graph.digests[record] for record in survey.joining}
+
+
+def _manifest_bytes(documents: Sequence[CacheDocument], config: CacheConfig, data: bytes) -> int | None:
+    known = known_descriptors(documents)
+    blobs = dict.fromkeys(config.blobs)
+    if not known or not known.keys() >= blobs.keys():
+        return None
+    return len(orjson.dumps(new_manifest(documents[0].kind, [known[blob] for blob in blobs], data)))
 
 
 def _weigh(documents: Sequence[CacheDocument]) -> None:
@@ -132,13 +178,14 @@ def _weigh(documents: Sequence[CacheDocument]) -> None:
 
 
 def _hold_limits(size: Size, options: Options) -> None:
-    if options.max_bytes is not None and size.bytes > options.max_bytes:
-        raise ProofError(f"the repaired cache has {size.bytes} bytes, over the limit of {options.max_bytes}")
-    if options.max_calls is not None and size.calls > options.max_calls:
-        raise ProofError(f"the repaired cache takes {digits(size.calls)} calls, over the limit of {options.max_calls}")
+    most_bytes, most_calls = options.max_bytes, options.max_calls
+    if isinstance(most_bytes, int) and size.bytes > most_bytes:
+        raise ProofError(f"the repaired cache has {size.bytes} bytes, over the limit of {most_bytes}")
+    if isinstance(most_calls, int) and size.calls > most_calls:
+        raise ProofError(f"the repaired cache takes {digits(size.calls)} calls, over the limit of {most_calls}")
 
 
-def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, removed: Removed) -> tuple[Survey, Lost]:
+def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, draft: Draft) -> tuple[Survey, Lost]:
     """Read a repaired document like any other, and compare it with the documents that it was made from.
 
     Returns its survey, and what is lost: nothing, unless records were dropped to reach a size. Raises `ProofError`.
@@ -152,8 +199,12 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, remov
     after = before if unchanged else Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
     proof.check(after, _refusals(document, after))
+    proof.check_joined(after, joins=draft.joins)
+    if after.joining and without_joining(config) != draft.plain():
+        raise ProofError("the joining record changed something else")
+    proof.check_nothing_added(before, after)
     lost = Lost(0, 0) if unchanged else proof.lost(before, [document.usable_blobs for document in documents], after)
-    if not removed.dropped_records and (lost.records or lost.results):
+    if not draft.removed.dropped_records and (lost.records or lost.results):
         raise ProofError(f"{lost.records} records and {lost.results} results would be lost")
     return after, lost
 
@@ -184,39 +235,17 @@ def _rank(before: Survey) -> list[int]:
     return rank
 
 
-def _limit(draft: Draft, options: Options) -> None:
-    if options.max_bytes is not None:
-        _limit_bytes(draft, options.max_bytes, options)
-    if options.max_calls is not None and not prune.to_calls(draft, options.max_calls, options.prefer):
-        fewest = digits(paths.calls(draft.acyclic()))
-        raise LimitError(
-            f"the limit of {options.max_calls} calls is too low: the fewest that keep every record are {fewest}"
-        )
-
-
-def _limit_bytes(draft: Draft, limit: int, options: Options) -> None:
-    def size() -> int:
-        return len(encode(draft.config()))
-
-    if prune.to_bytes(draft, size() - limit, options.prefer):
-        return
-    if not options.drop_oldest:
-        least = f"with one alternative for each input it still has {size():,} bytes"
-        problem = f"the limit of {limit:,} bytes is too low: {least}"
-        raise LimitError(problem, dropping_may_help=True)
-    if not prune.drop_oldest(draft, lambda: size() <= limit):
-        raise LimitError(f"the limit of {limit:,} bytes is too low: no record at all would be left")
-
-
 def _size(survey: Survey, size: int) -> Size:
+    spans = map(survey.graph.span, survey.joining)
     return Size(
-        records=survey.graph.size,
-        links=sum(len(config.links) for config in survey.configs),
+        records=survey.graph.size - len(survey.joining),
+        links=sum(len(config.links) for config in survey.configs) - sum(span.stop - span.start for span in spans),
         layers=sum(len(config.blobs) for config in survey.configs),
         results=sum(len(config.results) + len(config.chains) for config in survey.configs),
         bytes=size,
         calls=survey.fixpoint_calls,
         loops=len(survey.loops) or len(survey.record_cycles),
+        imported=survey.imported,
     )
 
 
@@ -228,4 +257,10 @@ def _warnings(documents: Sequence[CacheDocument]) -> tuple[str, ...]:
     )
     unverified = (f"{document.source}: {note}" for document in documents for note in remarks(document.presence))
     inline = all(document.kind == "inline" for document in documents)
-    return (*unknown, *unverified, *((_INLINE,) if inline else ()))
+    unpacked = (
+        f"{document.source}: an image config names its layers by their unpacked content, so BuildKit cannot load the "
+        "results; repair the image itself"
+        for document in documents
+        if document.kind == "inline" and document.manifest_size is None
+    )
+    return (*unknown, *unpacked, *unverified, *((_INLINE,) if inline else ()))

@@ -1,17 +1,19 @@
-"""The page of `repair`: before and after in one table, what was removed and why, and what the next export costs."""
+"""The page of `repair`: before and after in one table, what was added and removed, and what the next export costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from cachedoctor.buildkit import IMPORT_LIMIT, LOOP_CHECK, SECONDS_PER_CALL
+from cachedoctor.buildkit import LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
 from cachedoctor.graph import cost
-from cachedoctor.numbers import count, plural, taking
+from cachedoctor.graph.imports import Spread
+from cachedoctor.numbers import count, count_range, digits, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
 from cachedoctor.report.formats.json import clean, head, number
-from cachedoctor.report.page import Line, Listing, Page, Table, Tone
+from cachedoctor.report.page import Line, Listing, Page, Table, Tone, Verbatim
 from cachedoctor.rules import Limits
+from cachedoctor.sources import CacheDocument, Location
 from cachedoctor.sources.document import digest_of
 from cachedoctor.text import printable, short
 
@@ -20,40 +22,94 @@ _NEXT_EXPORT = (
     "Dockerfile itself come back, though: BuildKit v0.24 and earlier recreate both alternatives of every step that "
     "they evaluate. See docs/repair.md."
 )
+_FULLY_MERGED = (
+    "Calls are those of the loop check once everything is merged that can be. BuildKit may merge less of the sources: "
+    "cachedoctor analyze shows that range."
+)
+_NOTHING_TO_FIX = (
+    "Nothing to fix: BuildKit imports this cache, and it has one leaf and no loops, duplicates, dead records or unused "
+    "layers."
+)
 _BY_DEFINITION = "by definition: a hit there means that BuildKit first pulls and checksums the parent"
 _BY_CONTENT = "by content: a parent that is rebuilt to the same bytes misses there"
 _SHOWN_DIGESTS = 12
 
 
-def page(repaired: Repaired, path: str | None = None, replaced: str | None = None) -> Page:
+class Rerun(Protocol):
+    """Gives the user's command with other options (`cli.rerun`)."""
+
+    def __call__(self, *more: str, without: tuple[str, ...] = (), flags: tuple[str, ...] = ()) -> str:
+        """The command with `more` at its end, without these options and flags."""
+
+
+class Problem(NamedTuple):
+    """What repair leaves wrong, and the options that change it."""
+
+    text: str
+    advice: str = ""
+    more: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Options with a value that must not be given any more."""
+    flags: tuple[str, ...] = ()
+    """Options without a value that must not be given any more."""
+
+    @property
+    def has_remedy(self) -> bool:
+        """Whether other options help."""
+        return bool(self.more or self.flags)
+
+
+def _options_only(*more: str, without: tuple[str, ...] = (), flags: tuple[str, ...] = ()) -> str:
+    return " ".join(("cachedoctor repair SOURCE -o DEST", *more))
+
+
+def page(
+    repaired: Repaired,
+    path: str | None = None,
+    replaced: str | None = None,
+    *,
+    left: str | None = None,
+    location: Location | None = None,
+    rerun: Rerun = _options_only,
+) -> Page:
     """What a repair has to say.
 
-    `path` is where the cache was written, `None` for a dry run; `replaced` is what a registry's tag held before.
+    `path` is where the cache was written, `None` for a dry run; `replaced` is what a registry's tag held before. `left`
+    is a place that was to be repaired and left as it was, since there was nothing to fix. `location` is where the cache
+    is or would be written.
     """
-    lossless = not (repaired.lost.records or repaired.lost.results)
+    too_large = repaired.too_large(location)
+    problems = list(_problems(repaired, too_large, dry=path is None))
+    joining = _joining(repaired)
     return Page(
         command="repair",
         headline=[
-            Line(_headline(repaired, path, replaced), Tone.OK if lossless else Tone.WARNING),
-            *(Line(problem, Tone.WARNING) for problem in _still_wrong(repaired)),
+            Line(_headline(repaired, path, replaced, left, too_large is None), _tone(repaired, too_large)),
+            *([Line(joining)] if joining else []),
+            *(Line(f"{problem.text} {problem.advice}".rstrip(), Tone.WARNING) for problem in problems),
+            *(Line(_inline(document, location), Tone.WARNING) for document in _inline_documents(repaired)),
         ],
         entries=(),
         sections=[
+            *_remedies(problems, rerun),
             _sizes(repaired),
             Listing("Removed", _removed(repaired)),
-            Listing("Notes", [_NEXT_EXPORT]),
+            Listing("Notes", [*_chosen(repaired), _NEXT_EXPORT]),
         ],
-        document=lambda: document(repaired, path, replaced),
+        document=lambda: document(repaired, path, replaced, location),
     )
 
 
-def document(repaired: Repaired, path: str | None = None, replaced: str | None = None) -> dict[str, Any]:
-    """The JSON document. `path` is where it was written, `replaced` what a registry's tag held before."""
+def document(
+    repaired: Repaired, path: str | None = None, replaced: str | None = None, location: Location | None = None
+) -> dict[str, Any]:
+    """The JSON document; see `page`."""
     removed = repaired.removed
     return {
         **head("repair"),
         "before": _size(repaired.before),
         "after": _size(repaired.after),
+        "added": {"joining_records": int(repaired.added_joining)},
         "removed": {
             "links": {
                 "loop": removed.looping_links,
@@ -67,15 +123,24 @@ def document(repaired: Repaired, path: str | None = None, replaced: str | None =
                 "dead": removed.dead_records,
                 "invalid": removed.invalid_records,
                 "dropped": [clean(digest) for digest in removed.dropped_records],
+                "joining": int(repaired.removed_joining),
             },
             "results": {
                 "duplicate": removed.duplicate_results,
                 "dangling": removed.dangling_results,
                 "missing_blob": removed.missing_blob_results,
+                "dead": removed.dead_results,
             },
             "layers": {"unused": removed.unused_layers},
         },
         "lost": {"records": repaired.lost.records, "results": repaired.lost.results},
+        "limits": {
+            "bytes": repaired.goal.max_bytes,
+            "bytes_with_headroom": repaired.goal.target_bytes,
+            "calls": None if repaired.goal.max_calls is None else digits(repaired.goal.max_calls),
+        },
+        "nothing_to_fix": _is_fine(repaired),
+        "importable": repaired.too_large(location) is None,
         "output": {
             "path": clean(path) if path else None,
             "digest": digest_of(repaired.data),
@@ -95,33 +160,175 @@ def _size(size: Size) -> dict[str, Any]:
         "bytes": size.bytes,
         "calls": number(size.calls),
         "loops": size.loops,
+        "leaves": size.leaves,
+        "links_lost": _spread(size.imported.links_lost),
+        "records_found": _spread(size.imported.records_found),
     }
 
 
-def _headline(repaired: Repaired, path: str | None, replaced: str | None) -> str:
-    lost = repaired.lost
-    if lost.records or lost.results:
-        kept = f"{plural(lost.records, 'record')} and {plural(lost.results, 'result')} were dropped"
-    else:
-        kept = "every record that can be derived and every result is in it"
-    if path is None:
-        return f"Dry run, nothing written. The repaired cache has {len(repaired.data):,} bytes; {kept}."
+def _spread(spread: Spread) -> dict[str, int]:
+    return {"min": spread.least, "typical": spread.typical, "max": spread.most}
+
+
+def _is_fine(repaired: Repaired) -> bool:
+    return repaired.unchanged and repaired.after.leaves == 1 and repaired.too_large() is None
+
+
+def _headline(repaired: Repaired, path: str | None, replaced: str | None, left: str | None, imports: bool) -> str:
     before = f", which held {replaced} before" if replaced else ""
-    return f"Wrote {printable(path)}{before}: {len(repaired.data):,} bytes; {kept}."
+    if _is_fine(repaired) and imports:
+        if left is not None:
+            return f"{_NOTHING_TO_FIX} {printable(left)} is left as it was."
+        if path is None:
+            return f"{_NOTHING_TO_FIX} Dry run, nothing written."
+        copy = "a copy, byte for byte" if repaired.is_copy else "the same, as BuildKit writes it"
+        return f"{_NOTHING_TO_FIX} Wrote {printable(path)}{before}: {len(repaired.data):,} bytes, {copy}."
+    if path is None:
+        return f"Dry run, nothing written. The repaired cache has {len(repaired.data):,} bytes; {_kept(repaired)}"
+    return f"Wrote {printable(path)}{before}: {len(repaired.data):,} bytes; {_kept(repaired)}"
+
+
+def _gone(repaired: Repaired) -> list[tuple[int, str]]:
+    """How many results are gone, for each reason."""
+    removed = repaired.removed
+    reasons = (
+        (removed.dangling_results, "their layers are outside the document or in a cycle"),
+        (removed.missing_blob_results, "their blobs are missing"),
+        (removed.dead_results, "their records cannot be derived"),
+        (repaired.lost.results, "--drop-oldest dropped their records"),
+    )
+    return [(number, reason) for number, reason in reasons if number]
+
+
+def _tone(repaired: Repaired, too_large: tuple[str, int] | None) -> Tone:
+    return Tone.WARNING if too_large or repaired.lost.records or _gone(repaired) else Tone.OK
+
+
+def _kept(repaired: Repaired) -> str:
+    """Which records and results are in it, and which are not."""
+    lost, after = repaired.lost, repaired.after
+    kept = "every record that can be derived"
+    if lost.records:
+        kept = f"{count(after.records)} of {plural(after.records + lost.records, 'record')} that can be derived"
+    duplicates = repaired.removed.duplicate_results
+    all_results = plural(repaired.before.results, "result")
+    reasons = _gone(repaired)
+    if not reasons:
+        were = f"; {count(duplicates)} of {all_results} {_were_duplicates(duplicates)}" if duplicates else ""
+        return f"{kept} and every result {'are' if lost.records else 'is'} in it{were}."
+    gone = sum(number for number, _ in reasons)
+    parts = [f"{count(number)} because {reason}" for number, reason in reasons]
+    why = reasons[0][1] if len(reasons) == 1 else listing(parts)
+    were = f" {count(duplicates)} more {_were_duplicates(duplicates)}." if duplicates else ""
+    verb = "is" if gone == 1 else "are"
+    return f"{kept} and {count(after.results)} of {all_results} are in it. {count(gone)} {verb} gone: {why}.{were}"
+
+
+def _were_duplicates(number: int) -> str:
+    return "was a duplicate" if number == 1 else "were duplicates"
+
+
+def _joining(repaired: Repaired) -> str:
+    if not repaired.added_joining:
+        return ""
+    leaves = repaired.config.link_start[-1] - repaired.config.link_start[-2]
+    return (
+        f"Added a joining record, which links to the {count(leaves)} leaves, for importers of BuildKit {LOSES_LINKS}, "
+        "which otherwise lose links. No build looks it up, and no export writes it again."
+    )
+
+
+def _problems(repaired: Repaired, too_large: tuple[str, int] | None, *, dry: bool) -> Iterator[Problem]:
+    if too_large:
+        refused = too_large_problem(repaired, too_large)
+        yield refused._replace(text=f"{refused.text} So it would not be written.") if dry else refused
+    if repaired.after.leaves > 1:
+        leaves = count(repaired.after.leaves)
+        problem = f"Importers of BuildKit {LOSES_LINKS} lose links of it, since it has {leaves} leaves."
+        yield Problem(problem, "Leave out --no-join.", flags=("--no-join",))
+    limit, target, size = repaired.goal.max_bytes, repaired.goal.target_bytes, len(repaired.data)
+    if limit is not None and target is not None and target < size <= limit:
+        yield Problem(
+            f"The limit of {limit:,} bytes is kept, but not the headroom: it has {size:,} bytes, more than {target:,}, "
+            "and no more alternatives to remove. A few builds may be enough to get over the limit."
+        )
+    seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
+    if seconds is None or seconds >= Limits().max_seconds:
+        checks = f"{plural(repaired.after.calls, 'check')}{taking(seconds)}"
+        problem = f"Exporting these records on BuildKit {LOOP_CHECK} still needs {checks}."
+        if repaired.goal.calls_chosen:
+            yield Problem(problem)
+        else:
+            yield Problem(problem, "Add --max-calls auto.", ("--max-calls", "auto"), without=("--max-calls",))
+
+
+def too_large_problem(repaired: Repaired, too_large: tuple[str, int]) -> Problem:
+    """That BuildKit refuses a repaired cache for its size, and what to do."""
+    what, size = too_large
+    problem = f"BuildKit will not import it: the {what} has {size:,} bytes, over 1 MiB."
+    if what == "manifest":
+        layers = plural(len(set(repaired.config.blobs)), "layer")
+        return Problem(f"{problem} It lists {layers}.", "Start over with a new cache tag and a new builder.")
+    if repaired.goal.bytes_chosen:
+        problem = f"{problem} There are no more alternatives to remove."
+        return Problem(problem, "Add --drop-oldest to drop the records with the oldest results.", ("--drop-oldest",))
+    return Problem(problem, "Add --max-bytes auto.", ("--max-bytes", "auto"), without=("--max-bytes",))
+
+
+def _remedies(problems: Sequence[Problem], rerun: Rerun) -> list[Verbatim]:
+    """One command that changes all that can be changed, on a line of its own, to be copied."""
+    problems = [problem for problem in problems if problem.has_remedy]
+    if not problems:
+        return []
+    command = rerun(
+        *(word for problem in problems for word in problem.more),
+        without=tuple(option for problem in problems for option in problem.without),
+        flags=tuple(flag for problem in problems for flag in problem.flags),
+    )
+    return [Verbatim("To change that, run", lambda width: [f"  {command}"])]
+
+
+def _inline_documents(repaired: Repaired) -> list[CacheDocument]:
+    """The first document of each source that is an inline cache."""
+    inline = (document for document in repaired.documents if document.kind == "inline")
+    return list({document.source: document for document in inline}.values())
+
+
+def _inline(document: CacheDocument, location: Location | None) -> str:
+    """What to do with the repaired records of an image, which stays as it is."""
+    source = printable(document.source)
+    problem = f"BuildKit reads the inline cache of {source} from the image, which stays as it is. Build the image again"
+    if location is not None and location.local is None:
+        name = printable(location.name)
+        return f"{problem}, or import the repaired cache with --cache-from type=registry,ref={name}."
+    name = "HOST/REPO:TAG"
+    if document.location is not None and document.location.prefix == "docker://":
+        host, slash, path = document.location.name.partition("@")[0].rpartition("/")
+        repository, _, tag = path.partition(":")
+        name = printable(f"{host}{slash}{repository}:{tag or 'latest'}-cache")
+    return (
+        f"{problem}, or write the repaired cache to a tag of the same repository with -o docker://{name}, and import "
+        f"it with --cache-from type=registry,ref={name}."
+    )
 
 
 def _sizes(repaired: Repaired) -> Table:
     columns: tuple[tuple[str, Callable[[Size], int]], ...] = (
         ("records", lambda size: size.records),
         ("links", lambda size: size.links),
+        ("leaves", lambda size: size.leaves),
         ("layers", lambda size: size.layers),
         ("results", lambda size: size.results),
         ("bytes", lambda size: size.bytes),
         ("loops", lambda size: size.loops),
-        ("calls when merged", lambda size: size.calls),
+        ("calls, fully merged", lambda size: size.calls),
     )
     rows = [(name, count(value(repaired.before)), count(value(repaired.after))) for name, value in columns]
-    return Table("Size", ("", "before", "after"), rows, frozenset({1, 2}))
+    lost = [size.imported.links_lost for size in (repaired.before, repaired.after)]
+    if any(spread.most for spread in lost):
+        before, after = (count_range(spread.least, spread.most) for spread in lost)
+        rows.append(("links lost on import", before, after))
+    return Table("Size", ("", "before", "after"), rows, frozenset({1, 2}), note=_FULLY_MERGED)
 
 
 def _removed(repaired: Repaired) -> list[str]:
@@ -130,6 +337,7 @@ def _removed(repaired: Repaired) -> list[str]:
         (removed.duplicate_records, "record", "that duplicated another; their links and results were merged"),
         (removed.dead_records, "record", "that no lookup could reach"),
         (removed.invalid_records, "record", "that had an input without any alternative"),
+        (int(repaired.removed_joining), "joining record", "of an earlier repair"),
         (removed.looping_links, "link", "that closed loops; what they led to can be derived another way"),
         (removed.dangling_links, "link", "to records outside the document, or to dead ones"),
         (removed.pruned_definitions, "alternative", _BY_DEFINITION),
@@ -141,6 +349,7 @@ def _removed(repaired: Repaired) -> list[str]:
             "result",
             "whose blobs are not in the manifest, or not where it was read, or not whole",
         ),
+        (removed.dead_results, "result", "of records that no lookup could reach"),
         (removed.unused_layers, "layer", "that no result needs"),
     )
     lines = [f"{plural(number, noun)} {why}" for number, noun, why in rows if number]
@@ -153,18 +362,13 @@ def _removed(repaired: Repaired) -> list[str]:
     return lines
 
 
-def _still_wrong(repaired: Repaired) -> list[str]:
-    """What this repair leaves, with the option that cures it."""
-    problems = []
-    limits = Limits()
-    size = len(repaired.data)
-    if size > IMPORT_LIMIT:
-        problems.append(f"BuildKit will not import it: {size:,} bytes are over 1 MiB. Add --max-bytes 1MiB.")
-    seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
-    if seconds is None or seconds >= limits.max_seconds:
-        calls = plural(repaired.after.calls, "check")
-        problems.append(
-            f"Exporting these records on BuildKit {LOOP_CHECK} still needs {calls}{taking(seconds)}. Add --max-calls "
-            "100000000 to get below that."
-        )
-    return problems
+def _chosen(repaired: Repaired) -> list[str]:
+    """What `auto` stood for."""
+    goal = repaired.goal
+    lines = []
+    if goal.bytes_chosen:
+        less = f", less the headroom: {goal.target_bytes:,}" if goal.target_bytes != goal.max_bytes else ""
+        lines.append(f"--max-bytes auto chose {goal.bytes_chosen}{less}.")
+    if goal.calls_chosen:
+        lines.append(f"--max-calls auto chose {goal.calls_chosen}.")
+    return lines

@@ -65,13 +65,10 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
     refused_by=EVERY,
 )
 def config_too_large(context: Context) -> Iterator[Found]:
-    """Compare the config and the manifest of each document with the limit.
-
-    Inline caches have no such limit, nor has the config of the gha, s3 and azblob backends, which annotates its layers.
-    """
+    """Compare the config and the manifest of each document with the limit, if it has one."""
     limit = context.limits.max_bytes
     for document in context.documents:
-        if document.kind == "inline" or document.config.annotated:
+        if not document.is_limited:
             continue
         written = "" if document.reformatted_from is None else " as BuildKit writes it"
         for what, how, size in (

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from cachedoctor.buildkit import CACHE_CONFIG, IMAGE_MANIFEST, INDEX, INLINE_CACHE, MANIFEST_LIST
 from cachedoctor.cacheconfig import MOST_NESTED, nested_too_deep
 from cachedoctor.errors import InputError
-from cachedoctor.sources.document import digest_of
+from cachedoctor.sources.document import CacheDocument, digest_of
 from cachedoctor.sources.json import typed
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -181,6 +181,15 @@ def _typed(parsed: Any) -> Manifest:
                 where = f"$.{name}[{number}]" if several else f"$.{name}"
                 raise InputError(f"nested more than {MOST_NESTED} deep", where)
     return document
+
+
+def known_descriptors(documents: Sequence[CacheDocument]) -> dict[str, Any]:
+    """The descriptors that manifests have for the layers, by digest; if there are several for one, the first."""
+    known: dict[str, Any] = {}
+    for document in documents:
+        for blob, descriptor in document.descriptors.items():
+            known.setdefault(blob, descriptor)
+    return known
 
 
 def new_manifest(kind: str, layers: Sequence[Mapping[str, Any]], config: bytes) -> dict[str, Any]:

@@ -115,6 +115,14 @@ class CacheDocument:
         """Whether it is from a backend without manifests: gha, s3 or azblob."""
         return self.kind == "cache-config" and self.config.annotated
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the importers of such a cache refuse more than `buildkit.IMPORT_LIMIT` bytes.
+
+        Those of inline caches do not, nor those of the gha, s3 and azblob backends, whose bare configs annotate layers.
+        """
+        return self.kind != "inline" and not self.is_annotated
+
 
 def digest_of(data: bytes) -> str:
     """The SHA-256 digest of bytes."""

@@ -23,6 +23,7 @@ from cachedoctor.sources.descriptors import (
     descriptors_of,
     how_to_get,
     is_digest,
+    known_descriptors,
     new_manifest,
     split,
     verify,
@@ -293,15 +294,6 @@ class LayoutWriter(Writer):
 
 def _is_whole(blob: Path, size: object) -> bool:
     return blob.is_file() and (not isinstance(size, int) or blob.stat().st_size == size)
-
-
-def known_descriptors(documents: Sequence[CacheDocument]) -> dict[str, Any]:
-    """The descriptors that manifests have for the layers, by digest; if there are several for one, the first."""
-    known: dict[str, Any] = {}
-    for document in documents:
-        for blob, descriptor in document.descriptors.items():
-            known.setdefault(blob, descriptor)
-    return known
 
 
 def layout_folder(document: CacheDocument) -> Path:

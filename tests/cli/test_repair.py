@@ -6,6 +6,7 @@ import json
 import os
 import random
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ CONFIG = "74130241ac664423bff288890af130b7ffda324a039719bd7a705be33235e006"
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
 LISTED = FIXTURES / "layouts/v0.32.2-docker-list"
+INLINE = FIXTURES / "layouts/v0.32.2-inline-image"
 IMAGE_MANIFEST = FIXTURES / "layouts/v0.21.1-image-manifest"
 
 
@@ -60,6 +62,7 @@ def test_merges_two_tags_into_a_file(tmp_path: Path) -> None:
     assert repaired["lost"] == {"records": 0, "results": 0}
     assert repaired["output"] == {**repaired["output"], "path": str(target), "bytes": target.stat().st_size}
     assert (repaired["before"]["records"], repaired["after"]["records"]) == (26, 15)
+    assert (repaired["added"]["joining_records"], len(written["records"]), repaired["after"]["leaves"]) == (1, 16, 1)
     assert repaired["removed"]["records"]["duplicate"] == 11
     assert list(tmp_path.iterdir()) == [target]
 
@@ -68,12 +71,13 @@ def test_keys_of_the_contract(tmp_path: Path) -> None:
     repaired = report(LOOP, "-o", tmp_path / "out.json")
     assert repaired["command"] == "repair"
     for side in ("before", "after"):
-        assert {"records", "links", "layers", "results", "bytes", "calls", "loops"} <= repaired[side].keys()
+        assert {"records", "links", "layers", "results", "bytes", "calls", "loops", "leaves"} <= repaired[side].keys()
         assert repaired[side]["calls"].keys() == {"value", "log10"}
     assert {"loop", "pruned", "dangling"} <= repaired["removed"]["links"].keys()
     assert {"duplicate", "dead", "invalid"} <= repaired["removed"]["records"].keys()
     assert repaired["removed"]["layers"].keys() == {"unused"}
     assert repaired["output"].keys() == {"path", "digest", "bytes", "replaced"}
+    assert repaired["added"] == {"joining_records": 0}
 
 
 def test_screen_says_what_was_removed_and_what_it_means(tmp_path: Path) -> None:
@@ -205,7 +209,8 @@ def test_in_place_refuses_a_layout_whose_index_is_the_cache(tmp_path: Path) -> N
     manifest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"].removeprefix("sha256:")
     shutil.copy(layout / "blobs/sha256" / manifest, layout / "index.json")
     before = tree(layout)
-    assert "index.json: is itself a cache, and not a list of tags" in refused(layout, "--in-place")
+    refusal = refused(layout, "--in-place", "--prune", "minimal")
+    assert "index.json: is itself a cache, and not a list of tags" in refusal
     assert tree(layout) == before
 
 
@@ -318,7 +323,7 @@ def test_turns_a_folder_into_a_layout_only_with_force(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_warns_about_paths_that_remain(tmp_path: Path) -> None:
     """A cache that was too large to import can hang the next export once it is small enough."""
-    fitting = ("repair", TOO_LARGE, "--dry-run", "--max-bytes", "1MiB")
+    fitting = ("repair", TOO_LARGE, "--dry-run", "--max-bytes", "1MiB", "--headroom", "0")
     assert report(*fitting[1:])["after"]["calls"]["log10"] > 15
     assert "--max-calls" in run(*fitting).stdout.decode()
     assert "--max-calls" not in run(*fitting, "--max-calls", "100000000").stdout.decode()
@@ -384,7 +389,7 @@ def test_full_disk_gives_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     target.write_text("old")
     got = subprocess.run(
-        [sys.executable, "-m", "cachedoctor", "repair", str(TOO_LARGE), "-o", str(target), "--force"],
+        [sys.executable, "-m", "cachedoctor", "repair", str(TOO_LARGE), "-o", target, "--force", "--allow-too-large"],
         capture_output=True,
         check=False,
         preexec_fn=limited,
@@ -393,6 +398,7 @@ def test_full_disk_gives_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     )
     assert got.returncode == 2
     assert got.stderr.count(b"\n") == 1
+    assert b"cannot write it" in got.stderr
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -408,7 +414,7 @@ def test_killed_at_any_time(layout: bool, tmp_path: Path) -> None:
     else:
         shutil.copy(TOO_LARGE, source)
     target = tmp_path / "target"
-    arguments = [str(source), "-o", f"oci:{target}:t" if layout else str(target), "--force"]
+    arguments = [str(source), "-o", f"oci:{target}:t" if layout else str(target), "--force", "--allow-too-large"]
     start = time.monotonic()
     assert run("repair", *arguments).returncode == 0
     whole = time.monotonic() - start
@@ -464,3 +470,211 @@ def test_closed_standard_input_gives_one_line(tmp_path: Path) -> None:
     assert done.stderr.count(b"\n") == 1
     assert b"empty" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def shown(*arguments: str | Path, code: int = 0) -> str:
+    """What a repair prints, with blanks instead of line breaks."""
+    got = run("repair", *arguments)
+    assert got.returncode == code, got.stderr
+    return " ".join(got.stdout.decode().split())
+
+
+def test_writes_nothing_that_no_build_imports(tmp_path: Path) -> None:
+    """The message has a command that can be pasted, and writes a cache that is imported."""
+    target = tmp_path / "out file.json"
+    text = refused(TOO_LARGE, "-o", target, "--max-bytes", "2MiB")
+    assert text.startswith(
+        "cachedoctor: nothing was written: BuildKit will not import it: the cache config has 1,067,731 "
+    )
+    assert not target.exists()
+    command = shlex.split(text.partition(" Run: ")[2])
+    assert command == ["cachedoctor", "repair", str(TOO_LARGE), "-o", str(target), "--max-bytes", "auto"]
+    done = run(*command[1:])
+    assert done.returncode == 0, done.stderr
+    assert 900_000 < target.stat().st_size <= (1 << 20) * 0.9
+
+
+def test_the_command_to_paste_keeps_the_places_of_words(tmp_path: Path) -> None:
+    given = ["-o", str(tmp_path / "out.json"), "--max-bytes=2MiB", "--no-join"]
+    text = refused(*given, "--", TOO_LARGE)
+    command = shlex.split(text.partition(" Run: ")[2])
+    assert command == ["cachedoctor", "repair", *given[:2], "--no-join", "--max-bytes", "auto", "--", str(TOO_LARGE)]
+
+
+def test_writes_what_no_build_imports_if_asked_to(tmp_path: Path) -> None:
+    text = shown(TOO_LARGE, "-o", tmp_path / "out.json", "--allow-too-large")
+    assert (
+        "BuildKit will not import it: the cache config has 1,067,731 bytes, over 1 MiB. Add --max-bytes auto." in text
+    )
+    assert "would not be written" not in text
+    assert (tmp_path / "out.json").stat().st_size == 1_067_731
+
+
+def test_a_dry_run_says_what_would_not_be_written() -> None:
+    lines = run("repair", TOO_LARGE, "--dry-run").stdout.decode().splitlines()
+    assert "So it would not be written. Add --max-bytes auto." in " ".join(lines)
+    after = lines[lines.index("To change that, run") + 1]
+    assert shlex.split(after)[-4:] == ["--max-bytes", "auto", "--max-calls", "auto"]
+    assert report(TOO_LARGE, "--dry-run")["importable"] is False
+    assert report(TOO_LARGE, "--dry-run", "--max-bytes", "auto")["importable"] is True
+
+
+def annotated(records: int) -> bytes:
+    """A config as the gha backend writes it, with so many roots."""
+    layer = {"blob": "sha256:" + "a" * 64, "parent": -1, "annotations": {"mediaType": "m"}}
+    return json.dumps(
+        {"layers": [layer], "records": [{"digest": f"sha256:{index:064}"} for index in range(records)]}
+    ).encode()
+
+
+def test_caches_without_a_limit_may_be_larger(tmp_path: Path) -> None:
+    (tmp_path / "gha.json").write_bytes(annotated(12_000))
+    repaired = report(tmp_path / "gha.json", "-o", tmp_path / "out.json", "--max-bytes", "auto")
+    assert repaired["output"]["bytes"] > 1 << 20
+    assert repaired["limits"] == {"bytes": None, "bytes_with_headroom": None, "calls": None}
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_says_if_there_is_nothing_to_fix(in_place: bool, tmp_path: Path) -> None:
+    layout, target = tmp_path / "layout", tmp_path / "out.json"
+    shutil.copytree(LISTED, layout)
+    before = tree(layout)
+    text = shown(layout, *(["--in-place"] if in_place else ["-o", target]))
+    assert text.startswith(
+        "Nothing to fix: BuildKit imports this cache, and it has one leaf and no loops, duplicates, dead "
+    )
+    assert tree(layout) == before
+    if in_place:
+        assert "is left as it was." in text
+    else:
+        assert "a copy, byte for byte." in text
+        assert target.read_bytes() == (LISTED / "blobs/sha256" / CONFIG).read_bytes()
+    assert report(layout, "--dry-run")["nothing_to_fix"] is True
+    assert report(layout, "--dry-run", "--prune", "minimal")["nothing_to_fix"] is False
+
+
+def test_sets_a_new_tag_even_if_there_is_nothing_to_fix(tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    shutil.copytree(LISTED, layout)
+    assert "Nothing to fix" in shown(layout, "--in-place", "--tag", "fixed")
+    assert tags(layout) == {"latest", "fixed"}
+
+
+def test_a_tag_that_names_nothing_is_something_to_fix(tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    shutil.copytree(IMAGE_MANIFEST, layout)
+    findings = json.loads(run("analyze", layout, "-f", "json").stdout)["findings"]
+    assert [finding["rule"] for finding in findings] == ["CD106"]
+    assert shown(layout, "--in-place").startswith("Wrote ")
+    assert json.loads(run("analyze", layout, "-f", "json").stdout)["findings"] == []
+
+
+def test_a_reformatted_cache_is_written_as_buildkit_does(tmp_path: Path) -> None:
+    (tmp_path / "cache.json").write_text(json.dumps(json.loads(SERVICE.read_bytes()), indent=2))
+    text = shown(tmp_path / "cache.json", "-o", tmp_path / "out.json")
+    assert text.startswith("Nothing to fix")
+    assert "the same, as BuildKit writes it." in text
+    assert (tmp_path / "out.json").read_bytes() == SERVICE.read_bytes()
+
+
+def test_nothing_to_fix_is_not_said_of_several_leaves() -> None:
+    text = shown(FIXTURES / "manifests/accumulated.json", "--dry-run", "--no-join")
+    assert text.startswith("Dry run, nothing written. The repaired cache has 287,854 bytes;")
+    assert "Importers of BuildKit v0.25 to v0.32 lose links of it, since it has 6 leaves. Leave out --no-join." in text
+    joined = shown(FIXTURES / "manifests/accumulated.json", "--dry-run")
+    assert "Added a joining record, which links to the 6 leaves, for importers of BuildKit v0.25 to v0.32" in joined
+
+
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [([], 0.9), (["--headroom", "0"], 1.0), (["--headroom", "0%"], 1.0), (["--headroom", "25 %"], 0.75)],
+)
+def test_a_limit_on_bytes_leaves_headroom(given: list[str], most: float) -> None:
+    repaired = report(FIXTURES / "manifests/accumulated.json", "--dry-run", "--max-bytes", "200000", *given)
+    assert 200_000 * most - 100 < repaired["output"]["bytes"] <= 200_000 * most
+    assert repaired["limits"] == {"bytes": 200_000, "bytes_with_headroom": round(200_000 * most), "calls": None}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [*(("--headroom", value) for value in ("91", "-1", "x", "10%%", "")), *(("--max-calls", value) for value in "0x")],
+)
+def test_invalid_numbers(option: str, value: str) -> None:
+    assert f"Invalid value for '{option}'" in refused(SERVICE, "--dry-run", "--max-bytes", "1MiB", option, value)
+
+
+def test_a_limit_may_hold_without_its_headroom() -> None:
+    least = report(SERVICE, "--dry-run", "--max-bytes", "3000", "--headroom", "0")["output"]["bytes"]
+    text = shown(SERVICE, "--dry-run", "--max-bytes", "3000")
+    assert "The limit of 3,000 bytes is kept, but not the headroom: it has " in text
+    assert report(SERVICE, "--dry-run", "--max-bytes", "3000")["output"]["bytes"] <= least
+    assert "the limit of 2,000 bytes (1,800 with the headroom) is too low" in refused(
+        SERVICE, "--dry-run", "--max-bytes", "2000"
+    )
+
+
+def doubling(steps: int) -> bytes:
+    """A chain in which no alternative can be removed, and every step has twice the paths of the one before."""
+    records: list[dict[str, Any]] = [{"digest": "root"}]
+    records += [{"digest": f"{step}", "inputs": [[{"link": step}]] * 2} for step in range(steps)]
+    return json.dumps({"records": records}).encode()
+
+
+@pytest.mark.parametrize(
+    ("steps", "chosen", "limit"),
+    [
+        (20, "5.7 million, up to which no rule says anything", "5714285"),
+        (24, "343 million, up to which there is only a warning; the fewest are 34 million", "342857142"),
+        (30, "2.1 billion, the fewest that keep every record, which are still an error", str((1 << 31) - 1)),
+    ],
+)
+def test_calls_are_chosen_by_what_the_rules_say(steps: int, chosen: str, limit: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.json"
+    cache.write_bytes(doubling(steps))
+    assert f"--max-calls auto chose {chosen}." in shown(cache, "--dry-run", "--max-calls", "auto")
+    assert report(cache, "-o", tmp_path / "out.json", "--max-calls", "auto")["limits"]["calls"] == limit
+    found = json.loads(run("analyze", tmp_path / "out.json", "-f", "json").stdout)["findings"]
+    severities = [finding["severity"] for finding in found if finding["rule"] == "CD201"]
+    assert severities == {20: [], 24: ["warning"], 30: ["error"]}[steps]
+
+
+def test_chosen_calls_silence_the_rule(tmp_path: Path) -> None:
+    report(FIXTURES / "manifests/accumulated.json", "-o", tmp_path / "out.json", "--max-calls", "auto")
+    found = json.loads(run("analyze", tmp_path / "out.json", "-f", "json").stdout)
+    assert [finding["rule"] for finding in found["findings"]] == []
+
+
+def test_results_that_are_gone_are_in_the_first_sentence(tmp_path: Path) -> None:
+    """Those of records that cannot be derived as well; all are accounted for."""
+    layer = {"blob": "sha256:" + "a" * 64, "parent": -1}
+    records = [
+        {"digest": "a", "layers": [{"layer": 0}, {"layer": 7}, {"layer": 0}]},
+        {"digest": "b", "inputs": [[]], "layers": [{"layer": 0}]},
+    ]
+    cache = tmp_path / "cache.json"
+    cache.write_text(json.dumps({"layers": [layer], "records": records}))
+    text = shown(cache, "--dry-run")
+    assert (
+        "every record that can be derived and 1 of 4 results are in it. 2 are gone: 1 because their layers are outside "
+        "the document or in a cycle and 1 because their records cannot be derived. 1 more was a duplicate." in text
+    )
+    removed = report(cache, "--dry-run")["removed"]["results"]
+    assert removed == {"duplicate": 1, "dangling": 1, "missing_blob": 0, "dead": 1}
+
+
+def test_says_that_an_image_stays_as_it_is() -> None:
+    text = run("repair", INLINE, "--dry-run", env={"COLUMNS": "999"}).stdout.decode()
+    assert f"BuildKit reads the inline cache of {INLINE} from the image, which stays as it is." in text
+    assert "--cache-from type=registry,ref=HOST/REPO:TAG" in text
+    config = next(
+        path for path in (INLINE / "blobs/sha256").iterdir() if b"moby.buildkit.cache.v0" in path.read_bytes()
+    )
+    assert b"BuildKit cannot load the results; repair the image itself" in run("repair", config, "--dry-run").stderr
+
+
+def test_an_image_in_a_registry_gets_a_tag_beside_it(registry: str) -> None:
+    image = f"docker://{registry}/app:inline"
+    assert f"-o docker://{registry}/app:inline-cache" in shown(image, "--dry-run")
+    text = shown(image, "-o", f"docker://{registry}/app:inline-cache", "--force")
+    assert f"--cache-from type=registry,ref={registry}/app:inline-cache." in text
+    assert run("check", f"docker://{registry}/app:inline-cache").returncode == 0

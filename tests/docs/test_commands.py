@@ -16,7 +16,7 @@ import pytest
 from tests.docs.pages import CODE, PAGES, SHELL, Block, blocks, prose
 from tests.registries import TINY, push, serve
 from tests.servers import Exchange, Server
-from tests.sources.layouts import MANIFEST_LIST, Layout
+from tests.sources.layouts import INLINE, MANIFEST_LIST, Layout
 from tests.support import FIXTURES, run
 
 FILES = {
@@ -38,7 +38,12 @@ FILES = {
 """The files in a reader's folder, with their paths below `fixtures/`."""
 LAYOUTS = ("DIR", "cache-layout")
 """Layouts with a tag `main`, in the same folder."""
-REFERENCES = ("app:buildcache", "app-cache:main", "app-cache:branch")
+REFERENCES = {
+    "app:buildcache": MANIFEST_LIST,
+    "app-cache:main": MANIFEST_LIST,
+    "app-cache:branch": MANIFEST_LIST,
+    "app:main": INLINE,
+}
 """Caches in the reader's registry."""
 PLACEHOLDERS = {
     "docker://registry.example.com/": "docker://REGISTRY/",
@@ -193,8 +198,8 @@ def registry(script: Script, tmp_path: Path) -> Iterator[str]:
         yield "no registry"
         return
     with serve(TINY, tmp_path) as address:
-        for reference in REFERENCES:
-            push(address, MANIFEST_LIST, *reference.split(":"))
+        for reference, layout in REFERENCES.items():
+            push(address, layout, *reference.split(":"))
         yield address
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from cachedoctor.cacheconfig import decode
 from cachedoctor.graph import leaves
-from cachedoctor.graph.imports import Imported, Spread, imported
+from cachedoctor.graph.imports import Imported, Spread, _Importer, imported
 from cachedoctor.graph.records import Adjacency, Graph
 from cachedoctor.graph.survey import Survey
 from tests.graph.strategies import configs, documents
@@ -126,6 +127,20 @@ def test_few_leaves_give_the_ends_of_all_orders(docs: list[dict[str, Any]]) -> N
     assert (result.links_lost.least, result.links_lost.most) == (min(lost), max(lost))
     assert min(found) <= result.records_found.least <= result.records_found.most <= max(found)
     assert result.links_lost.most > 0 or result.records_found.least == graph.size
+
+
+@given(documents(most_records=12), st.integers(0, 1000))
+def test_a_rough_replay_loses_as_many_links(docs: list[dict[str, Any]], seed: int) -> None:
+    graph = graph_of_import(docs)
+    order = leaves_of(graph)
+    random.Random(seed).shuffle(order)
+    plain = Plain(graph, random.Random(seed))
+    plain.walk(order)
+    lost = _Importer(graph, ()).roughly(order)
+    assert len(lost) == len(set(lost)) == len(plain.lost)
+    owners = list(graph.owners())
+    by_source = Counter((graph.links[link], owners[link]) for link in lost)
+    assert Counter(source for source, _ in by_source.elements()) == Counter(link[2] for link in plain.lost)
 
 
 def two_walks() -> Graph:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from cachedoctor.cacheconfig import decode
-from cachedoctor.graph.joining import digest_of_joining, joining_record
+from cachedoctor.graph.joining import digest_of_joining, joining_record, with_joining, without_joining
 from cachedoctor.graph.survey import Survey
 
 _A, _B, _C = (f"sha256:{letter * 64}" for letter in "abc")
@@ -39,6 +39,21 @@ def test_nothing_counts_a_joining_record() -> None:
 def test_the_records_of_several_documents_are_told_apart() -> None:
     config = decode(orjson.dumps(_joined()))
     assert Survey([config, config]).joining == {3, 7}
+
+
+def test_a_joining_record_is_added_and_removed() -> None:
+    joined = decode(orjson.dumps(_joined()))
+    plain = decode(orjson.dumps({**_joined(), "records": _joined()["records"][:-1]}))
+    assert with_joining(plain, [1, 2]) == joined
+    assert without_joining(joined) == plain == without_joining(plain)
+
+
+def test_leaves_are_those_that_no_other_links_to() -> None:
+    joined = _survey(_joined())
+    assert joined.imported.leaves == 1
+    assert _survey({**_joined(), "records": _joined()["records"][:-1]}).imported.leaves == 2
+    more = _joined()["records"]
+    assert _survey({"records": [*more[:-1], {"digest": _A.replace("a", "d")}, more[-1]]}).imported.leaves == 2
 
 
 def test_the_digest_does_not_depend_on_the_order_of_leaves() -> None:

@@ -10,9 +10,8 @@ import orjson
 from cachedoctor.buildkit import CACHE_CONFIG, DOCKER_MANIFEST, IMAGE_MANIFEST, INDEX, LAYER, MANIFEST_LIST
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.errors import InputError
-from cachedoctor.sources.descriptors import new_manifest, split
+from cachedoctor.sources.descriptors import known_descriptors, new_manifest, split
 from cachedoctor.sources.document import Access, CacheDocument, Check, Location, Writer, digest_of
-from cachedoctor.sources.layout import known_descriptors
 from cachedoctor.sources.registry.client import Repository
 from cachedoctor.sources.registry.connections import RegistryError, Unanswered
 from cachedoctor.sources.registry.reference import Reference
