@@ -13,7 +13,7 @@ from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, WalkSteps, loop_check_cost, walk_steps
 from cachedoctor.graph.imports import Imported, imported
-from cachedoctor.graph.joining import joining_record
+from cachedoctor.graph.joining import without_joining
 from cachedoctor.graph.layers import LayerTree
 from cachedoctor.graph.loops import Acyclic, Loop
 from cachedoctor.graph.merge import Merge, fixpoint
@@ -43,38 +43,39 @@ class Survey:
     """
 
     def __init__(self, configs: Sequence[CacheConfig]) -> None:
-        self.configs = configs
+        self.written = configs
+        """The configs as they were read."""
+        self.configs = [without_joining(config) for config in configs]
+        """The same without joining records, which nothing counts. All other records keep their indices."""
+
+    @cached_property
+    def joining(self) -> list[list[int]]:
+        """The records that each joining record links to (see `joining`)."""
+        starts = accumulate((len(config.digests) for config in self.configs), initial=0)
+        return [
+            [start + link for link in written.links[len(config.links) :]]
+            for start, written, config in zip(starts, self.written, self.configs, strict=False)
+            if written is not config
+        ]
 
     @cached_property
     def graph(self) -> Graph:
-        """The records of all configs, as written."""
+        """The records of all configs, as written, without joining records."""
         return build(self.configs)
 
     @cached_property
     def _reachable(self) -> Reachable:
         return reachable(self.graph)
 
-    @cached_property
-    def joining(self) -> frozenset[int]:
-        """The records that only join the leaves of their document (see `joining`); nothing else counts them."""
-        starts = accumulate((len(config.digests) for config in self.configs), initial=0)
-        found = zip(starts, map(joining_record, self.configs), strict=False)
-        return frozenset(start + record for start, record in found if record is not None)
-
-    @cached_property
+    @property
     def order(self) -> list[int]:
-        """The records that can be reached, sources first (see `records.Reachable.order`), without joining records."""
-        return self._without_joining(self._reachable.order)
+        """The records that can be reached, sources first (see `records.Reachable.order`)."""
+        return self._reachable.order
 
     @cached_property
     def earliest(self) -> list[int]:
         """The same records in another order: each as soon as its sources allow."""
-        if self._reachable.acyclic:
-            return self._without_joining(self.graph.adjacency.earliest[0])
-        return self.order
-
-    def _without_joining(self, records: list[int]) -> list[int]:
-        return [record for record in records if record not in self.joining] if self.joining else records
+        return self.graph.adjacency.earliest[0] if self._reachable.acyclic else self.order
 
     @cached_property
     def record_cycles(self) -> list[Loop]:
@@ -122,7 +123,7 @@ class Survey:
         graph = as_linked(self.graph)
         if graph is self.graph:
             return loop_check_cost(graph, self.order, self.merge, self.merged, refused=self.refused)
-        order = self._without_joining(reachable(graph).order)
+        order = reachable(graph).order
         merge = fixpoint(graph, order)
         merged = quotient(graph, order, merge.representative)
         return loop_check_cost(graph, order, merge, merged, document=self.graph, refused=self.refused)
@@ -158,8 +159,7 @@ class Survey:
     def imported(self) -> Imported:
         """What importers of BuildKit v0.25 to v0.32 lose."""
         items = self.merged.item_of
-        joined = [self.graph.links[self.graph.span(record)] for record in sorted(self.joining)]
-        joining = [[items[source] for source in sources if items[source] >= 0] for sources in joined]
+        joining = [[items[record] for record in records if items[record] >= 0] for records in self.joining]
         return imported(self.importable, joining)
 
     @property
@@ -210,7 +210,7 @@ class Survey:
     @property
     def dead_records(self) -> int:
         """Number of records that no lookup can reach."""
-        return self.graph.size - len(self.order) - len(self.joining)
+        return self.graph.size - len(self.order)
 
     def place(self, record: int) -> tuple[int, int]:
         """The document that a record of the graph is in, and its index there."""

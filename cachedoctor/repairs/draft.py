@@ -187,7 +187,7 @@ def _count_records_and_links(survey: Survey, removed: Removed) -> None:
             removed.dangling_links += sum(item_of[source] < 0 for source in graph.links[graph.span(record)])
         elif not all(graph.inputs(record)):
             removed.invalid_records += 1
-        elif record not in survey.joining:
+        else:
             removed.dead_records += 1
 
 

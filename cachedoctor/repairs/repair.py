@@ -12,7 +12,6 @@ from cachedoctor.buildkit import IMPORT_LIMIT
 from cachedoctor.cacheconfig import CacheConfig, decode, encode
 from cachedoctor.errors import CountTooLarge, InputError, LimitError, ProofError
 from cachedoctor.graph.imports import Imported
-from cachedoctor.graph.joining import without_joining
 from cachedoctor.graph.survey import Progress, Survey
 from cachedoctor.io.memory import lacking
 from cachedoctor.numbers import digits
@@ -157,7 +156,8 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
 
 
 def _joining_digests(survey: Survey) -> set[str]:
-    return {survey.graph.digests[record] for record in survey.joining}
+    pairs = zip(survey.written, survey.configs, strict=True)
+    return {written.digests[-1] for written, config in pairs if written is not config}
 
 
 def _manifest_bytes(documents: Sequence[CacheDocument], config: CacheConfig, data: bytes) -> int | None:
@@ -195,12 +195,12 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, draft
     except InputError as error:
         raise ProofError(f"the repaired cache cannot be read: {error}") from error
     # If the columns are equal, nothing was removed, not even because of a manifest.
-    unchanged = [config] == before.configs
+    unchanged = [config] == before.written
     after = before if unchanged else Survey([config])
     document = CacheDocument("the repaired cache", "cache-config", config, "", len(data), None, None, "")
     proof.check(after, _refusals(document, after))
     proof.check_joined(after, joins=draft.joins)
-    if after.joining and without_joining(config) != draft.plain():
+    if after.joining and after.configs[0] != draft.plain():
         raise ProofError("the joining record changed something else")
     proof.check_nothing_added(before, after)
     lost = Lost(0, 0) if unchanged else proof.lost(before, [document.usable_blobs for document in documents], after)
@@ -236,10 +236,9 @@ def _rank(before: Survey) -> list[int]:
 
 
 def _size(survey: Survey, size: int) -> Size:
-    spans = map(survey.graph.span, survey.joining)
     return Size(
-        records=survey.graph.size - len(survey.joining),
-        links=sum(len(config.links) for config in survey.configs) - sum(span.stop - span.start for span in spans),
+        records=survey.graph.size,
+        links=sum(len(config.links) for config in survey.configs),
         layers=sum(len(config.blobs) for config in survey.configs),
         results=sum(len(config.results) + len(config.chains) for config in survey.configs),
         bytes=size,

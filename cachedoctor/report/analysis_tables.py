@@ -89,7 +89,7 @@ def hotspots(analysis: Analysis, level: int) -> Table:
 def graph(analysis: Analysis) -> Table:
     """Facts of the merged graph."""
     survey = analysis.survey
-    written = survey.graph.size - len(survey.joining)
+    written = survey.graph.size
     merged = survey.merged.size + survey.dead_records
     sure = "" if survey.merge.complete else " at most (more of them could merge)"
     rows = [

@@ -42,7 +42,7 @@ def dead_record(context: Context) -> Iterator[Found]:
     """List the records that cannot be derived."""
     survey = context.survey
     if survey.dead_records:
-        alive = survey.joining.union(survey.order)
+        alive = set(survey.order)
         dead = [record for record in range(survey.graph.size) if record not in alive]
         yield Found(
             f"{count(len(dead))} of {survey.graph.size:,} records can never be a cache hit: no chain of inputs leads "

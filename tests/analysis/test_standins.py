@@ -221,7 +221,8 @@ def test_a_repair_makes_the_same_of_it(configs: list[Document]) -> None:
     after = repair(others, Options())
     # The digest of a record that joins leaves is in no source.
     assert without_joining(after.config) == stand_ins.config(without_joining(before.config))
-    assert after.after == before.after
+    # Annotations are left out.
+    assert replace(after.after, bytes=0) == replace(before.after, bytes=0)
 
 
 @pytest.mark.parametrize("text", ["", "sha256:", "random:x", "a", "\udc80", "sha256:" + "z" * 64, "é" * 20])

@@ -29,7 +29,7 @@ def test_nothing_counts_a_joining_record() -> None:
     joined = _joined()
     plain = {**joined, "records": joined["records"][:-1]}
     with_it, without = _survey(joined), _survey(plain)
-    assert with_it.joining == {3}
+    assert with_it.joining == [[1, 2]]
     assert with_it.dead_records == 0
     assert with_it.merged.graph == without.merged.graph
     assert with_it.loop_check.orders == without.loop_check.orders
@@ -38,7 +38,7 @@ def test_nothing_counts_a_joining_record() -> None:
 
 def test_the_records_of_several_documents_are_told_apart() -> None:
     config = decode(orjson.dumps(_joined()))
-    assert Survey([config, config]).joining == {3, 7}
+    assert Survey([config, config]).joining == [[1, 2], [4, 5]]
 
 
 def test_a_joining_record_is_added_and_removed() -> None:
