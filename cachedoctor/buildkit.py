@@ -101,6 +101,8 @@ REWRITTEN = Span(since=Release(0, 25))
 """The exporter merges records while it adds them, and walks no paths (`v1.(*CacheChains).Add`)."""
 REFUSES_EMPTY_INPUT = Span(since=Release(0, 25))
 """The importer refuses a cache with an empty input; earlier ones drop the record or the input (`v1.parseRecord`)."""
+WRITES_BAD_INLINE = Span(until=Release(0, 10))
+"""Inline caches can have layers outside their image (moby/buildkit#2651)."""
 LOSES_LINKS = Span(Release(0, 25), Release(0, 33))
 """The importer drops links of a cache with several leaves (`v1.NewCacheKeyStorage`, `addItemToStorage`).
 
@@ -108,6 +110,11 @@ Fixed by pull request 7053, which is in v0.33.0 judging by its date.
 """
 FAILS_ON_DELETED_BLOB = Span(Release(0, 25, 0), Release(0, 25, 1))
 """The export fails if a blob that was exported before has been deleted since."""
+FAILS_WITHOUT_TAG = Span(until=Release(0, 29))
+"""A build fails if the folder of `--cache-from type=local` has not the tag; later ones continue without the cache.
+
+See `client.parseCacheOptions`.
+"""
 PROVENANCE_WALKS = Span(Release(0, 11), Release(0, 14))
 """Creating a provenance attestation walks the same key chains as an export."""
 PUSHES_IMAGE_FIRST = Span(until=Release(0, 28))
@@ -116,8 +123,6 @@ WRITES_IMAGE_MANIFEST = Span(since=Release(0, 21))
 """`image-manifest=true` is the default: the cache is an OCI image manifest instead of an index."""
 HAS_CACHE_DEBUG = Span(since=Release(0, 24))
 """buildkitd has `--save-cache-debug`."""
-DANGLING_TAG_SEEN = Release(0, 21, 1)
-"""The release that wrote a layout whose tag names a manifest that is not there."""
 RECOMMENDED = Release(0, 33)
 """The first release without a known fault that matters here, released on 2 September 2026."""
 MEASURED = (Release(0, 21, 1), Release(0, 32, 2))

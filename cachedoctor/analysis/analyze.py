@@ -10,7 +10,7 @@ from cachedoctor.buildkit import Release
 from cachedoctor.errors import CountTooLarge, InputError
 from cachedoctor.graph.survey import Progress, Survey, survey
 from cachedoctor.rules import RULES, Context, Finding, Limits, Severity, findings, verdict
-from cachedoctor.sources import CacheDocument
+from cachedoctor.sources import CacheDocument, Presence
 
 
 class Input(NamedTuple):
@@ -24,6 +24,12 @@ class Input(NamedTuple):
     platform: str
     records: int
     layers: int
+    written_size: int
+    reformatted: bool
+    listed: int
+    """Blobs that its manifest lists."""
+    presence: Presence | None
+    notes: tuple[str, ...]
 
     @classmethod
     def of(cls, document: CacheDocument) -> Input:
@@ -37,6 +43,11 @@ class Input(NamedTuple):
             document.platform,
             len(document.config.digests),
             len(document.config.blobs),
+            document.written_size,
+            document.reformatted_from is not None,
+            len(document.blobs or ()),
+            document.presence,
+            document.notes,
         )
 
 

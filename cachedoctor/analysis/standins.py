@@ -109,7 +109,7 @@ def listed(document: CacheDocument) -> list[str]:
 def _shareable(number: int, document: CacheDocument, stand_ins: StandIns) -> Shareable:
     config = stand_ins.config(document.config)
     inline = document.kind == "inline"
-    data = _image_config(config, document.size) if inline else _written(config).ljust(document.size)
+    data = _image_config(config, document.size) if inline else _written(config).ljust(document.written_size)
     name = f"config-{number}.json"
     if document.blobs is None:
         return Shareable(name, {name: data})

@@ -144,6 +144,11 @@ buildkit = click.option(
 )
 tag = click.option("--tag", help="Which tag of a layout or repository to read.")
 platform = click.option("--platform", metavar="OS/ARCH", help="Which platform of an image to read; default: all.")
+verify_blobs = click.option(
+    "--verify-blobs",
+    is_flag=True,
+    help="Ask the registry whether it still has each layer; in folders and archives this is always looked up.",
+)
 names = click.option(
     "--names",
     metavar="FILE",
@@ -160,14 +165,16 @@ def verbosity(command: click.decorators.FC) -> click.decorators.FC:
 
 
 def registry(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how to reach a registry; the command gets them as one `access`."""
+    """The options that say how to reach a registry; the command gets them as one `access`, with `verify_blobs`."""
     import functools
 
     @functools.wraps(command)
-    def with_access(*, plain_http: bool | None, ca_file: str | None, timeout: float, **given: object) -> None:
+    def with_access(
+        *, plain_http: bool | None, ca_file: str | None, timeout: float, verify_blobs: bool = False, **given: object
+    ) -> None:
         from cachedoctor.sources import Access
 
-        command(access=Access(plain_http, ca_file or None, timeout), **given)
+        command(access=Access(plain_http, ca_file or None, timeout, verify_blobs), **given)
 
     plain = click.option(
         "--plain-http/--no-plain-http",

@@ -163,10 +163,10 @@ def _only(layers: Layers, results: Results, needed: bytearray) -> tuple[Layers, 
 def join(survey: Survey, blobs: Sequence[frozenset[str] | None]) -> Draft:
     """Merge the documents of a survey: remove dead records and bad links, and make equal records and layers one.
 
-    `blobs` are the blobs that the manifest of each document lists, `None` without a manifest. Every distinct result is
-    kept, except those that no importer can use: their layers are outside the document or in a cycle, or the manifest
-    does not list their blobs. Results are sorted by date, oldest first: BuildKit up to v0.24 keeps the last one, v0.25
-    and later take the newest.
+    `blobs` are the usable blobs of each document (`CacheDocument.usable_blobs`), `None` without a manifest. Every
+    distinct result is kept, except those that no importer can use: their layers are outside the document or in a
+    cycle, or their blobs are not listed or not there. Results are sorted by date, oldest first: BuildKit up to v0.24
+    keeps the last one, v0.25 and later take the newest.
     """
     removed = Removed()
     _count_records_and_links(survey, removed)

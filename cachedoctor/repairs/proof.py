@@ -24,7 +24,7 @@ class Lost:
 def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) -> Lost:
     """Compare the items that can be derived, and their results.
 
-    `blobs` are the blobs that the manifest of each document lists, `None` without a manifest.
+    `blobs` are the usable blobs of each document (`CacheDocument.usable_blobs`), `None` without a manifest.
     """
     configs, trees = [*before.configs, *after.configs], [*before.trees, *after.trees]
     numbers = layers.chain_numbers(configs, trees)

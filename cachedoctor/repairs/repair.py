@@ -23,11 +23,15 @@ from cachedoctor.rules import RULES, Context, Limits, findings
 from cachedoctor.sources import CacheDocument, Location
 from cachedoctor.sources.descriptors import known_descriptors, new_manifest
 from cachedoctor.sources.document import digest_of
+from cachedoctor.sources.presence import remarks
 
 __all__ = ["Options", "Repaired", "Size", "prove", "repair"]
 
 _MEMORY_PER_BYTE = 6
 """Bytes of memory per byte of the cache configs: 3.5 were measured with a million records."""
+_INLINE = (
+    "an inline cache is a part of its image, and no file replaces it: build the image again, or export a registry cache"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
     before = Survey([document.config for document in documents])
     if not before.order:
         raise LimitError("none of its records can be derived, so nothing would be left")
-    draft = join(before, [document.blobs for document in documents])
+    draft = join(before, [document.usable_blobs for document in documents])
     draft.joins = options.join
     goal = limits.goal(draft, options, documents)
     progress("cutting loops")
@@ -200,7 +204,7 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, draft
     if after.joining and after.configs[0] != draft.plain():
         raise ProofError("the joining record changed something else")
     proof.check_nothing_added(before, after)
-    lost = Lost(0, 0) if unchanged else proof.lost(before, [document.blobs for document in documents], after)
+    lost = Lost(0, 0) if unchanged else proof.lost(before, [document.usable_blobs for document in documents], after)
     if not draft.removed.dropped_records and (lost.records or lost.results):
         raise ProofError(f"{lost.records} records and {lost.results} results would be lost")
     return after, lost
@@ -251,10 +255,12 @@ def _warnings(documents: Sequence[CacheDocument]) -> tuple[str, ...]:
         for document in documents
         if document.config.unknown_fields
     )
+    unverified = (f"{document.source}: {note}" for document in documents for note in remarks(document.presence))
+    inline = all(document.kind == "inline" for document in documents)
     unpacked = (
         f"{document.source}: an image config names its layers by their unpacked content, so BuildKit cannot load the "
         "results; repair the image itself"
         for document in documents
         if document.kind == "inline" and document.manifest_size is None
     )
-    return (*unknown, *unpacked)
+    return (*unknown, *unpacked, *unverified, *((_INLINE,) if inline else ()))

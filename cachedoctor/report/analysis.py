@@ -26,6 +26,8 @@ MOST_LOOPS = 3
 """Loops that are shown unless every detail is asked for."""
 MOST_JOINED = 4
 """Sources that are written out in a command."""
+_NOTES = 10
+"""Notes on how sources were read that are shown."""
 _LOOP_RECORDS = 12
 """Records of a loop that are shown unless every detail is asked for."""
 
@@ -67,7 +69,7 @@ def _headline(analysis: Analysis) -> list[Line]:
     lines.append(Line(headline(analysis), Tone(analysis.verdict)))
     if missing := _missing(analysis):
         lines.append(Line(missing))
-    return lines
+    return lines + [Line(note, Tone.NOTE) for note in _notes(analysis)]
 
 
 def _entry(finding: Finding, analysis: Analysis) -> Entry:
@@ -237,6 +239,15 @@ def judgement(analysis: Analysis, check: Check) -> str:
         return f"Check passed: {level}{rest}."
     also = f" The check is not complete: {unread}." if unread else ""
     return f"Check failed: {', '.join(sources.causes(analysis))}{rest}.{also}"
+
+
+def _notes(analysis: Analysis) -> list[str]:
+    """What has to be known about how the sources were read, each once."""
+    several = len(analysis.sources) > 1
+    notes = [f"{read.source}: {note}" if several else note for read in analysis.inputs for note in read.notes]
+    distinct = list(dict.fromkeys(notes))
+    more = [f"{plural(len(distinct) - _NOTES, 'more note')} of this kind."] if len(distinct) > _NOTES else []
+    return distinct[:_NOTES] + more
 
 
 def _missing(analysis: Analysis) -> str:

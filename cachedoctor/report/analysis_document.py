@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cachedoctor.analysis.analyze import Analysis, Check
+from cachedoctor.analysis.analyze import Analysis, Check, Input
 from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
 from cachedoctor.graph import cost
 from cachedoctor.graph.imports import Spread
@@ -28,6 +28,10 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "platform": clean(document.platform),
                 "records": document.records,
                 "layers": document.layers,
+                "reformatted": document.reformatted,
+                "written_bytes": document.written_size,
+                "blobs": _presence(document),
+                "notes": [clean(note) for note in document.notes],
             }
             for document in analysis.inputs
         ],
@@ -46,7 +50,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "name": finding.name,
                 "severity": str(finding.severity),
                 "message": clean(finding.message),
-                "help": "\n".join(finding.help),
+                "help": "\n".join(step.replace("\n", " ") for step in finding.help),
                 "affects": finding.affects,
                 "source": clean(finding.source),
                 "records": [record if isinstance(record, int) else clean(record) for record in finding.records],
@@ -57,6 +61,19 @@ def document(analysis: Analysis) -> dict[str, Any]:
         ],
         "verdict": analysis.verdict,
         **(_check(analysis, check) if check else {}),
+    }
+
+
+def _presence(document: Input) -> dict[str, Any] | None:
+    presence = document.presence
+    if presence is None:
+        return None
+    return {
+        "place": presence.place,
+        "listed": document.listed,
+        "absent": sorted(presence.absent),
+        "wrong_size": sorted(presence.resized),
+        "unknown": len(presence.unknown),
     }
 
 

@@ -204,7 +204,7 @@ def brief(analysis: Analysis, entry: Callable[[Finding], Entry]) -> list[Entry]:
     assert analysis.check
     groups: dict[tuple[str, tuple[str, ...]], list[Finding]] = {}
     for finding in analysis.findings:
-        groups.setdefault((finding.rule, finding.help), []).append(finding)
+        groups.setdefault((finding.rule, finding.general_help or finding.help), []).append(finding)
     prefix = _prefix(analysis.check)
     return [
         entry(findings[0]) if len(findings) == 1 else _of_rule(analysis, findings, prefix)
@@ -228,7 +228,7 @@ def _of_rule(analysis: Analysis, findings: Sequence[Finding], prefix: str) -> En
         remark=KNOWN if known else "",
         known=known,
         body=(f"{where}: {worst.message}", f"Also in {_named(others)}.") if others else (worst.message,),
-        help=() if known else (Steps(worst.help),),
+        help=() if known else (Steps(worst.general_help or worst.help),),
     )
 
 

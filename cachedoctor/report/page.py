@@ -44,7 +44,7 @@ class Line(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What to do, in order."""
+    """What to do, in order. What stands in a step behind a line break is a command to type."""
 
     steps: Sequence[str]
     title: str = ""
@@ -75,7 +75,7 @@ class Entry(NamedTuple):
     def sentence(self) -> str:
         """What it is and what helps most, in one line."""
         first = next((group.steps[0] for group in self.help if group.steps), "")
-        return " ".join(filter(None, (*self.body[:1], first)))
+        return " ".join(filter(None, (*self.body[:1], *first.split("\n"))))
 
 
 class Table(NamedTuple):

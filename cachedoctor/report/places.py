@@ -73,7 +73,7 @@ def fingerprints(analysis: Analysis) -> list[str]:
 
 def sentence(finding: Finding) -> str:
     """What was found and what helps most, in one line."""
-    return printable(f"{finding.message} {finding.help[0]}")
+    return printable(" ".join((finding.message, *finding.help[0].split("\n"))))
 
 
 def section(rule: str, name: str) -> str:

@@ -344,7 +344,11 @@ def _removed(repaired: Repaired) -> list[str]:
         (removed.pruned_links - removed.pruned_definitions, "alternative", _BY_CONTENT),
         (removed.duplicate_results, "result", "that another record also had; the newest date was kept"),
         (removed.dangling_results, "result", "whose layers are outside the document or in a cycle"),
-        (removed.missing_blob_results, "result", "whose blobs the manifest does not list"),
+        (
+            removed.missing_blob_results,
+            "result",
+            "whose blobs are not in the manifest, or not where it was read, or not whole",
+        ),
         (removed.dead_results, "result", "of records that no lookup could reach"),
         (removed.unused_layers, "layer", "that no result needs"),
     )

@@ -83,8 +83,12 @@ def _is_alone(entry: Entry, brief: bool) -> bool:
 def _print_steps(console: Console, steps: Sequence[str], number: int, *, alone: bool) -> None:
     for index, step in enumerate(steps, number + 1):
         line = Grid.grid(padding=(0, 1))
-        line.add_row(Text("→" if alone else f"{index}."), Text(printable(step)))
+        text, _, command = step.partition("\n")
+        line.add_row(Text("→" if alone else f"{index}."), Text(printable(text)))
         console.print(_indented(line))
+        if command:
+            # Whole, so that it can be copied.
+            console.print(Text(f"     {printable(command)}"), no_wrap=True, overflow="ignore", crop=False)
 
 
 def _heading(entry: Entry) -> Text:

@@ -25,6 +25,7 @@ from cachedoctor.report.formats.markdown import escape
 from cachedoctor.report.page import Listing, Style
 from cachedoctor.rules import Finding
 from cachedoctor.sources import CacheDocument, load
+from cachedoctor.sources.schemes.file import FileLocation
 
 README = "README.md"
 ANALYSIS = "analysis.json"
@@ -133,7 +134,9 @@ def _put(path: Path, data: bytes) -> None:
 def _read_back(folder: Path, shared: Sequence[Shareable]) -> list[CacheDocument]:
     """The documents in the files, as whoever gets the report reads them."""
     return [
-        replace(read, source=cache.entry, location=None) for cache in shared for read in load(str(folder / cache.entry))
+        replace(read, source=cache.entry, location=FileLocation(cache.entry))
+        for cache in shared
+        for read in load(str(folder / cache.entry))
     ]
 
 
@@ -164,7 +167,7 @@ def _differences(original: Analysis, again: Analysis) -> list[str]:
         f"The {what} of {read.source} has {now:,} bytes, in the original {before:,}."
         for cache, read in zip(original.documents, again.documents, strict=True)
         for what, before, now in (
-            ("cache config", cache.size, read.size),
+            ("cache config", cache.written_size, read.written_size),
             ("manifest", cache.manifest_size, read.manifest_size),
         )
         if before is not None and now is not None and before != now

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cachedoctor.rules.rule import Context, Limits, Severity
 
-REPAIR = "Run cachedoctor repair SOURCE -o DEST. It fixes this, and loses no usable records or results."
+REPAIR = "Repair it. This loses no usable records or results.\ncachedoctor repair SOURCE -o DEST"
 DELETE = "Or delete the cache, or export to a new tag. Importing it does not fix it."
 START_OVER = (
     "Start over: use a new builder and a new cache tag, and leave out --cache-from for one build. A new tag alone is "

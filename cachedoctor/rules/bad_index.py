@@ -11,11 +11,13 @@ results and chains, and parents; the finding lists the records with such a link 
 
 **Versions.** Every BuildKit refuses the whole cache. It notices a bad parent only when it follows a result to it: if
 no result needs the layer, it never looks. It also stops following a result or a chain at the first layer whose blob
-the manifest does not list.
+the manifest does not list. BuildKit before v0.10 writes inline caches with layers outside their image
+(moby/buildkit#2651).
 
 **What you see.** `invalid record ID: N` for a link, `invalid layer index N` for a layer or a parent.
 
-**What to do.** [Repair it, or delete it](#repair-it-or-delete-it). BuildKit's exporter does not write such indices, so
+**What to do.** [Repair it, or delete it](#repair-it-or-delete-it). For an inline cache, upgrade the builder and
+build the image again: no file can replace it. In any other cache BuildKit's exporter does not write such indices, so
 check any tool of your own that edits the file, or could cut it short.
 
 **What does not help.** Pushing layers or results again: the indices are in the cache config.
@@ -25,13 +27,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cachedoctor.buildkit import EVERY
+from cachedoctor.buildkit import EVERY, WRITES_BAD_INLINE
 from cachedoctor.cacheconfig import CacheConfig, all_within
 from cachedoctor.graph import layers
 from cachedoctor.numbers import listing, plural
 from cachedoctor.rules._shared import DELETE, REFUSED, REPAIR, UNNOTICED, agree
 from cachedoctor.rules.rule import Context, Found, Scope, Severity, rule
 from cachedoctor.sources import CacheDocument
+
+_FIRST_GOOD = WRITES_BAD_INLINE.until
+assert _FIRST_GOOD
+_OF_INLINE = (
+    f"Upgrade the builder: BuildKit {WRITES_BAD_INLINE} write such inline caches (moby/buildkit#2651), "
+    f"{_FIRST_GOOD.line} and later do not.",
+    REPAIR,
+)
 
 
 @rule(
@@ -64,6 +74,7 @@ def bad_index(context: Context) -> Iterator[Found]:
             document.source,
             None if refused else Severity.WARNING,
             refuses=refused,
+            help=_OF_INLINE if document.kind == "inline" else (),
         )
 
 

@@ -5,7 +5,8 @@ succeeds, but no build can ever use it.
 
 **How it is found.** The sizes of the cache config and of its manifest or index, if that was read, are compared with
 1,048,576 bytes, or with `check --max-bytes`. Exactly the limit is still fine. If both are too large, there are two
-findings. Inline caches are skipped.
+findings. Inline caches are skipped. BuildKit writes a config without spaces: if a file was reformatted, for example by
+`jq`, what counts is its size without them, and the report says so.
 
 **Severity.** Error.
 
@@ -24,8 +25,8 @@ and continues without the cache. All you may notice is that nothing is ever `CAC
 
 **What to do.**
 
-1. Run [`cachedoctor repair SOURCE -o DEST --max-bytes 1MiB`](repair.md). It removes just enough alternatives to get
-   under the limit, and keeps every record and every result.
+1. Run [`cachedoctor repair SOURCE -o DEST --max-bytes auto`](repair.md). It removes just enough alternatives to get
+   a tenth below the limit, and keeps every record and every result.
 2. [Start over](#a-fresh-start) with a new tag and a new builder. Nearly all bytes of a large config are links between
    records, and most of these records come from old builds.
 3. Give each Dockerfile or target its own tag, and import only that one:
@@ -53,8 +54,8 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
     Severity.ERROR,
     affects="every BuildKit to date; a higher limit has been proposed upstream, but not released",
     help=(
-        "Run cachedoctor repair SOURCE -o DEST --max-bytes 1MiB (or your own limit). It removes just enough "
-        "alternatives to get under the limit, and keeps every record and every result.",
+        "Repair it with a limit of 1 MiB, or your own. This removes just enough alternatives to get a tenth below it, "
+        "and keeps every record and every result.\ncachedoctor repair SOURCE -o DEST --max-bytes auto",
         START_OVER,
         "Give each Dockerfile or target its own cache tag, and import only that one.",
         "Or export an inline cache (type=inline): it has no such limit, but holds only results of the final stage.",
@@ -69,10 +70,14 @@ def config_too_large(context: Context) -> Iterator[Found]:
     for document in context.documents:
         if not document.is_limited:
             continue
-        for what, size in (("cache config", document.size), ("manifest", document.manifest_size or 0)):
+        written = "" if document.reformatted_from is None else " as BuildKit writes it"
+        for what, how, size in (
+            ("cache config", written, document.written_size),
+            ("manifest", "", document.manifest_size or 0),
+        ):
             if size > limit:
                 yield Found(
-                    f"The {what} has {size:,} bytes, {size - limit:,} more than {_consequence(size, limit)}",
+                    f"The {what} has {size:,} bytes{how}, {size - limit:,} more than {_consequence(size, limit)}",
                     source=document.source,
                     measure=Measure(f"bytes of the {what}", size),
                     refuses=size > IMPORT_LIMIT,

@@ -47,8 +47,8 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
     Severity.WARNING,
     affects=str(LOSES_LINKS),
     help=(
-        "Run cachedoctor repair SOURCE -o DEST after each export. It adds a record that links to all leaves, so that "
-        "every release finds every record.",
+        "Repair it after each export. This adds a record that links to all leaves, so that every release finds every "
+        "record.\ncachedoctor repair SOURCE -o DEST",
         f"Or upgrade the builder to BuildKit {RECOMMENDED.line} or later, which finds every record of the cache as it "
         "is.",
         "Do not import several tags at once instead: these releases then lose more.",

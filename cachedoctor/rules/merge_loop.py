@@ -49,8 +49,8 @@ _SHOWN = 4
     Severity.WARNING,
     affects=f"{LOOP_CHECK} drop links at random; {REWRITTEN} drop each link that would close a loop",
     help=(
-        "Run cachedoctor repair SOURCE... -o DEST. It joins the sources, and cuts loops so that every usable record "
-        "can still be reached.",
+        "Run repair. It joins several sources, and cuts loops so that every usable record can still be reached.\n"
+        "cachedoctor repair SOURCE... -o DEST",
         "Do not copy the same content back and forth between stages: copy it from the stage where it was made.",
         "Or import these tags one at a time: each may be clean alone.",
         START_OVER,

@@ -72,8 +72,9 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
         UPGRADE_ENGINE,
         "Have fewer diamonds in the Dockerfile: each stage reached by more than one route doubles the paths. The "
         "hotspots show where.",
-        "If the cache grew over many imports, run cachedoctor repair SOURCE -o DEST --max-calls 100000000. It does not "
-        "help if the Dockerfile itself has the diamonds: the exporter recreates both alternatives of every step.",
+        "If the cache grew over many imports, repair it. This does not help if the Dockerfile itself has the diamonds: "
+        "the exporter recreates both alternatives of every step.\n"
+        "cachedoctor repair SOURCE -o DEST --max-calls auto",
         START_OVER,
         "mode=min does not help: it drops layers, not records. Export less often.",
         "If an export is stuck now: canceling the build does not stop the loop check. Restart buildkitd.",

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from importlib import import_module
 
 from cachedoctor import rules as package
+from cachedoctor.rules._advice import adapted, with_names
 from cachedoctor.rules.rule import Context, Finding, Measure, Rule
 from cachedoctor.suggest import meant
 
@@ -37,13 +38,16 @@ def findings(context: Context, only: Container[str] | None = None) -> list[Findi
 def _of_rule(rule: Rule, context: Context) -> Iterator[Finding]:
     refused_by = rule.refused_by if rule.refused_by and rule.refused_by.concerns(context.buildkit) else None
     for match in rule.check(context):
+        concerned = [document for document in context.documents if match.source in ("", document.source)]
+        general = adapted(match.help or rule.help, concerned)
         yield Finding(
             rule=rule.id,
             name=rule.name,
             severity=match.severity or rule.severity,
             message=match.message,
             affects=rule.affects,
-            help=rule.help,
+            help=tuple(with_names(step, concerned) for step in general),
+            general_help=general,
             records=tuple(match.records[:MOST_RECORDS]),
             count=len(match.records),
             source=match.source,

@@ -97,6 +97,8 @@ class Found(NamedTuple):
     """`None` if `records` are what is counted."""
     refuses: bool = True
     """False if this finding is not a reason for BuildKit to refuse the cache, although the rule is about such."""
+    help: tuple[str, ...] = ()
+    """What to do about this finding, if it is not what `Rule.help` says."""
     members: frozenset[str] | None = None
     """All digests that the finding is about. If given, all sources together only have a finding if it has a digest
     that no source has in a finding of its own; otherwise `measure` decides."""
@@ -115,7 +117,8 @@ class Rule(NamedTuple):
     affects: str
     """The BuildKit releases that it is about, for people."""
     help: tuple[str, ...]
-    """What to do, the best step first."""
+    """What to do, the best step first. What stands in a step behind a line break is a command; `SOURCE`, `DEST` and
+    `src=DIR` in it stand for those of the caches that a finding is about (`_advice.with_names`)."""
     check: Callable[[Context], Iterator[Found]]
     scope: Scope
     refused_by: Span | None
@@ -174,7 +177,9 @@ class Finding:
     affects: str
     """The BuildKit releases that it is about."""
     help: tuple[str, ...]
-    """What to do, the best step first."""
+    """What to do, the best step first. What stands in a step behind a line break is a command."""
+    general_help: tuple[str, ...] = ()
+    """The same for several caches of that kind: with `SOURCE`, `DEST` and `src=DIR` instead of their names."""
     records: tuple[int | str, ...] = ()
     """Records, or whatever `noun` says, by index in their document, or by digest if several were merged."""
     count: int = 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from cachedoctor.sources.document import Access, BlobStore, CacheDocument, Location, Writer
+from cachedoctor.sources.document import Access, BlobStore, CacheDocument, Location, Presence, Writer
 from cachedoctor.sources.schemes import parse
 
-__all__ = ["Access", "BlobStore", "CacheDocument", "Location", "Writer", "load", "parse"]
+__all__ = ["Access", "BlobStore", "CacheDocument", "Location", "Presence", "Writer", "load", "parse"]
 
 
 def load(

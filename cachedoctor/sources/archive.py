@@ -1,17 +1,19 @@
-"""An OCI image layout in a tar archive, read in one pass."""
+"""An OCI image layout, or an image as `docker save` writes it, in a tar archive that is read in one pass."""
 
 from __future__ import annotations
 
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
-from cachedoctor.errors import InputError
+from cachedoctor.errors import InputError, reading
 from cachedoctor.io.streams import MOST_BYTES, Readable, read_fully
 from cachedoctor.sources.descriptors import is_digest, split, verify
-from cachedoctor.sources.document import MOST_CONFIG_BYTES, CacheDocument
+from cachedoctor.sources.document import MOST_CONFIG_BYTES, CacheDocument, Sizes
+from cachedoctor.sources.json import parse
 from cachedoctor.sources.oci import layout_documents
+from cachedoctor.sources.saved import blob_of, is_saved, saved_documents
 
 MOST_MEMBERS = 100_000
 MOST_KEPT_BYTES = 768 << 20
@@ -19,6 +21,8 @@ MOST_KEPT_BYTES = 768 << 20
 MOST_HEADER_BYTES = 1 << 20
 """Bytes of all headers of one member."""
 
+_INDEX, _SAVED = "index.json", "manifest.json"
+"""What lists the content of an OCI layout, and of an image that `docker save` wrote."""
 _SKIP = 1 << 20
 
 
@@ -74,14 +78,17 @@ class Tape:
 
 
 class ArchiveStore:
-    """The JSON documents among the blobs of a tar. Links and devices are skipped."""
+    """The JSON documents among the blobs of a tar, and the sizes of all. Links and devices are not read."""
 
     def __init__(self, stream: Readable, file: BinaryIO | None) -> None:
         self._files: dict[str, bytes] = {}
+        self._sizes: dict[str, int] = {}
         self._folder = ""
         tape = Tape(stream, file)
         kept = 0
         for member in _members(tape):
+            if (member.isreg() or member.islnk() or member.issym()) and _is_blob(name := _path(member)):
+                self._sizes[name] = member.size if member.isreg() and not member.issparse() else -1
             if member.isreg() and not member.issparse() and member.size <= MOST_CONFIG_BYTES:
                 kept += self._keep(tape, member)
             if kept > MOST_KEPT_BYTES:
@@ -89,10 +96,12 @@ class ArchiveStore:
 
     def _keep(self, tape: Tape, member: tarfile.TarInfo) -> int:
         """Keep a member if it may be a manifest or a config; returns the bytes that are kept."""
-        name = posixpath.normpath(member.name)
-        if posixpath.basename(name) == "index.json" and name != "index.json":
+        name = _path(member)
+        if posixpath.basename(name) == _INDEX and name != _INDEX:
             self._folder = posixpath.dirname(name)
-        if name != "index.json" and not is_digest(name.removeprefix("blobs/").replace("/", ":")):
+        if config := blob_of(name):
+            name = _name(config)
+        if name not in (_INDEX, _SAVED) and not _is_blob(name):
             return 0
         first = tape.content(min(1, member.size))
         if first not in (b"{", b"["):
@@ -102,12 +111,19 @@ class ArchiveStore:
             raise InputError("the archive is cut short", member.name)
         return member.size
 
-    def index(self) -> bytes:
-        """The layout's `index.json`. Raises `InputError` if there is none."""
-        if "index.json" not in self._files:
-            hint = f"; there is one in its folder {self._folder!r}: pack the content of that" if self._folder else ""
-            raise InputError(f"a tar archive without index.json is not an OCI image layout{hint}")
-        return self._files["index.json"]
+    def documents(self, tag: str | None, platform: str | None) -> list[CacheDocument]:
+        """The caches in it. Raises `InputError`."""
+        if _INDEX in self._files:
+            return layout_documents(self._files[_INDEX], self, tag, platform)
+        if _SAVED in self._files:
+            with reading(where=_SAVED):
+                parsed = parse(self._files[_SAVED])
+            if is_saved(parsed):
+                return saved_documents(parsed, self, tag, platform)
+        hint = f"; there is one in its folder {self._folder!r}: pack the content of that" if self._folder else ""
+        raise InputError(
+            f"a tar archive without index.json is not an OCI image layout, nor is it from docker save{hint}"
+        )
 
     def has(self, digest: str) -> bool:
         """See `BlobStore.has`."""
@@ -120,6 +136,11 @@ class ArchiveStore:
             if smallest <= len(data) <= largest and is_digest(digest):
                 yield digest
 
+    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+        """See `BlobStore.sizes`."""
+        found = {digest: size for digest in digests if (size := self._sizes.get(_name(digest))) is not None}
+        return Sizes("archive", found)
+
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
         """See `BlobStore.read`."""
         name = _name(digest)
@@ -130,6 +151,15 @@ class ArchiveStore:
             raise InputError(f"more than {limit:,} bytes, which is refused", name)
         verify(data, digest, size)
         return data
+
+
+def _path(member: tarfile.TarInfo) -> str:
+    """The name of a member, without what means nothing in it, such as `./`."""
+    return posixpath.normpath(member.name)
+
+
+def _is_blob(name: str) -> bool:
+    return name.startswith("blobs/") and is_digest(name.removeprefix("blobs/").replace("/", ":"))
 
 
 def _name(digest: str) -> str:
@@ -167,6 +197,5 @@ def is_tar(head: bytes) -> bool:
 def archive_documents(
     stream: Readable, file: BinaryIO | None, tag: str | None, platform: str | None
 ) -> list[CacheDocument]:
-    """The caches of a layout in a tar; `file` is the same stream if it can seek. Raises `InputError`."""
-    store = ArchiveStore(stream, file)
-    return layout_documents(store.index(), store, tag, platform)
+    """The caches in a tar; `file` is the same stream if it can seek. Raises `InputError`."""
+    return ArchiveStore(stream, file).documents(tag, platform)

@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from cachedoctor.buildkit import INLINE_CACHE
-from cachedoctor.cacheconfig import decode_parsed, decode_strictly
 from cachedoctor.errors import InputError
 from cachedoctor.io.files import is_folder, opened
-from cachedoctor.io.streams import encoding_of, read_all, unpack
-from cachedoctor.sources.document import MOST_CONFIG_BYTES, BlobStore, CacheDocument, config_document, digest_of
-from cachedoctor.sources.json import parse, weigh
+from cachedoctor.io.streams import HEAD, encoding_of, read_all, read_fully, unpack
+from cachedoctor.sources.document import MOST_CONFIG_BYTES, BlobStore, CacheDocument
+from cachedoctor.sources.texts import EXPECTED, text_documents
 
-EXPECTED = "expected a cache config, a manifest or index beside its config, or an OCI image layout"
+MOST_TEXT = 16 << 20
+"""Bytes of a text in which JSON is looked for."""
+
+_PROFILES = (b"goroutine ", b"File: ", b"Showing nodes", b"(pprof)")
+"""How texts begin that are profiles."""
 
 
 def path_documents(path: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
     """The caches in a file, or in the folder of an OCI layout. Raises `InputError`."""
     if is_folder(path):
-        from cachedoctor.sources.layout import folder_documents
+        from cachedoctor.sources.layout import folder_documents, unpacked_image
 
-        return folder_documents(path, tag, platform)
+        saved = unpacked_image(path)
+        if saved is None:
+            return folder_documents(path, tag, platform)
+        path = saved
     with opened(path, hint="; pass - to read a pipe") as file:
         return stream_documents(file, lambda: _beside(path), tag, platform, can_seek=True)
 
@@ -41,7 +46,7 @@ def stream_documents(
     """
     head, whole, compressed = unpack(stream)
     is_json = head.lstrip().startswith((b"{", b"["))
-    if len(head) == 512 and not is_json:
+    if len(head) == HEAD and not is_json:
         from cachedoctor.sources.archive import archive_documents, is_tar
 
         if is_tar(head):
@@ -52,10 +57,13 @@ def stream_documents(
     if not head.strip():
         raise InputError(f"empty; {EXPECTED}")
     encoding = encoding_of(head)
-    if not is_json and not encoding:
+    if is_json or encoding:
+        data = read_all(whole, MOST_CONFIG_BYTES)
+        return text_documents(_as_utf8(data, encoding) if encoding else data, beside, tag, platform)
+    data = b"" if _is_no_text(head) else read_fully(whole, MOST_TEXT + 1)
+    if not 0 < len(data) <= MOST_TEXT:
         raise InputError(f"{_other_content(head)}; {EXPECTED}", "byte 0")
-    data = read_all(whole, MOST_CONFIG_BYTES)
-    return json_documents(_as_utf8(data, encoding) if encoding else data, beside, platform)
+    return text_documents(data, beside, tag, platform)
 
 
 def _as_utf8(data: bytes, encoding: str) -> bytes:
@@ -66,13 +74,20 @@ def _as_utf8(data: bytes, encoding: str) -> bytes:
         raise InputError(problem, f"byte {error.start}") from error
 
 
+def _is_no_text(head: bytes) -> bool:
+    """Whether there cannot be pasted JSON in something that begins like this."""
+    return _is_binary(head) or head.startswith(_PROFILES) or head.lstrip()[:1] == b"<"
+
+
+def _is_binary(head: bytes) -> bool:
+    return any(byte < 0x20 and byte not in b"\t\n\r" for byte in head)
+
+
 def _other_content(head: bytes) -> str:
     if head.lstrip()[:1] == b"<":
         return "HTML"
-    binary = any(byte < 0x20 and byte not in b"\t\n\r" for byte in head)
-    if (binary and _begins_a_profile(head[0])) or head.startswith(
-        (b"goroutine ", b"File: ", b"Showing nodes", b"(pprof)")
-    ):
+    binary = _is_binary(head)
+    if (binary and _begins_a_profile(head[0])) or head.startswith(_PROFILES):
         return "not JSON, perhaps a profile, which cachedoctor profile reads"
     return "binary data, not JSON" if binary else "not a JSON object"
 
@@ -80,32 +95,3 @@ def _other_content(head: bytes) -> str:
 def _begins_a_profile(byte: int) -> bool:
     """Whether a byte can be the tag of a field of a profile (`profile.proto`): 1 to 14, a varint or with a length."""
     return 1 <= byte >> 3 <= 14 and byte & 7 in (0, 2)
-
-
-def json_documents(data: bytes, beside: Callable[[], BlobStore], platform: str | None) -> list[CacheDocument]:
-    """The caches of one JSON document. Raises `InputError`."""
-    weigh(data)
-    config = decode_strictly(data)
-    if config is not None and (config.digests or config.blobs):
-        return [config_document(data, config)]
-    parsed = parse(data)
-    if not isinstance(parsed, dict) or not parsed:
-        raise InputError(f"{'an empty object' if parsed == {} else 'not an object'}; {EXPECTED}", "$")
-    if "rootfs" in parsed or INLINE_CACHE in parsed:
-        from cachedoctor.sources.descriptors import ImageConfig
-        from cachedoctor.sources.json import typed
-        from cachedoctor.sources.oci import inline_document
-
-        image = typed(parsed, ImageConfig)
-        document = inline_document(image, image.unpacked_layers, digest_of(data), None)
-        if document is None:
-            raise InputError("the config of an image without any build cache in it")
-        return [document]
-    if parsed.get("manifests") is not None or parsed.get("config") is not None:
-        from cachedoctor.sources.oci import Resolver
-
-        return Resolver(beside(), platform).follow_document(parsed, len(data))
-    if "records" in parsed or "layers" in parsed:
-        return [config_document(data, decode_parsed(parsed))]
-    keys = ", ".join(sorted(map(str, parsed))[:5])
-    raise InputError(f"an object with the keys {keys[:100]}; {EXPECTED}", "$")

@@ -45,6 +45,14 @@ def verify(data: bytes, digest: str, size: int | None) -> None:
         raise InputError(f"the content has another digest, {algorithm}:{actual}", digest)
 
 
+def how_to_get(digest: str) -> str:
+    """What to run if there is only a manifest, and the config that it names by this digest is elsewhere."""
+    return (
+        f"what is needed is the config that it names, {digest}: run cachedoctor analyze docker://REF with the tag or "
+        f"digest that it is from, or fetch that blob (crane blob REPO@{digest} > config.json) and analyze it"
+    )
+
+
 class Platform(Struct, frozen=True):
     """A platform, in a descriptor or an image config; all texts may be absent."""
 
@@ -103,6 +111,11 @@ class Descriptor(Struct, frozen=True):
         notes = self.annotations or Annotations()
         _, colon, tag = (notes.image_name or "").rpartition(":")
         return frozenset(filter(None, (notes.ref_name, tag if colon else "")))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is in a layout by the full name of an image, as `docker save` and containerd write it."""
+        return self.annotations is not None and bool(self.annotations.image_name)
 
     @property
     def is_attestation(self) -> bool:

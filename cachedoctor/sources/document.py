@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
 from cachedoctor.errors import InputError, reading, reason
 
@@ -33,8 +33,34 @@ class Access:
     """Certificates to trust instead of the usual ones, in PEM form."""
     timeout: float = 20.0
     """Seconds that one request may take, until its answer has been read in full."""
+    verify_blobs: bool = False
+    """Whether to ask a registry for each blob that the manifest of a cache lists."""
     session: Session | None = field(default=None, compare=False, repr=False)
     """What the sources that are read with this share; `None` if each is on its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Which of the blobs that a manifest lists are really there."""
+
+    place: str = field(compare=False)
+    """Where they were looked for, in words: `folder`, `archive` or `registry`."""
+    absent: frozenset[str] = frozenset()
+    """Digests of the blobs that are not there."""
+    resized: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Those that have another size than their descriptors say: the bytes that they have, and that they should have."""
+    unknown: frozenset[str] = frozenset()
+    """Those of which that is unknown."""
+    why: str = ""
+    """Why it is."""
+    layers_left_out: bool = False
+    """Whether a folder or archive has none of them: somebody kept only the manifest and the config, and the cache
+    itself is somewhere else. Then nothing follows from what is absent."""
+
+    @property
+    def unusable(self) -> frozenset[str]:
+        """Digests of the blobs that BuildKit cannot use."""
+        return frozenset() if self.layers_left_out else self.absent | self.resized.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +86,34 @@ class CacheDocument:
     """Digest of the manifest or index, empty if there is none or its bytes were not read from a blob."""
     named_digest: str = ""
     """The digest that a layout's tag gives to the manifest if no blob has that digest; normally empty."""
+    presence: Presence | None = None
+    """Which of those blobs are there, `None` if nobody looked."""
+    reformatted_from: int | None = None
+    """Bytes of a bare cache config as BuildKit writes it, if the file that was read has spaces between the values, so
+    that it is larger and has another digest; otherwise `None`."""
+    other_tags: tuple[str, ...] | None = None
+    """The tags of the layout folder or archive that it is in, if `latest` is not one of them; normally `None`."""
+    notes: tuple[str, ...] = ()
+    """What somebody who reads a report on it has to know about how it was read, one sentence or two each."""
     descriptors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     """The descriptors of those blobs exactly as the manifest has them, by digest."""
     location: Location | None = field(default=None, compare=False, repr=False)
     """`source`, parsed; `None` only in documents that were not read."""
+
+    @property
+    def usable_blobs(self) -> frozenset[str] | None:
+        """Digests of the blobs that the manifest lists and that are there, as far as is known; `None` without one."""
+        return self.blobs - self.presence.unusable if self.blobs is not None and self.presence else self.blobs
+
+    @property
+    def written_size(self) -> int:
+        """Bytes of the cache config as BuildKit writes it, which is what it weighs."""
+        return self.size if self.reformatted_from is None else self.reformatted_from
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether it is from a backend without manifests: gha, s3 or azblob."""
+        return self.kind == "cache-config" and self.config.annotated
 
     @property
     def is_limited(self) -> bool:
@@ -71,7 +121,7 @@ class CacheDocument:
 
         Those of inline caches do not, nor those of the gha, s3 and azblob backends, whose bare configs annotate layers.
         """
-        return self.kind != "inline" and not (self.kind == "cache-config" and self.config.annotated)
+        return self.kind != "inline" and not self.is_annotated
 
 
 def digest_of(data: bytes) -> str:
@@ -82,8 +132,21 @@ def digest_of(data: bytes) -> str:
 
 
 def config_document(data: bytes, config: CacheConfig) -> CacheDocument:
-    """The document of a bare cache config that was decoded from these bytes."""
+    """The document of a cache config that was decoded from these bytes."""
     return CacheDocument("", "cache-config", config, digest_of(data), len(data), None, None, "")
+
+
+class Sizes(NamedTuple):
+    """What a place says about some blobs."""
+
+    place: str
+    """What kind of place it is: `Presence.place`."""
+    found: Mapping[str, int]
+    """Bytes of the blobs that are there, by digest; -1 if the place does not say."""
+    unknown: frozenset[str] = frozenset()
+    """Digests of the blobs that it was not asked for, or for which it gave no answer."""
+    why: str = ""
+    """Why not."""
 
 
 class BlobStore(Protocol):
@@ -100,6 +163,9 @@ class BlobStore(Protocol):
 
     def of_size(self, smallest: int, largest: int) -> Iterator[str]:
         """The SHA-256 digests of the blobs of `smallest` to `largest` bytes, in ascending order."""
+
+    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+        """Which of these blobs there are, without reading them; `None` if nobody wants that to be looked up here."""
 
 
 class Location:
@@ -193,6 +259,16 @@ class Location:
         To be overridden. Raises `InputError` if this place cannot be written to, or cannot take what these have.
         """
         raise InputError("a cache cannot be written there", source=self.text)
+
+    def repair_arguments(self) -> tuple[str, str]:
+        """What `cachedoctor repair` takes to read this cache, and the options that write the repaired one for builds.
+
+        To be overridden where builds import something else than a file.
+        """
+        from shlex import quote
+
+        tag = f" --tag {quote(self.tag)}" if self.tag and not self.selects else ""
+        return self.text, f"-o repaired.json{tag}"
 
     def in_place(self, document: CacheDocument, tag: str | None = None) -> Location:
         """Where a cache that was read from here is replaced by a repaired one: under `tag`, or its own tag.

@@ -36,6 +36,11 @@ _WORDS = {
     "bool": "a boolean",
 }
 
+_COMPACT = re.compile(rb'[^"\s]*+(?:"(?:[^"\\]|\\.)*+"[^"\s]*+)*+')
+"""The beginning of JSON up to the first space between two values, or the last string that is cut."""
+_CONSISTENT = 4096
+"""Bytes after which a program that writes spaces has written one."""
+
 T = TypeVar("T")
 
 
@@ -47,6 +52,20 @@ def parse(data: bytes) -> Any:
     """
     weigh(data)
     return parse_json(data)
+
+
+def is_compact(data: bytes) -> bool:
+    """Whether valid JSON has no spaces or line breaks between its values, as programs write it.
+
+    Blanks at the end do not count, which `analyze --report` fills a file with. This takes next to no time: strings may
+    have spaces, so these are only looked at in the beginning.
+    """
+    if any(space in data for space in (b"\n", b"\r", b"\t")):
+        return False
+    head = data[:_CONSISTENT].rstrip(b" ")
+    match = _COMPACT.match(head)
+    assert match
+    return head[match.end() : match.end() + 1] in (b"", b'"')
 
 
 def typed(value: Any, kind: type[T], path: str = "$") -> T:

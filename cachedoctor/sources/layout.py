@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -14,19 +15,20 @@ import orjson
 from cachedoctor.buildkit import CACHE_CONFIG, INDEX
 from cachedoctor.cacheconfig import CacheConfig, nested_too_deep
 from cachedoctor.errors import InputError, reading
-from cachedoctor.io.files import read_bounded, write_atomically
+from cachedoctor.io.files import is_folder, read_bounded, write_atomically
 from cachedoctor.io.interrupts import on_interrupt
 from cachedoctor.sources.descriptors import (
     REF_NAME,
     Descriptor,
     descriptors_of,
+    how_to_get,
     is_digest,
     known_descriptors,
     new_manifest,
     split,
     verify,
 )
-from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Writer, digest_of
+from cachedoctor.sources.document import MOST_MANIFEST_BYTES, CacheDocument, Check, Location, Sizes, Writer, digest_of
 from cachedoctor.sources.json import parse, typed
 from cachedoctor.sources.oci import layout_documents
 
@@ -35,6 +37,8 @@ MOST_FILES = 100_000
 
 _FILES = frozenset({"blobs", "oci-layout"})
 """What may be in a layout without an index."""
+_BEFORE_EXPORT = _FILES | {"ingest", "lost+found", ".gitkeep", ".keep"}
+"""What may be in a folder to which no cache has been exported yet; an export creates `ingest` first."""
 
 
 class FolderStore:
@@ -66,10 +70,32 @@ class FolderStore:
                 if smallest <= path.lstat().st_size <= largest and is_digest(f"sha256:{path.name}"):
                     yield f"sha256:{path.name}"
 
+    def sizes(self, digests: Sequence[str]) -> Sizes:
+        """See `BlobStore.sizes`."""
+        found = {digest: size for digest in digests if (size := self._size(digest)) is not None}
+        return Sizes("folder", found)
+
+    def _size(self, digest: str) -> int | None:
+        """The bytes of a blob, -1 behind a link that leads out of the folder; `None` if there is none."""
+        for name in self._names(digest):
+            path = f"{self._root}/{name}"
+            with suppress(FileNotFoundError, NotADirectoryError):
+                status = os.lstat(path)
+                if stat.S_ISLNK(status.st_mode):
+                    if not is_below(os.path.realpath(path), self._root):
+                        return -1
+                    status = Path(path).stat()
+                if stat.S_ISREG(status.st_mode):
+                    return status.st_size
+        return None
+
     def _existing(self, digest: str) -> str | None:
+        paths = ((name, Path(self._root, name)) for name in self._names(digest))
+        return next((name for name, path in paths if os.path.lexists(path) and not is_folder(path)), None)
+
+    def _names(self, digest: str) -> Iterator[str]:
         algorithm, encoded = split(digest)
-        names = (pattern.format(algorithm=algorithm, encoded=encoded) for pattern in self._patterns)
-        return next((name for name in names if os.path.lexists(Path(self._root, name))), None)
+        return (pattern.format(algorithm=algorithm, encoded=encoded) for pattern in self._patterns)
 
     def file(self, name: str, limit: int) -> bytes:
         """A file of the folder. Raises `InputError`."""
@@ -85,15 +111,22 @@ class BesideStore(FolderStore):
 
     def __init__(self, path: str) -> None:
         folder = Path(os.path.realpath(path)).parent
-        in_layout = folder.parent.name == "blobs"
-        patterns = ("blobs/{algorithm}/{encoded}", "{encoded}", "{encoded}.json")
-        super().__init__(folder.parent.parent if in_layout else folder, patterns)
+        self._in_layout = folder.parent.name == "blobs"
+        patterns = ("blobs/{algorithm}/{encoded}", "{encoded}", "{encoded}.json", "{algorithm}:{encoded}")
+        super().__init__(folder.parent.parent if self._in_layout else folder, patterns)
 
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
         """See `BlobStore.read`."""
         if not self.has(digest):
             raise _alone(digest)
         return super().read(digest, size, limit)
+
+    def sizes(self, digests: Sequence[str]) -> Sizes:
+        """See `BlobStore.sizes`: a manifest with its config, and no other blob beside it, was fetched by hand."""
+        sizes = super().sizes(digests)
+        if self._in_layout or sizes.found:
+            return sizes
+        return sizes._replace(unknown=frozenset(digests), why="only the config is beside the manifest")
 
 
 class NowhereStore:
@@ -111,11 +144,15 @@ class NowhereStore:
         """See `BlobStore.of_size`."""
         return iter(())
 
+    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+        """See `BlobStore.sizes`."""
+        return None
+
 
 def _alone(digest: str) -> InputError:
     return InputError(
-        "a manifest or index without the config that it names; pass the OCI layout that holds both or the config blob "
-        f"itself, or put that blob beside it, in a file named by the digits of {digest}"
+        f"a manifest or index without the config that it names; {how_to_get(digest)}, or put it beside the manifest, "
+        "in a file named by the digits of its digest"
     )
 
 
@@ -134,11 +171,31 @@ def layout_tags(folder: str) -> list[str]:
 
 
 def folder_documents(folder: str, tag: str | None, platform: str | None) -> list[CacheDocument]:
-    """The caches of an OCI layout folder (OCI image spec, "Image Layout"). Raises `InputError`."""
-    if not Path(folder, "index.json").exists():
-        raise InputError("a folder without index.json is not an OCI image layout")
+    """The caches of an OCI layout folder (OCI image spec, "Image Layout").
+
+    Raises `InputError`, which is `missing` if no cache has been exported to the folder yet.
+    """
     store = FolderStore(folder)
-    return layout_documents(store.file("index.json", MOST_MANIFEST_BYTES), store, tag, platform)
+    if Path(folder, "index.json").exists():
+        return layout_documents(store.file("index.json", MOST_MANIFEST_BYTES), store, tag, platform)
+    if _is_unused(Path(folder)):
+        raise InputError("an empty folder: no cache has been exported to it yet", missing=True)
+    raise InputError("a folder without index.json is not an OCI image layout")
+
+
+def unpacked_image(folder: str) -> str | None:
+    """The `manifest.json` of a folder in which an archive of `docker save`, or a copy by skopeo (`dir:`), was unpacked.
+
+    `None` if this is a layout, or anything else.
+    """
+    path = Path(folder, "manifest.json")
+    return str(path) if path.is_file() and not os.path.lexists(Path(folder, "index.json")) else None
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether a folder has nothing in it that an export would not have created before anything else, and no blob."""
+    names = {path.name for path in islice(folder.iterdir(), len(_BEFORE_EXPORT) + 1)}
+    return names <= _BEFORE_EXPORT and not any(path.is_file() for path in islice(folder.glob("blobs/*/*"), 1))
 
 
 def tag_of(document: CacheDocument) -> str:
@@ -181,7 +238,7 @@ class LayoutWriter(Writer):
         if not (self._folder / "oci-layout").exists():
             write_atomically(self._folder / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         for blob in blobs:
-            self._provide_layer(blob)
+            self._provide_layer(blob, known[blob].get("size"))
         for content in (data, encoded):
             write_atomically(folder / digest_of(content).removeprefix("sha256:"), content)
         store = FolderStore(self._folder)
@@ -213,16 +270,19 @@ class LayoutWriter(Writer):
                 raise InputError(f"has a tag {self._tag!r} already; use --force to move it")
         return dict(index)
 
-    def _provide_layer(self, blob: str) -> None:
-        """Make sure that the layout has a layer, as a hard link if possible. Raises `InputError` and `OSError`."""
+    def _provide_layer(self, blob: str, size: object) -> None:
+        """Make sure that the layout has a layer, as a hard link if possible. Raises `InputError` and `OSError`.
+
+        One that does not have the bytes that its descriptor says is not it.
+        """
         algorithm, encoded = split(blob)
         name = f"blobs/{algorithm}/{encoded}"
         target = self._folder / name
-        if target.exists():
+        if _is_whole(target, size):
             return
         for document, folder in zip(self._documents, self._origins, strict=True):
             origin = os.path.realpath(folder / name)
-            if not Path(origin).is_file():
+            if not _is_whole(Path(origin), size):
                 continue
             if not is_below(origin, os.path.realpath(folder)):
                 raise InputError("a link that leads out of the layout", name, source=document.source)
@@ -230,6 +290,10 @@ class LayoutWriter(Writer):
             _link_or_copy(Path(origin), target)
             return
         raise InputError("a layer that is not there", name, source=self._documents[0].source)
+
+
+def _is_whole(blob: Path, size: object) -> bool:
+    return blob.is_file() and (not isinstance(size, int) or blob.stat().st_size == size)
 
 
 def layout_folder(document: CacheDocument) -> Path:

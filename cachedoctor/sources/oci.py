@@ -20,6 +20,7 @@ from cachedoctor.sources.descriptors import (
     ImageConfig,
     Manifest,
     descriptors_of,
+    is_digest,
     manifest_of,
 )
 from cachedoctor.sources.document import (
@@ -31,6 +32,7 @@ from cachedoctor.sources.document import (
     digest_of,
 )
 from cachedoctor.sources.json import parse, typed, weigh
+from cachedoctor.sources.presence import look, remarks
 
 MOST_MANIFESTS = 1_000
 """Manifests and indexes that are read for one source."""
@@ -39,8 +41,13 @@ MOST_IMAGE_BYTES = 32 << 20
 DEEPEST_INDEX = 4
 """How deep indexes may be nested."""
 
+DEFAULT_TAG = "latest"
+"""The tag that builds read and write in a layout unless they say another (BuildKit `client.parseCacheOptions`)."""
 _FORMS_DIFFER_BY = 256
 """Bytes by which an image manifest and the index of the same descriptors differ at most, and then some."""
+
+ADD_INLINE = "to put one into it, build it with: docker buildx build --cache-to type=inline"
+"""What to do with an image that has no cache in it."""
 
 Raw = Mapping[str, Any]
 
@@ -92,12 +99,16 @@ class Resolver:
 
     def _why_nothing(self) -> str:
         if self._missing:
-            return f"no cache in it, and the index names {self._missing}, which is not there"
+            return (
+                f"no cache in it, and the index names {self._missing}, which is not there; run cachedoctor analyze "
+                "docker://REF to read all of it"
+            )
         if self._other_platforms:
             others = ", ".join(sorted(self._other_platforms)[:20])
             return f"no image for platform {self._platform!r} in it; there is {others}"
-        what = "an image" if self._images else "an index"
-        return f"{what} without any build cache: neither a cache config nor an inline cache in it"
+        if self._images:
+            return f"an image without any build cache: neither a cache config nor an inline cache in it; {ADD_INLINE}"
+        return "an index without any build cache: neither a cache config nor an inline cache in it"
 
     def _is_missing(self, digest: str) -> bool:
         """Whether an index names a manifest that is not there: an image may have been copied for one platform only."""
@@ -143,7 +154,7 @@ class Resolver:
         with reading(where=config.digest):
             document = inline_document(typed(parse(data), ImageConfig), layers, config.digest, size, platform)
         if document is not None and not self._is_other(document.platform):
-            self._documents.append(replace(document, manifest_digest=digest, descriptors=blobs))
+            self._add(document, digest, blobs)
 
     def _is_other(self, platform: str) -> bool:
         """Whether an image is for another platform than the wanted one; such platforms are noted."""
@@ -153,20 +164,18 @@ class Resolver:
         return True
 
     def _add_config(self, config: Descriptor, kind: str, size: int, digest: str, blobs: Mapping[str, Raw]) -> None:
+        if not is_digest(config.digest):
+            raise InputError(f"{config.digest[:80]!r} is not a digest, but the manifest names its cache config by it")
         data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
         with reading(where=config.digest):
             weigh(data)
             document = config_document(data, decode(data))
-        self._documents.append(
-            replace(
-                document,
-                kind=kind,
-                manifest_size=size,
-                blobs=frozenset(blobs),
-                manifest_digest=digest,
-                descriptors=blobs,
-            )
-        )
+        self._add(replace(document, kind=kind, manifest_size=size, blobs=frozenset(blobs)), digest, blobs)
+
+    def _add(self, document: CacheDocument, digest: str, blobs: Mapping[str, Raw]) -> None:
+        presence = look(self._store, blobs)
+        found = replace(document, manifest_digest=digest, descriptors=blobs, presence=presence, notes=remarks(presence))
+        self._documents.append(found)
 
 
 def inline_document(
@@ -208,22 +217,41 @@ def matches(platform: str, wanted: str) -> bool:
 
 
 def layout_documents(index: bytes, store: BlobStore, tag: str | None, platform: str | None) -> list[CacheDocument]:
-    """The cache configs that a layout's `index.json` leads to (OCI image spec, "Image Layout"). Raises `InputError`."""
+    """The cache configs that a layout's `index.json` leads to (OCI image spec, "Image Layout").
+
+    Raises `InputError`, which is `missing` if it lists nothing yet.
+    """
     with reading(where="index.json"):
-        parsed = parse(index)
+        # BuildKit creates the file before it writes to it (`ociindex.StoreIndex.Put`).
+        parsed = parse(index) if index.strip() else {}
         listed = descriptors_of(parsed)
         if not listed:
-            raise InputError("lists no manifest")
+            raise InputError("lists no manifest: no cache has been exported to it yet", missing=True)
         is_cache = any(descriptor.media_type == CACHE_CONFIG for descriptor in listed)
         wanted = [] if is_cache else tagged(listed, tag)
     if is_cache:
         return Resolver(store, platform).follow_document(parsed, len(index))
+    return [replace(document, other_tags=_other_tags(document, listed)) for document in _found(wanted, store, platform)]
+
+
+def _found(wanted: Sequence[Descriptor], store: BlobStore, platform: str | None) -> list[CacheDocument]:
     if len(wanted) == 1 and not store.has(wanted[0].digest):
         other = _other_form(wanted[0], store)
         if other is not None:
             documents = Resolver(store, platform).follow([other])
             return [replace(document, named_digest=wanted[0].digest) for document in documents]
     return Resolver(store, platform).follow(wanted)
+
+
+def _other_tags(document: CacheDocument, listed: Sequence[Descriptor]) -> tuple[str, ...] | None:
+    """The tags of a layout in which builds look for `latest` in vain, `None` otherwise (`CacheDocument.other_tags`).
+
+    Images are not imported with `type=local`, nor is what `docker save` wrote.
+    """
+    tags = {tag for descriptor in listed for tag in descriptor.tags}
+    if document.kind == "inline" or DEFAULT_TAG in tags or any(descriptor.is_named for descriptor in listed):
+        return None
+    return tuple(sorted(tags))
 
 
 def tagged(listed: Sequence[Descriptor], tag: str | None) -> list[Descriptor]:
@@ -240,9 +268,9 @@ def tagged(listed: Sequence[Descriptor], tag: str | None) -> list[Descriptor]:
         return chosen
     if len(existing) <= 1 or len({descriptor.digest for descriptor in listed}) == 1:
         return list(listed)
-    chosen = [descriptor for descriptor in listed if "latest" in descriptor.tags]
+    chosen = [descriptor for descriptor in listed if DEFAULT_TAG in descriptor.tags]
     if not chosen:
-        raise InputError(f"several tags in it, choose one with --tag: {names}")
+        raise InputError(f"several tags in it, and none is {DEFAULT_TAG}; choose one with --tag: {names}")
     return chosen
 
 

@@ -534,6 +534,7 @@ def test_every_format_reports_a_missing_cache(format: str, folder: Path) -> None
 def test_unreadable_caches_are_not_missing(folder: Path) -> None:
     (folder / "bad.json").write_text("{")
     (folder / "folder").mkdir()
+    (folder / "folder/other").touch()
     for source in ("bad.json", "folder", "bad.json/x", ""):
         one_line(run("check", source, "--missing-ok", cwd=folder))
     assert "none" in one_line(run("check", SERVICE, "--missing-ok", "--names", "none", cwd=folder))

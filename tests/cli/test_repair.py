@@ -143,7 +143,7 @@ def test_writes_a_complete_layout(layout: Path, tmp_path: Path) -> None:
     assert repaired["output"]["path"] == f"oci:{target}:main"
     analyzed = json.loads(run("analyze", f"oci:{target}:main", "--format", "json").stdout)
     assert analyzed["inputs"][0]["digest"] == repaired["output"]["digest"]
-    assert analyzed["findings"] == []
+    assert [finding["rule"] for finding in analyzed["findings"]] == ["CD106"]
     before = {name: data for name, data in tree(layout).items() if "sha256" in name}
     assert tree(target).items() >= before.items()
 
@@ -329,10 +329,11 @@ def test_warns_about_paths_that_remain(tmp_path: Path) -> None:
     assert "--max-calls" not in run(*fitting, "--max-calls", "100000000").stdout.decode()
 
 
-def test_refuses_a_layout_with_a_missing_layer(tmp_path: Path) -> None:
+def test_refuses_a_layout_without_layers(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     shutil.copytree(LISTED, layout)
-    (layout / "blobs/sha256/d5ed593fedf6f6b7ed1023e53c65bce8eb3617ce113187f0788fbc11049f6e25").unlink()
+    for layer in json.loads((LISTED / "blobs/sha256" / CONFIG).read_text())["layers"]:
+        (layout / "blobs" / layer["blob"].replace(":", "/")).unlink()
     assert "a layer that is not there" in refused(layout, "-o", f"oci:{tmp_path / 'new'}")
     assert not (tmp_path / "new/index.json").exists()
 

@@ -200,6 +200,8 @@ def test_does_not_wait_for_pipes_and_devices(tmp_path: Path) -> None:
 
 
 def test_refuses_what_is_not_a_file(tmp_path: Path) -> None:
+    assert "an empty folder" in refused(tmp_path)
+    (tmp_path / "file").touch()
     assert "is not an OCI image layout" in refused(tmp_path)
     assert "cannot read it" in refused(tmp_path / "gone")
     assert "cannot read it" in refused("a\0b")

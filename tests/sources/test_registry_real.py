@@ -42,11 +42,12 @@ def client(client: Client) -> Client:
 
 @pytest.mark.parametrize("tag", LAYOUTS)
 def test_reads_what_a_layout_has(registry: str, client: Client, tag: str) -> None:
-    report = client.json("analyze", f"docker://{registry}/app:{tag}")
+    report = client.json("analyze", f"docker://{registry}/app:{tag}", "--verify-blobs")
     expected = client.json("analyze", LAYOUTS[tag])
-    for document in (report, expected):
+    for document, place in ((report, "registry"), (expected, "folder")):
         for source in document["inputs"]:
             del source["source"]
+            assert source["blobs"].pop("place") == place
     assert report["inputs"] == expected["inputs"]
     assert (report["graph"], report["cost"]) == (expected["graph"], expected["cost"])
 
@@ -108,3 +109,22 @@ def test_logs_in_to_a_private_registry(private: str, client: Client) -> None:
     report = client.json("analyze", f"{url}:fixed", f"docker://{private}/team/other:x")
     assert report["verdict"] == "ok"
     assert json.loads((client.docker_config / "config.json").read_text())["auths"].keys() == {private}
+
+
+def test_finds_a_blob_that_was_deleted(client: Client, tmp_path: Path) -> None:
+    """As a cleanup does that does not look what manifests still list."""
+    with public(REAL, tmp_path, {"main": MANIFEST_LIST}) as address:
+        url = f"docker://{address}/app:main"
+        (document,) = load(url)
+        gone = sorted(document.blobs or ())[0]
+        links = tmp_path / "data/docker/registry/v2/repositories/app/_layers/sha256"
+        (links / gone.removeprefix("sha256:") / "link").unlink()
+        report = client.json("analyze", url, "--verify-blobs")
+        assert report["inputs"][0]["blobs"]["absent"] == [gone]
+        assert "CD303" in [finding["rule"] for finding in report["findings"]]
+        assert "CD303" not in [finding["rule"] for finding in client.json("analyze", url)["findings"]]
+        assert client.json("repair", url, "-o", f"docker://{address}/app:new", "--verify-blobs")["output"]["path"]
+        assert (
+            client.json("analyze", f"docker://{address}/app:new", "--verify-blobs")["inputs"][0]["blobs"]["absent"]
+            == []
+        )

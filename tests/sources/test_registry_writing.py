@@ -272,7 +272,7 @@ def test_a_repository_may_have_lost_a_layer_of_its_own(app: str, client: Client)
     with Server(of_blobs(host, lambda exchange: exchange.answer(404))) as front:
         url = f"docker://{front.address}/{repository}"
         line = client.refused("repair", f"{url}:main", "-o", f"{url}:new")
-    assert f"is not in {repository}; layers are not uploaded" in line
+    assert f"is not in {repository}, although the manifest lists it; --verify-blobs leaves out" in line
 
 
 def test_a_layer_of_another_size_is_another_layer(app: str, client: Client) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @options.tag
 @options.platform
 @options.registry
+@options.verify_blobs
 @options.names
 @options.verbosity
 @options.color

@@ -140,6 +140,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 @options.tag
 @options.platform
 @options.registry
+@options.verify_blobs
 @options.names
 @options.verbosity
 @options.color

@@ -77,6 +77,7 @@ _PREFERENCES = ("cheapest", "definition", "content")
 @options.tag
 @options.platform
 @options.registry
+@options.verify_blobs
 @options.verbosity
 @options.color
 def repair(

@@ -94,5 +94,5 @@ def _describe(case: Element, findings: Sequence[Finding], failing: Sequence[Find
 
 def _words(finding: Finding) -> str:
     known = f" ({KNOWN})" if finding.known else ""
-    steps = [f"{number}. {step}" for number, step in enumerate(finding.help, 1)]
+    steps = [line for number, step in enumerate(finding.help, 1) for line in f"{number}. {step}".split("\n")]
     return "\n".join(map(printable, (f"{finding.severity}: {finding.message}{known}", *steps)))

@@ -45,8 +45,14 @@ def _entry(entry: Entry) -> list[str]:
     blocks += [f"{line(text)}{affects if not index else ''}" for index, text in enumerate(entry.body)]
     steps = [step for group in entry.help for step in group.steps]
     if steps:
-        blocks.append("\n".join(f"{number}. {escape(step)}" for number, step in enumerate(steps, 1)))
+        blocks.append("\n".join(f"{number}. {_step(step)}" for number, step in enumerate(steps, 1)))
     return blocks
+
+
+def _step(step: str) -> str:
+    """A step, with its command below it."""
+    text, _, command = step.partition("\n")
+    return f"{escape(text)}\\\n   {code(command)}" if command else escape(text)
 
 
 def _section(section: Section, style: Style) -> list[str]:

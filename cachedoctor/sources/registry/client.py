@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -13,9 +13,10 @@ from msgspec import Struct
 from cachedoctor.buildkit import DOCKER_MANIFEST, IMAGE_MANIFEST, INDEX, MANIFEST_LIST
 from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.descriptors import Descriptor, is_digest, split, verify
-from cachedoctor.sources.document import MOST_MANIFEST_BYTES, Access, CacheDocument, digest_of
+from cachedoctor.sources.document import MOST_MANIFEST_BYTES, Access, CacheDocument, Sizes, digest_of
 from cachedoctor.sources.json import parse, typed
 from cachedoctor.sources.oci import Resolver
+from cachedoctor.sources.registry.blobs import blob_sizes
 from cachedoctor.sources.registry.connections import RegistryError, Unanswered
 from cachedoctor.sources.registry.credentials import Login
 from cachedoctor.sources.registry.reference import HUB, Reference, is_tag
@@ -31,6 +32,8 @@ from cachedoctor.sources.registry.transport import (
 
 DEADLINE = 60.0
 """Seconds for all requests of one source; three times `Access.timeout` if that is more."""
+VERIFYING_DEADLINE = 300.0
+"""The same if each blob is asked for; those for which no time is left are unknown."""
 MOST_TAGS = 10_000
 """Tags of a repository that are listed."""
 MOST_PAGES = 200
@@ -266,8 +269,10 @@ def _is_upload(path: str) -> bool:
 class RepositoryStore:
     """The blobs of a repository. `has` asks for manifests, and keeps those that it gets; all else is read as a blob."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, *, verifies: bool = False) -> None:
+        """`verifies` says whether to ask for each blob that a manifest lists."""
         self._repository = repository
+        self._verifies = verifies
         self._manifests: dict[str, bytes] = {}
 
     def read(self, digest: str, size: int | None, limit: int) -> bytes:
@@ -295,6 +300,10 @@ class RepositoryStore:
         """See `BlobStore.of_size`: a registry does not list blobs."""
         return iter(())
 
+    def sizes(self, digests: Sequence[str]) -> Sizes | None:
+        """See `BlobStore.sizes`."""
+        return blob_sizes(self._repository, digests) if self._verifies else None
+
     def fetch(self, name: str) -> str | None:
         """Fetch a manifest by tag or digest, and return its digest; `None` if there is none. Raises `InputError`."""
         fetched = self._repository.fetch(name)
@@ -316,9 +325,9 @@ def registry_documents(reference: Reference, platform: str | None, access: Acces
 
     Raises `InputError`, in bounded time and memory; it is `missing` if there is no such tag.
     """
-    repository = Repository(reference, access)
+    repository = Repository(reference, access, VERIFYING_DEADLINE if access.verify_blobs else None)
     with repository.transport.opened():
-        store = RepositoryStore(repository)
+        store = RepositoryStore(repository, verifies=access.verify_blobs)
         digest = store.fetch(reference.name)
         if digest is None:
             what = f"manifest {reference.digest}" if reference.digest else f"tag {reference.name!r}"

@@ -100,7 +100,8 @@ class Transport:
 
     def keep_secret(self, *secrets: str | None) -> None:
         """Never show these where the registry's words are shown."""
-        self._secrets.update(filter(None, secrets))
+        # A new set: another thread may be looking through the old one.
+        self._secrets = self._secrets.union(filter(None, secrets))
 
     def harmless(self, text: str) -> str:
         """Foreign words as they may be shown: without any secret, and without a command to a CI system."""

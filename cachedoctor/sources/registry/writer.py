@@ -150,6 +150,8 @@ class RegistryWriter(Writer):
                 if size is not None:
                     return size
                 hint = f"; the registry does not mount it from {origin.repository}, and layers are not copied"
+            else:
+                hint = ", although the manifest lists it; --verify-blobs leaves out results whose layers are gone"
         raise RegistryError(f"layer {blob} is not in {self._reference.repository}{hint}")
 
 

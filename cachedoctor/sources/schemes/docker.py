@@ -21,6 +21,9 @@ from cachedoctor.sources.document import Access, CacheDocument, Location, Writer
 
 _BARE = r"(?:localhost|[\w.-]+:\d+)(?::\d+)?/\S+|[\w-]+(?:\.[\w-]+)+/[\w./-]+(?::[\w.-]+|@sha256:\w+)"
 """A host with a port, or one with a dot, and a tag or digest behind the repository."""
+_REPAIRED = "-repaired"
+_TAG_LETTERS = 128
+"""Letters that a tag may have (OCI distribution spec, "Pulling manifests")."""
 
 
 class DockerLocation(Location):
@@ -71,6 +74,14 @@ class DockerLocation(Location):
         from cachedoctor.sources.registry.client import registry_documents
 
         return registry_documents(self.reference, platform, access)
+
+    def repair_arguments(self) -> tuple[str, str]:
+        """See `Location.repair_arguments`: the repaired cache gets a tag beside that of the source."""
+        named = self.selects or not self.tag
+        source = self.text if named else f"{self.prefix}{self._name}:{self.tag}"
+        tag = (self.reference.tag or "latest")[: _TAG_LETTERS - len(_REPAIRED)] + _REPAIRED
+        host = f"{self.reference.host}/" if self.reference.host else ""
+        return source, f"-o {self.prefix}{host}{self.reference.repository}:{tag}"
 
     def in_place(self, document: CacheDocument, tag: str | None = None) -> Location:
         """See `Location.in_place`."""

@@ -1,8 +1,9 @@
 """A file, or `-` for standard input.
 
 The type is detected from the content, never from the name: a cache config, an image manifest or index with the blobs
-that it names beside it, an image config with an inline cache, or an OCI image layout in a tar archive. JSON and tar may
-be compressed with gzip or zstd. UTF-16 and byte order marks, as Windows shells write them, are accepted.
+that it names beside it, an image config with an inline cache, or a tar archive of an OCI image layout or from
+`docker save`. JSON and tar may be compressed with gzip or zstd. UTF-16 and byte order marks, as Windows shells write
+them, are accepted, and so is JSON as it is pasted into an issue: with comments, fences, or text around it.
 
 A repaired cache is written as a bare cache config. It replaces an existing file only with `--force`, and only after it
 has been read back and checked.

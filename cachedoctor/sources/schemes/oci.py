@@ -2,6 +2,7 @@
 
 This is what `docker buildx build --cache-to type=local,dest=DIR` writes. If there are several tags, the one to read is
 named in the reference or with `--tag`; otherwise it is `latest`. Links that lead out of the folder are not followed.
+A folder in which an archive of `docker save` was unpacked is read as well.
 
 A repaired cache is written with all its layers, which have to be in the layout folders of the sources: they are linked,
 or copied to another file system. `index.json` is replaced last, so that a reader finds the old cache or the new one. A
@@ -108,6 +109,15 @@ class OciLocation(Location):
         with reading(self.text):
             check_tag(tag)
         return LayoutWriter(self, self.local, tag, documents, force=force)
+
+    def repair_arguments(self) -> tuple[str, str]:
+        """See `Location.repair_arguments`: the tag that was read is moved."""
+        from cachedoctor.io.files import is_folder
+
+        if not is_folder(self._folder):
+            return super().repair_arguments()
+        named = self.selects or not self.tag
+        return self.text if named else f"{self.prefix}{self._folder}:{self.tag}", "--in-place"
 
     def in_place(self, document: CacheDocument, tag: str | None = None) -> Location:
         """See `Location.in_place`."""
