@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -179,9 +179,12 @@ def analyze(
     limits: Limits | None = None,
     buildkit: Release | None = None,
     labels: Mapping[str, str] | None = None,
+    only: Container[str] | None = None,
     progress: Progress = lambda step: None,
 ) -> Analysis:
     """Judge the cache that these documents make together, in the order given, as several `--cache-from` do.
+
+    `only` are the ids of the rules to run, by default all.
 
     Raises `InputError` if there are so many paths that their exact number would not fit into memory.
     """
@@ -193,4 +196,4 @@ def analyze(
         raise InputError(f"cannot count its paths: {error}", source=sources) from error
     progress("judging")
     context = Context(documents, surveyed, limits, buildkit)
-    return Analysis(documents, surveyed, findings(context), limits, buildkit, labels or {})
+    return Analysis(documents, surveyed, findings(context, only), limits, buildkit, labels or {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cachedoctor.analysis.analyze import Analysis, Check, Input, Judged, Unread, analyze
@@ -71,10 +71,12 @@ class Checker:
         assert self._costliest
         return self._judged[self._costliest[0]].calls
 
-    def _judge(self, documents: Sequence[CacheDocument], progress: Progress) -> Analysis:
+    def _judge(
+        self, documents: Sequence[CacheDocument], progress: Progress, only: Container[str] | None = None
+    ) -> Analysis:
         policy = self._policy
         return analyze(
-            documents, limits=policy.limits, buildkit=policy.buildkit, labels=self._labels, progress=progress
+            documents, limits=policy.limits, buildkit=policy.buildkit, labels=self._labels, only=only, progress=progress
         )
 
     def finish(self, *, missing: Sequence[str] = (), unread: Sequence[Unread] = (), without_cache: int = 0) -> Analysis:
@@ -88,7 +90,9 @@ class Checker:
         together = self._together and len(order) > 1
         if together:
             try:
-                analysis = self._judge([read for index in order for read in self._documents[index]], self._progress)
+                read = [document for index in order for document in self._documents[index]]
+                joint = {rule.id for rule in RULES if rule.scope is Scope.TOGETHER}
+                analysis = self._judge(read, self._progress, joint)
             except InputError as error:
                 together = False
                 unread = (*unread, Unread(error.source, error.problem))
@@ -99,7 +103,7 @@ class Checker:
                 for index in order
                 for finding in self._findings[index]
             ]
-            findings = [*alone, *(_joint(findings, alone) if together else ())]
+            findings = [*alone, *(finding for finding in findings if together and _adds(finding, alone))]
         policy, baseline = self._policy, self._policy.baseline
         check = Check(
             policy.fail_on,
@@ -137,12 +141,6 @@ def check(
     for position, of_source in enumerate(sources.values()):
         checker.add(position, of_source)
     return checker.finish(missing=missing, unread=unread)
-
-
-def _joint(findings: Sequence[Finding], alone: Sequence[Finding]) -> list[Finding]:
-    """The findings of all together that say more than those of the sources alone."""
-    scopes = {rule.id: rule.scope for rule in RULES}
-    return [finding for finding in findings if scopes[finding.rule] is Scope.TOGETHER and _adds(finding, alone)]
 
 
 def accepted(analysis: Analysis, path: str) -> Analysis:
