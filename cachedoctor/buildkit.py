@@ -17,6 +17,7 @@ _ENGINE = f"(?i:docker-v?){_NUMBER}"
 _Version = tuple[int, int, int]
 _INSPECT = "`docker buildx inspect` shows the release of your builder"
 _EXPECTED = "expected one such as v0.21.1, or docker-28.2 for the BuildKit of a Docker Engine"
+_UNFINISHED_ENGINE = r"(?i:docker-v?)[0-9]{1,4}"
 
 
 class Release(NamedTuple):
@@ -225,6 +226,8 @@ def parse_release(text: str) -> Release | None:
     text = text.strip()
     if text == "all":
         return None
+    if re.fullmatch(_UNFINISHED_ENGINE, text):
+        raise ValueError(f"{text} can have several releases of BuildKit; add the next number, as in {text}.1")
     match = re.fullmatch(_ENGINE, text)
     return _of_engine(_numbers(match)) if match else Release.parse(text)
 
@@ -270,13 +273,13 @@ NEWEST_ENGINE = _ENGINES.split()[-2]
 _ENGINES_LEFT = Span(FAILS_ON_DELETED_BLOB.until, RECOMMENDED)
 UPGRADE = (
     f"Upgrade the builder to BuildKit {RECOMMENDED.line} or later, which does not walk paths. {LOSES_LINKS} do not "
-    "either, but can drop links when they import a cache, so that steps miss it; there, import only a cache that "
-    "cachedoctor repair wrote."
+    "walk them, but drop links when they import a cache with several leaves, so that steps miss. With these, import "
+    "only a cache that cachedoctor repair wrote."
 )
 """What helps against the loop check, true for each release."""
 UPGRADE_ENGINE = (
-    "With the driver docker, BuildKit comes with Docker Engine, and no Engine known here (up to "
-    f"{NEWEST_ENGINE}) has {RECOMMENDED.line}. Create a builder: docker buildx create --driver docker-container "
-    f"--driver-opt image={RECOMMENDED.image} --use. Or use Docker Engine {engines(_ENGINES_LEFT)} and a repaired cache."
+    f"With the driver docker, BuildKit comes with Docker Engine, and no Engine up to {NEWEST_ENGINE} has "
+    f"{RECOMMENDED.line}. Use Docker Engine {engines(_ENGINES_LEFT)} with a repaired cache, or create a builder:\n"
+    f"docker buildx create --driver docker-container --driver-opt image={RECOMMENDED.image} --use"
 )
 """The same for a builder whose release comes with Docker Engine."""

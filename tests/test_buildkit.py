@@ -48,8 +48,13 @@ def test_all_stands_for_every_release() -> None:
     assert parse_release("all") is None
 
 
+def test_an_engine_needs_its_minor_number() -> None:
+    with pytest.raises(ValueError, match=r"docker-28 can have several releases of BuildKit; .* as in docker-28\.1"):
+        parse_release("docker-28")
+
+
 @pytest.mark.parametrize(
-    "text", ["", "v", "21", "v0.21.x", "latest", "0.21.1.2", "v0.21.1 oops", "docker-28", "docker-", "v0.21.1\n-x"]
+    "text", ["", "v", "21", "v0.21.x", "latest", "0.21.1.2", "v0.21.1 oops", "docker-", "v0.21.1\n-x"]
 )
 def test_what_is_not_a_release_is_refused(text: str) -> None:
     expected = "is not a BuildKit release; expected one such as v0.21.1, or docker-28.2 for"

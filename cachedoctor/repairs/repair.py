@@ -137,6 +137,10 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
     after, lost = prove(data, documents, before, draft)
     size = _size(after, len(data))
     _hold_limits(size, options)
+    gone = draft.removed.missing_blob_results
+    if gone and not size.results:
+        problem = f"no result would be left, since the blobs of all {gone} are missing; export the cache again"
+        raise InputError(problem, source=documents[0].source)
     joined, had = _joining_digests(after), _joining_digests(before)
     return Repaired(
         documents=documents,

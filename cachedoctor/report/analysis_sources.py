@@ -88,7 +88,7 @@ def _said(analysis: Analysis) -> str:
     if not said:
         return ""
     others = len({analysis.owner(finding) for finding in said}) - 1
-    more = f" So it is with {plural(others, 'more source')}." if others else ""
+    more = f" The same is true of {plural(others, 'more source')}." if others else ""
     return f"{printable(analysis.owner(said[0]))}: {said[0].headline}{more}"
 
 
@@ -135,7 +135,8 @@ def overview(analysis: Analysis) -> list[Section]:
         name = Foreign(source.removeprefix(prefix)) if source else TOGETHER
         found = failing.get(source) or _worth_a_word(findings.get(source, ()))
         rank = _FAILED if source in failing else _WARNED if found else _FINE
-        row = (name, _result(rank, found), _summary(found), *figures.get(source, every))
+        result = "nothing new" if not source and rank == _FINE and failing else _result(rank, found)
+        row = (name, result, _summary(found), *figures.get(source, every))
         rows.append((rank, row))
     rows += [(_UNREAD, (Foreign(unread.source.removeprefix(prefix)), "unread", *none)) for unread in check.unread]
     rows += [(_ABSENT, (Foreign(source.removeprefix(prefix)), "none yet", *none)) for source in check.missing]

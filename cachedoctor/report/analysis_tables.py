@@ -100,7 +100,7 @@ def graph(analysis: Analysis) -> Table:
         ("dead records", f"{survey.dead_records:,}"),
         ("longest path", plural(survey.max_depth, "link")),
         ("loops", f"{len(survey.loops):,}"),
-        ("leaves", _leaves(survey)),
+        ("leaves", _leaves(survey, LOSES_LINKS.concerns(analysis.buildkit))),
     ]
     if survey.joining:
         rows.append(
@@ -109,10 +109,10 @@ def graph(analysis: Analysis) -> Table:
     return Table("Graph", (), rows)
 
 
-def _leaves(survey: Survey) -> str:
-    """The leaves, and what importers lose of a document if it has several."""
+def _leaves(survey: Survey, loses: bool) -> str:
+    """The leaves, and what importers lose of a document if it has several, and they lose any."""
     imported = survey.imported
-    if imported.leaves <= 1 or len(survey.configs) > 1:
+    if imported.leaves <= 1 or len(survey.configs) > 1 or not loses:
         return f"{imported.leaves:,}"
     lost = count_range(imported.links_lost.least, imported.links_lost.most)
     return f"{imported.leaves:,}; importers of BuildKit {LOSES_LINKS} lose {lost} of {imported.links:,} links"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from cachedoctor.buildkit import LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
 from cachedoctor.graph import cost
 from cachedoctor.graph.imports import Spread
+from cachedoctor.graph.joining import joining_record
 from cachedoctor.numbers import count, count_range, digits, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
 from cachedoctor.report.formats.json import clean, head, number
@@ -87,14 +88,14 @@ def page(
             Line(_headline(repaired, path, replaced, left, too_large is None), _tone(repaired, too_large)),
             *([Line(joining)] if joining else []),
             *(Line(f"{problem.text} {problem.advice}".rstrip(), Tone.WARNING) for problem in problems),
-            *(Line(_inline(document, location), Tone.WARNING) for document in _inline_documents(repaired)),
+            *(Line(text, Tone.WARNING) for text in _inline_lines(repaired, location)),
         ],
         entries=(),
         sections=[
-            *_remedies(problems, rerun),
+            *_remedies(problems, rerun, written=path is not None),
             _sizes(repaired),
             Listing("Removed", _removed(repaired)),
-            Listing("Notes", [*_chosen(repaired), _NEXT_EXPORT]),
+            Listing("Notes", [*_chosen(repaired), *([] if _is_fine(repaired) else [_NEXT_EXPORT])]),
         ],
         document=lambda: document(repaired, path, replaced, location),
     )
@@ -221,7 +222,8 @@ def _kept(repaired: Repaired) -> str:
     why = reasons[0][1] if len(reasons) == 1 else listing(parts)
     were = f" {count(duplicates)} more {_were_duplicates(duplicates)}." if duplicates else ""
     verb = "is" if gone == 1 else "are"
-    return f"{kept} and {count(after.results)} of {all_results} are in it. {count(gone)} {verb} gone: {why}.{were}"
+    went = f"{plural(gone, 'result')} {verb} gone"
+    return f"{kept} and {count(after.results)} of {all_results} are in it. {went}: {why}.{were}"
 
 
 def _were_duplicates(number: int) -> str:
@@ -232,9 +234,11 @@ def _joining(repaired: Repaired) -> str:
     if not repaired.added_joining:
         return ""
     leaves = repaired.config.link_start[-1] - repaired.config.link_start[-2]
+    had = any(joining_record(document.config) is not None for document in repaired.documents)
     return (
-        f"Added a joining record, which links to the {count(leaves)} leaves, for importers of BuildKit {LOSES_LINKS}, "
-        "which otherwise lose links. No build looks it up, and no export writes it again."
+        f"{'Renewed the' if had else 'Added a'} joining record, which links to the {count(leaves)} leaves, for "
+        f"importers of BuildKit {LOSES_LINKS}, which otherwise lose links. No build looks it up, and no export writes "
+        "it again."
     )
 
 
@@ -242,15 +246,15 @@ def _problems(repaired: Repaired, too_large: tuple[str, int] | None, *, dry: boo
     if too_large:
         refused = too_large_problem(repaired, too_large)
         yield refused._replace(text=f"{refused.text} So it would not be written.") if dry else refused
-    if repaired.after.leaves > 1:
+    if repaired.after.imported.links_lost.most:
         leaves = count(repaired.after.leaves)
-        problem = f"Importers of BuildKit {LOSES_LINKS} lose links of it, since it has {leaves} leaves."
+        problem = f"It has {leaves} leaves, so importers of BuildKit {LOSES_LINKS} lose links."
         yield Problem(problem, "Leave out --no-join.", flags=("--no-join",))
     limit, target, size = repaired.goal.max_bytes, repaired.goal.target_bytes, len(repaired.data)
     if limit is not None and target is not None and target < size <= limit:
         yield Problem(
             f"The limit of {limit:,} bytes is kept, but not the headroom: it has {size:,} bytes, more than {target:,}, "
-            "and no more alternatives to remove. A few builds may be enough to get over the limit."
+            "and no more alternatives to remove."
         )
     seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
     if seconds is None or seconds >= Limits().max_seconds:
@@ -275,23 +279,27 @@ def too_large_problem(repaired: Repaired, too_large: tuple[str, int]) -> Problem
     return Problem(problem, "Add --max-bytes auto.", ("--max-bytes", "auto"), without=("--max-bytes",))
 
 
-def _remedies(problems: Sequence[Problem], rerun: Rerun) -> list[Verbatim]:
-    """One command that changes all that can be changed, on a line of its own, to be copied."""
+def _remedies(problems: Sequence[Problem], rerun: Rerun, *, written: bool) -> list[Verbatim]:
+    """One command that changes all that can be changed, and replaces what was written, on a line of its own."""
     problems = [problem for problem in problems if problem.has_remedy]
     if not problems:
         return []
+    replacing = ("--force",) if written else ()
     command = rerun(
         *(word for problem in problems for word in problem.more),
+        *replacing,
         without=tuple(option for problem in problems for option in problem.without),
-        flags=tuple(flag for problem in problems for flag in problem.flags),
+        flags=(*replacing, *(flag for problem in problems for flag in problem.flags)),
     )
     return [Verbatim("To change that, run", lambda width: [f"  {command}"])]
 
 
-def _inline_documents(repaired: Repaired) -> list[CacheDocument]:
-    """The first document of each source that is an inline cache."""
+def _inline_lines(repaired: Repaired, location: Location | None) -> list[str]:
+    """What to do about each source that is an inline cache, if there is anything to do."""
     inline = (document for document in repaired.documents if document.kind == "inline")
-    return list({document.source: document for document in inline}.values())
+    first = {document.source: document for document in inline}.values()
+    elsewhere = location is not None and location.local is None
+    return [_inline(document, location) for document in first] if elsewhere or not _is_fine(repaired) else []
 
 
 def _inline(document: CacheDocument, location: Location | None) -> str:
@@ -323,8 +331,12 @@ def _sizes(repaired: Repaired) -> Table:
         ("loops", lambda size: size.loops),
         ("calls, fully merged", lambda size: size.calls),
     )
-    rows = [(name, count(value(repaired.before)), count(value(repaired.after))) for name, value in columns]
-    lost = [size.imported.links_lost for size in (repaired.before, repaired.after)]
+    sizes = (repaired.before, repaired.after)
+    rows = [
+        (name, *(f"{value(size):,}" if name == "bytes" else count(value(size)) for size in sizes))
+        for name, value in columns
+    ]
+    lost = [size.imported.links_lost for size in sizes]
     if any(spread.most for spread in lost):
         before, after = (count_range(spread.least, spread.most) for spread in lost)
         rows.append(("links lost on import", before, after))
@@ -347,7 +359,7 @@ def _removed(repaired: Repaired) -> list[str]:
         (
             removed.missing_blob_results,
             "result",
-            "whose blobs are not in the manifest, or not where it was read, or not whole",
+            "whose blobs are missing: cachedoctor analyze says which, and where",
         ),
         (removed.dead_results, "result", "of records that no lookup could reach"),
         (removed.unused_layers, "layer", "that no result needs"),

@@ -53,12 +53,16 @@ def adapted(help: tuple[str, ...], documents: Sequence[CacheDocument]) -> tuple[
 def with_names(step: str, documents: Sequence[CacheDocument]) -> str:
     """A step with the places of the caches instead of `SOURCE`, `DEST` and `src=DIR`, if they can be typed."""
     places = [place for place in dict.fromkeys(document.location for document in documents) if place]
-    if not places or any(printable(place.text) != place.text for place in places):
+    if not places or any(place.text == "-" or printable(place.text) != place.text for place in places):
         return step
     if _COMMAND in step:
+        if "--max-bytes" not in step and any(document.is_too_large for document in documents):
+            step = f"{step} --max-bytes auto"
         commands = [place.repair_arguments() for place in places]
         sources = " ".join(shlex.quote(source) for source, _ in commands)
-        target = commands[0][1] if len(places) == 1 else f"-o {_JOINED}"
+        # Without its layers, a layout cannot be written, but its config can.
+        whole = all(document.presence is None or not document.presence.layers_left_out for document in documents)
+        target = (commands[0][1] if whole else "-o repaired.json") if len(places) == 1 else f"-o {_JOINED}"
         step = step.replace("SOURCE... -o DEST", "SOURCE -o DEST").replace("SOURCE -o DEST", f"{sources} {target}")
     if places[0].layout and "," not in str(places[0].layout):
         step = step.replace("src=DIR", f"src={shlex.quote(str(places[0].layout))}")

@@ -64,6 +64,12 @@ def dangling_tag(context: Context) -> Iterator[Found]:
                 f"index.json names the manifest {document.named_digest}, which is not in the layout. The same manifest "
                 f"is there in another form, as {document.manifest_digest}, where type=local does not find it.",
                 source=document.source,
+                help=(
+                    f"Import it by the digest that is there: --cache-from type=local,src=DIR,"
+                    f"digest={document.manifest_digest}",
+                    "Or repair it, which sets the tag anew.\ncachedoctor repair SOURCE -o DEST",
+                    "Or export with image-manifest=false.",
+                ),
             )
         if document.other_tags is not None:
             yield _without_latest(document, context)

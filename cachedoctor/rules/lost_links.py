@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cachedoctor.buildkit import LOSES_LINKS, RECOMMENDED
+from cachedoctor.buildkit import LOSES_LINKS, RECOMMENDED, UPGRADE_ENGINE
 from cachedoctor.graph.imports import Imported, Spread
 from cachedoctor.graph.survey import Survey
 from cachedoctor.numbers import count, count_range, plural
@@ -51,6 +51,7 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
         "record.\ncachedoctor repair SOURCE -o DEST",
         f"Or upgrade the builder to BuildKit {RECOMMENDED.line} or later, which finds every record of the cache as it "
         "is.",
+        UPGRADE_ENGINE,
         "Do not import several tags at once instead: these releases then lose more.",
     ),
     scope=Scope.DOCUMENT,
@@ -72,8 +73,8 @@ def lost_links(context: Context) -> Iterator[Found]:
         yield Found(
             f"The cache has {count(imported.leaves)} leaves, and importers of BuildKit {LOSES_LINKS} drop {lost}. "
             + (
-                f"Of its {records}, {_spread(found, imported)} are found then{_usually(found)}; steps that need the "
-                "others run again, without a word in the log."
+                f"Of its {records}, an import finds {_spread(found, imported)}{_usually(found)}. Steps that need "
+                "the others run again, and no log says so."
                 if few
                 else f"All of its {records} are still found, but not in every way in which they could be."
             ),
@@ -81,8 +82,8 @@ def lost_links(context: Context) -> Iterator[Found]:
             document.source,
             Severity.ERROR if 2 * found.least < imported.records else None,
             Measure("lost links", imported.links_lost.most, exact=False),
-            headline=f"BuildKit {context.buildkit or LOSES_LINKS} will find only {_spread(found, imported)} of the "
-            f"{records}."
+            headline=f"BuildKit {context.buildkit or LOSES_LINKS} may find only {_spread(found, imported)} of the "
+            f"{records}, at random."
             if few
             else "",
         )

@@ -62,8 +62,8 @@ _GONE = (
     "Look for what removed them: a script that deletes old files, a registry cleanup, or a copy that was interrupted.",
 )
 _LEFT_OUT = (
-    "No action needed if you only want to analyze it. If builds import this very place, export the cache again, to an "
-    "empty folder.",
+    "No action needed if this is a copy to be analyzed. If builds import this folder itself, export the cache again, "
+    "to an empty one.",
 )
 
 
@@ -94,9 +94,8 @@ def _layers_left_out(document: CacheDocument) -> Found:
     assert presence
     return Found(
         f"The {presence.place} has none of the {plural(len(presence.absent), 'blob')} that the manifest lists, only "
-        "the manifest and the config. That is enough to analyze the cache, but no build could use a result from there.",
+        "the manifest and the config. That is enough to analyze the cache, but no build can use a result from there.",
         source=document.source,
-        severity=Severity.NOTE,
         help=_LEFT_OUT,
     )
 

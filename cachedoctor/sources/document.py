@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
+from cachedoctor.buildkit import IMPORT_LIMIT
 from cachedoctor.errors import InputError, reading, reason
 
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ class CacheDocument:
         Those of inline caches do not, nor those of the gha, s3 and azblob backends, whose bare configs annotate layers.
         """
         return self.kind != "inline" and not self.is_annotated
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether importers refuse it for the size of its config."""
+        return self.is_limited and self.written_size > IMPORT_LIMIT
 
 
 def digest_of(data: bytes) -> str:

@@ -289,7 +289,9 @@ class LayoutWriter(Writer):
             target.parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(Path(origin), target)
             return
-        raise InputError("a layer that is not there", name, source=self._documents[0].source)
+        raise InputError(
+            "a layer that is not there; -o FILE writes the cache config alone", name, source=self._documents[0].source
+        )
 
 
 def _is_whole(blob: Path, size: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pytest
 from tests.docs.pages import CODE, PAGES, SHELL, Block, blocks, prose
 from tests.registries import TINY, push, serve
 from tests.servers import Exchange, Server
-from tests.sources.layouts import INLINE, MANIFEST_LIST, Layout
+from tests.sources.layouts import INLINE, MANIFEST_LIST
 from tests.support import FIXTURES, run
 
 FILES = {
@@ -185,9 +186,10 @@ def folder(tmp_path: Path) -> Path:
     for name, fixture in FILES.items():
         (reader / name).symlink_to(FIXTURES / fixture)
     (reader / "caches.txt").write_text("# Caches of main and of a branch\ntag-a.json\ntag-b.json\n")
-    config = (FIXTURES / FILES["cache.json"]).read_bytes()
     for name in LAYOUTS:
-        Layout(reader / name).cache(config, "main")
+        shutil.copytree(FIXTURES / "layouts/v0.32.2-docker-list", reader / name)
+        index = reader / name / "index.json"
+        index.write_text(index.read_text().replace('"latest"', '"main"'))
     return reader
 
 

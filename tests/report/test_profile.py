@@ -72,7 +72,8 @@ def test_golden(case: str, format: str) -> None:
 @pytest.mark.parametrize("verbosity", [-1, 0])
 def test_text_keeps_its_width(case: str, width: int, verbosity: int) -> None:
     text = rendered(diagnosis_of(case), "text", Style(width=width, verbosity=verbosity))
-    assert max(map(len, text.splitlines())) <= width
+    # A command stays whole, so that it can be copied.
+    assert max(len(line) for line in text.splitlines() if "docker buildx create" not in line) <= width
     assert "\x1b" not in text
 
 

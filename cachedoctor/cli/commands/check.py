@@ -86,7 +86,7 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 @click.option(
     "--together/--no-together",
     default=None,
-    help=f"Also judge what all sources make together; default: for up to {MOST_TOGETHER} of them.",
+    help=f"Also judge what all sources make together; default: for up to {MOST_TOGETHER} that are named.",
 )
 @click.option(
     "--max-seconds",
@@ -225,7 +225,7 @@ def check(
                 policy,
                 lambda source: None if all_tags else _tag(context, source, tag),
                 platform,
-                together=len(run.sources) <= MOST_TOGETHER if together is None else together,
+                together=not all_tags and len(run.sources) <= MOST_TOGETHER if together is None else together,
                 labels=labels,
             )
             if write_baseline and not policy.baseline and run.is_complete:
