@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cachedoctor.graph import loops, paths
 from cachedoctor.graph.loops import Acyclic
@@ -13,9 +12,6 @@ from cachedoctor.graph.merge import Merge
 from cachedoctor.graph.paths import Hotspot
 from cachedoctor.graph.quotient import MergedGraph, quotient
 from cachedoctor.graph.records import Graph
-
-if TYPE_CHECKING:
-    pass
 
 MOST_ORDERS = 200
 """Orders that are replayed at most."""

@@ -72,16 +72,17 @@ def imported(graph: Graph, joining: Sequence[Sequence[int]] = ()) -> Imported:
         return Imported(size, ends, links, Spread(0, 0, 0), Spread(size, size, size), orders=1)
     importer = _Importer(graph, joining)
     replays = min(MOST_REPLAYS, REPLAY_BUDGET // (size + links))
-    if replays < FEWEST_REPLAYS:
-        gone = [importer.roughly(order) for order in leaves.seeded(ends, 1)]
-        lost = [len(gone[0])]
-    elif len(ends) <= MOST_COMPARED:
-        orders, lost = leaves.by_loss(importer.adjacency, ends, size)
-        gone = [importer.replay(order, random.Random(seed)) for seed, order in enumerate(_spaced(orders, replays))]
-    else:
-        orders = leaves.seeded(ends, replays)
+    if joining or (replays >= FEWEST_REPLAYS and len(ends) > MOST_COMPARED):
+        # The link that a walk keeps may be that of a joining record, which only a walk can tell.
+        orders = leaves.seeded(ends, max(1, replays))
         gone = [importer.replay(order, random.Random(seed)) for seed, order in enumerate(orders)]
         lost = list(map(len, gone))
+    elif replays < FEWEST_REPLAYS:
+        gone = [importer.roughly(order) for order in leaves.seeded(ends, 1)]
+        lost = [len(gone[0])]
+    else:
+        orders, lost = leaves.by_loss(importer.adjacency, ends)
+        gone = [importer.replay(order, random.Random(seed)) for seed, order in enumerate(_spaced(orders, replays))]
     found = [size - importer.missed(links_gone) for links_gone in gone]
     return Imported(size, ends, links, _spread(lost), _spread(found), len(lost))
 
@@ -115,7 +116,7 @@ class _Importer:
         self.adjacency = Adjacency([*graph.adjacency.sources, *map(list, joining)]) if joining else graph.adjacency
 
     def roughly(self, order: Sequence[int]) -> list[int]:
-        """The indices of the links that are lost, as many as in any replay of this order of leaves.
+        """The indices of the links that are lost: as many as in any replay, if there is no joining record.
 
         Of the links of an item to what one later walk stores, the first one written is kept: it takes no walk to find.
         """

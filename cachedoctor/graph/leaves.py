@@ -31,14 +31,13 @@ def seeded(leaves: Sequence[int], number: int) -> list[list[int]]:
     return orders
 
 
-def by_loss(adjacency: Adjacency, leaves: Sequence[int], counted: int) -> tuple[list[list[int]], list[int]]:
+def by_loss(adjacency: Adjacency, leaves: Sequence[int]) -> tuple[list[list[int]], list[int]]:
     """Seeded orders, as many as the allowed work permits, and how many links each loses; fewest first.
 
-    Links to items from `counted` on are not counted. O(items + links) to begin with, times the words that a bit for
-    each leaf takes.
+    O(items + links) to begin with, times the words that a bit for each leaf takes.
     """
     needed_by = _needed_by(adjacency, leaves)
-    groups = _groups(adjacency, needed_by, counted)
+    groups = _groups(adjacency, needed_by)
     distinct = set(needed_by)
     steps = len(distinct) + sum(len(targets) for _, _, targets in groups)
     orders = seeded(leaves, max(1, min(MOST_ORDERS, WORK // (steps + 1))))
@@ -66,12 +65,11 @@ def _needed_by(adjacency: Adjacency, leaves: Sequence[int]) -> list[_Leaves]:
     return needed_by
 
 
-def _groups(adjacency: Adjacency, needed_by: Sequence[_Leaves], counted: int) -> list[_Group]:
+def _groups(adjacency: Adjacency, needed_by: Sequence[_Leaves]) -> list[_Group]:
     """The items of which links can be lost: some of their links lead to items that fewer leaves need."""
     links: dict[int, Counter[_Leaves]] = defaultdict(Counter)
-    for item in range(counted):
-        needs = needed_by[item]
-        for source in adjacency.sources[item]:
+    for needs, sources in zip(needed_by, adjacency.sources, strict=True):
+        for source in sources:
             if needed_by[source] != needs:
                 links[source][needs] += 1
     items: Counter[tuple[_Leaves, frozenset[_Leaves]]] = Counter()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from random import Random
 
 MOST_WORK = 2_000_000
-"""Descendants that may be looked at to find out which links are left out when records are added."""
+"""Items and links that may be looked at to find out which links are left out when records are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +222,7 @@ def closed_when_added(graph: Graph, merged: MergedGraph, found: Sequence[Loop]) 
         item = merged.item_of[record]
         if item not in loop_of:
             continue
-        below = _descendants(children, item)
-        work -= len(below)
+        below, work = _descendants(children, item, work)
         if work < 0:
             return None
         for number, alternatives in enumerate(graph.inputs(record)):
@@ -260,13 +259,15 @@ def _sources_first(graph: Graph) -> Iterator[int]:
                 stack.pop()
 
 
-def _descendants(children: Mapping[int, Collection[int]], item: int) -> set[int]:
-    """The item, and everything that is made from it."""
+def _descendants(children: Mapping[int, Collection[int]], item: int, work: int) -> tuple[set[int], int]:
+    """The item with everything that is made from it, and how much work is left; below 0 if it was not enough."""
     below = {item}
     pending = [item]
-    while pending:
-        for child in children[pending.pop()]:
+    while pending and work >= 0:
+        made = children[pending.pop()]
+        work -= 1 + len(made)
+        for child in made:
             if child not in below:
                 below.add(child)
                 pending.append(child)
-    return below
+    return below, work
