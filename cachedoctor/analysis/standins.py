@@ -100,8 +100,11 @@ def shareable(documents: Sequence[CacheDocument]) -> list[Shareable]:
 
 
 def listed(document: CacheDocument) -> list[str]:
-    """The blobs that the manifest of a document lists, in its order if that is known."""
-    blobs = document.blobs or frozenset()
+    """The blobs that the manifest of a document lists, in its order if that is known, without those that are missing.
+
+    The blobs themselves are not shared, so one that is missing is told by not listing it.
+    """
+    blobs = document.usable_blobs or frozenset()
     ordered = [blob for blob in document.descriptors if blob in blobs]
     return [*ordered, *sorted(blobs.difference(ordered))]
 

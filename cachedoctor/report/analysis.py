@@ -67,6 +67,8 @@ def _headline(analysis: Analysis) -> list[Line]:
         tone = Tone.ERROR if analysis.failing else Tone.OK
         lines.append(Line(judgement(analysis, analysis.check), tone))
     lines.append(Line(headline(analysis), Tone(analysis.verdict)))
+    if len(analysis.sources) > 1 and LOSES_LINKS.concerns(analysis.buildkit):
+        lines.append(Line(f"BuildKit {LOSES_LINKS} find fewer steps in several caches at once than in a joined one."))
     if missing := _missing(analysis):
         lines.append(Line(missing))
     return lines + [Line(note, Tone.NOTE) for note in _notes(analysis)]
@@ -128,8 +130,9 @@ def _several(analysis: Analysis) -> list[Listing]:
         Listing(
             "Notes",
             [
-                f"BuildKit {LOSES_LINKS} find fewer steps in several caches at once than in one that holds them all "
-                f"(moby/buildkit 4674). To join them: cachedoctor repair {names} -o DEST"
+                f"BuildKit {LOSES_LINKS} find fewer steps in several caches at once (moby/buildkit 4674). This joins "
+                "them, so that each step is found:",
+                f"cachedoctor repair {names} -o joined.json",
             ],
         )
     ]

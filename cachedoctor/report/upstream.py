@@ -154,7 +154,8 @@ def _readme(again: Analysis, differences: Sequence[str]) -> str:
         _REPLACED,
         "## Differences from the original",
         "\n".join(f"- {escape(line)}" for line in differences)
-        or "None: counts, costs, loops, bytes and findings are the same.",
+        or "None: counts, costs, loops, bytes and findings are the same. Blobs are not part of the report: one that is "
+        "missing from the original is missing from the manifest here.",
         "## Analysis",
         render(page(again), "markdown", Style(verbosity=1)).rstrip(),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from cachedoctor.report import upstream
+from cachedoctor.sources import load
+from tests.sources.layouts import MANIFEST_LIST
 from tests.support import FIXTURES, run
 
 DIAMONDS = FIXTURES / "manifests/diamond-20.json"
@@ -160,3 +163,17 @@ def test_an_interrupt_leaves_the_older_report_or_the_new_one(tmp_path: Path) -> 
         assert names(tmp_path) == ["shared"]
         assert tree(tmp_path) in (old, new)
         run("analyze", DIAMONDS, "--report", "shared", cwd=tmp_path)
+
+
+def test_blobs_that_are_missing_are_missing_from_the_manifest_of_the_report(tmp_path: Path) -> None:
+    shutil.copytree(MANIFEST_LIST, tmp_path / "cache")
+    (document,) = load(str(MANIFEST_LIST))
+    (tmp_path / "cache/blobs/sha256" / document.config.blobs[0].removeprefix("sha256:")).unlink()
+    got = run("analyze", "cache", "--report", "shared", "-f", "json", cwd=tmp_path)
+    again = run("analyze", "shared/manifest-1.json", "-f", "json", cwd=tmp_path)
+    (original,), (shared,) = (
+        [finding for finding in json.loads(read.stdout)["findings"] if finding["rule"] == "CD303"]
+        for read in (got, again)
+    )
+    assert original["records"] == shared["records"] != []
+    assert "None: counts, costs, loops, bytes and findings are the same." in (tmp_path / "shared/README.md").read_text()
