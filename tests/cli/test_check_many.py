@@ -382,6 +382,18 @@ def test_broken_sources_do_not_hide_the_others(mixed: list[str], folder: Path) -
     assert "No such file or directory" in text
 
 
+def test_bad_certificates_do_not_hide_the_others(folder: Path) -> None:
+    (folder / "bad.pem").write_text("not certificates")
+    sources = ["docker://localhost:1/x:y", "docker://localhost:1/x:z"]
+    got = run("check", *copies(folder, 1, DIAMONDS), *sources, "--ca-file", "bad.pem", "-f", "json", cwd=folder)
+    assert got.returncode == 2
+    document = json.loads(got.stdout)
+    assert [judged["source"] for judged in document["judged"]] == ["000.json"]
+    assert [(unread["source"], unread["problem"]) for unread in document["unread"]] == [
+        (source, "bad.pem: expected certificates in PEM form for --ca-file") for source in sources
+    ]
+
+
 def test_an_incomplete_check_never_passes(mixed: list[str], folder: Path) -> None:
     got = run("check", *mixed[:2], cwd=folder)
     assert got.returncode == 2

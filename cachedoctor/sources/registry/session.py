@@ -60,8 +60,9 @@ class Session:
         return self.once(("connections",), lambda: Connections(ca_file))
 
     def close(self) -> None:
-        """Close all connections."""
-        if kept := self._kept.get(("connections",)):
+        """Close all connections. Never waits, and raises nothing of what happened when they were opened."""
+        kept = self._kept.get(("connections",))
+        if kept and kept.done() and not kept.exception():
             kept.result().close()
 
     @contextmanager
