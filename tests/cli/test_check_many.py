@@ -36,7 +36,7 @@ from tests.registries import (
 )
 from tests.report.rendered import OF_ANALYSES
 from tests.servers import Exchange, Server, forward
-from tests.sources.layouts import IMAGE_MANIFEST, PLAIN
+from tests.sources.layouts import IMAGE_MANIFEST, PLAIN, Layout, tar
 from tests.sources.tiny_registry import TinyRegistry, digest
 from tests.support import FIXTURES, run
 
@@ -306,6 +306,39 @@ def test_all_tags_of_a_layout(folder: Path) -> None:
     both = run("check", "cache", "--all-tags", "--tag", "a", cwd=folder)
     assert (both.returncode, both.stdout) == (2, b"")
     assert "leave out --tag" in both.stderr.decode()
+
+
+def test_tags_of_a_layout_that_are_not_read(folder: Path) -> None:
+    layout = Layout(folder / "cache")
+    for tag in ("b", "latest", "a"):
+        descriptor = layout.cache({"records": [{"digest": tag}]}, tag)
+    layout.tag(descriptor, "x\x1b[31m" + "y" * 1000)
+    (folder / "cache.tar").write_bytes(tar(folder / "cache"))
+
+    def notes(*arguments: str) -> list[str]:
+        inputs = json.loads(run("check", *arguments, "-f", "json", cwd=folder).stdout)["inputs"]
+        return [note for read in inputs for note in read["notes"]]
+
+    (note,) = notes("cache")
+    assert note.startswith("Only the tag latest was read; 3 others were not: a, b, x\x1b[31my")
+    assert note.endswith("y. --tag NAME reads another, and cachedoctor check --all-tags reads all.")
+    assert len(note) < 300
+    assert notes("oci:cache", SERVICE.as_posix()) == [note]
+    assert notes("cache.tar") == [note.replace(", and cachedoctor check --all-tags reads all", "")]
+    text = " ".join(run("check", "cache", cwd=folder).stdout.decode().split())
+    assert "Only the tag latest was read; 3 others were not: a, b, x\\u{1b}[31my" in text
+    assert notes("oci:cache:latest") == notes("oci:cache:a") == notes("cache", "--tag", "b") == []
+    assert notes("cache", "--all-tags") == []
+
+
+def test_other_names_of_what_is_read(folder: Path) -> None:
+    layout = Layout(folder / "cache")
+    layout.tag(layout.cache({"records": [{"digest": "a"}]}), "main")
+    names = json.loads(run("check", "cache", "-f", "json", cwd=folder).stdout)["inputs"]
+    assert [read["notes"] for read in names] == [[]]
+    layout.cache({"records": [{"digest": "b"}]}, "old")
+    (read,) = json.loads(run("check", "cache", "-f", "json", cwd=folder).stdout)["inputs"]
+    assert read["notes"][0].startswith("Only the tag latest was read; 1 other was not: old. ")
 
 
 def test_sources_from_a_file(folder: Path) -> None:
