@@ -15,6 +15,7 @@ from msgspec import structs
 from cachedoctor.buildkit import CACHE_CONFIG, INDEX, INLINE_CACHE, MANIFEST_LIST
 from cachedoctor.cacheconfig import decode, decode_inline
 from cachedoctor.errors import InputError, NoCacheError, reading
+from cachedoctor.io.memory import claim
 from cachedoctor.numbers import plural
 from cachedoctor.sources.descriptors import (
     Descriptor,
@@ -171,6 +172,8 @@ class Resolver:
     def _add_config(self, config: Descriptor, kind: str, size: int, digest: str, blobs: Mapping[str, Raw]) -> None:
         if not is_digest(config.digest):
             raise InputError(f"{config.digest[:80]!r} is not a digest, but the manifest names its cache config by it")
+        # A registry need not send what does not fit.
+        claim(config.size or 0)
         data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
         with reading(where=config.digest):
             weigh(data)

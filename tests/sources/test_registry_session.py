@@ -60,6 +60,17 @@ def test_what_is_not_an_input_error_is_kept_as_it_is() -> None:
         session.once(("x",), lambda: 1)
 
 
+def test_what_found_no_memory_is_made_again() -> None:
+    def fail() -> int:
+        raise MemoryError
+
+    session = Session()
+    with pytest.raises(MemoryError):
+        session.once(("x",), fail)
+    assert session.once(("x",), lambda: 1) == 1
+    assert session.once(("x",), fail) == 1
+
+
 def test_closing_raises_nothing_and_never_waits(tmp_path: Path) -> None:
     Session().close()
     session, opening, ready = Session(), Event(), Event()
