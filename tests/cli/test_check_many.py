@@ -734,7 +734,7 @@ def test_broken_sources_are_forgotten(folder: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_sources_that_fit_alone_are_read_with_little_memory(folder: Path) -> None:
     """Eight configs of 17 MB, with address space for one and what is kept of another."""
-    records = [{"digest": f"sha256:{0:064}"}]
+    records: list[dict[str, Any]] = [{"digest": f"sha256:{0:064}"}]
     records += [{"digest": f"sha256:{i:064}", "inputs": [[{"link": max(0, i - 1 - i % 7)}]]} for i in range(1, 150_000)]
     (folder / "large").write_text(json.dumps({"layers": [], "records": records}, separators=(",", ":")))
     names = copies(folder, 8, folder / "large")

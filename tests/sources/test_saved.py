@@ -101,8 +101,8 @@ def test_chooses_one_of_several_images(tmp_path: Path) -> None:
 
 
 def test_says_that_other_images_were_not_read(tmp_path: Path) -> None:
-    names = [["a:latest"], ["a:v1"]]
-    archive = packed(save(tmp_path / "img", config_of(INLINE), config_of(CHAINS), names=names))
+    folder = save(tmp_path / "img", config_of(INLINE), config_of(CHAINS), names=[["a:latest"], ["a:v1"]])
+    archive = packed(folder)
     (read,) = analyzed(archive)["inputs"]
     assert read["notes"][1:] == ["Only the tag latest was read; 1 other was not: v1. --tag NAME reads another."]
     assert len(analyzed(archive, "--tag", "latest")["inputs"][0]["notes"]) == 1
