@@ -31,8 +31,9 @@ class Checker:
     """Judges sources one by one, as they come, and keeps no more of them than it needs.
 
     Each source is judged alone. With `together`, they are then judged as the one cache that a build with several
-    `--cache-from` makes of them, since clean ones can loop together. Without it, they do not have to fit into memory
-    together: each is forgotten once it has been judged, but for the costliest.
+    `--cache-from` makes of them, since clean ones can loop together. Without it, each is forgotten once it has been
+    judged, but for the costliest: only that and the next have to fit into memory together. How many are read at the
+    same time depends on the memory that is left (`cli.inputs.read_each`).
     """
 
     def __init__(

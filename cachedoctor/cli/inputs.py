@@ -10,8 +10,9 @@ from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
 from cachedoctor.cli.output import warn
-from cachedoctor.cli.parallel import in_parallel
+from cachedoctor.cli.parallel import MOST_READERS, in_parallel
 from cachedoctor.errors import InputError, reading
+from cachedoctor.io.memory import share_of, sharing
 from cachedoctor.sources import Access, CacheDocument, load, parse
 
 MOST_SOURCES = 10_000
@@ -73,27 +74,58 @@ def read_each(
 ) -> Iterator[Read]:
     """Read sources, several at the same time, and yield each as soon as it has been read.
 
-    `tag_of` gives the tag to read from a source, and may raise `InputError`.
+    Those that are read at the same time share the memory that is left. One that takes more than its share is read again
+    after all others, alone, so that what can be read does not depend on what else is read. Standard input cannot be
+    read again, and is read alone before them. `tag_of` gives the tag to read from a source, and may raise `InputError`.
     """
 
     def work(source: str) -> Sequence[CacheDocument]:
         return load(source, tag=tag_of(source) or None, platform=platform or None, stdin=stdin(), access=access)
 
+    def alone(position: int) -> Read:
+        outcome: Sequence[CacheDocument] | BaseException
+        try:
+            outcome = work(sources[position])
+        except (InputError, MemoryError) as error:
+            outcome = error
+        return _read(position, sources[position], outcome, tag_of, platform)
+
+    def each() -> Iterator[Read]:
+        yield from map(alone, [position for position, source in enumerate(sources) if source == "-"])
+        late = []
+        others = [position for position, source in enumerate(sources) if source != "-"]
+        for position, outcome in in_parallel(_limited(work, sources), others):
+            if isinstance(outcome, MemoryError):
+                late.append(others[position])
+            else:
+                yield _read(others[position], sources[others[position]], outcome, tag_of, platform)
+            # Those that are read alone would have to fit beside the last one.
+            del outcome
+        yield from map(alone, sorted(late))
+
     if len(sources) == 1:
         report_step(f"reading {sources[0]}")
-        yield _read(0, sources[0], _outcome(work, sources[0]), tag_of, platform)
+        yield alone(0)
         return
     report_step(f"reading 1 of {len(sources)}")
-    for count, (position, outcome) in enumerate(in_parallel(work, sources), 1):
-        report_step(f"reading {min(count + 1, len(sources))} of {len(sources)}")
-        yield _read(position, sources[position], outcome, tag_of, platform)
+    reads = each()
+    # No variable keeps one while the next is read.
+    for number in range(2, len(sources) + 2):
+        yield next(reads)
+        report_step(f"reading {min(number, len(sources))} of {len(sources)}")
 
 
-def _outcome(work: Callable[[str], Sequence[CacheDocument]], source: str) -> Sequence[CacheDocument] | BaseException:
-    try:
-        return work(source)
-    except InputError as error:
-        return error
+def _limited(
+    work: Callable[[str], Sequence[CacheDocument]], sources: Sequence[str]
+) -> Callable[[int], Sequence[CacheDocument]]:
+    """What reads the source at a position, and raises `MemoryError` if it takes more than its share."""
+    share = share_of(MOST_READERS)
+
+    def limited(position: int) -> Sequence[CacheDocument]:
+        with sharing(share):
+            return work(sources[position])
+
+    return limited
 
 
 def _read(

@@ -65,7 +65,11 @@ class Run:
                     raise read.error
                 checker.add(read.position, read.documents, progress)
             except InputError as error:
+                # Its frames, and those of its cause, hold what was read of the source.
+                error.__traceback__ = error.__cause__ = error.__context__ = None
                 problems[read.position] = error
+            # The next one need not fit beside it.
+            del read
         for position, problem in sorted(problems.items()):
             self._refuse(self.sources[position], problem)
         self._warnings += [warning for _, of_source in sorted(warnings.items()) for warning in of_source]

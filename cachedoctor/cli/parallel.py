@@ -14,7 +14,10 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 MOST_READERS = 8
-"""Sources that are read, or have been read and wait to be judged, at the same time: what a registry and memory bear."""
+"""Sources that are read, or have been read and wait to be judged, at the same time: what a registry can take.
+
+Each takes at most its share of memory: see `io.memory.sharing`.
+"""
 _STACK_BYTES = 8 << 20
 """The usual stack of a main thread. With musl, other threads have 128 KiB, too little for deeply nested JSON."""
 _POLL_SECONDS = 0.5

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from cachedoctor.errors import InputError, reason
 from cachedoctor.io.interrupts import on_interrupt
-from cachedoctor.io.streams import read_fully
+from cachedoctor.io.streams import read_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +39,7 @@ def read_bounded(path: str | Path, limit: int, *, what: str = "it") -> bytes:
     Raises `InputError` as `opened` does, and if the file is larger.
     """
     with opened(path, what=what) as file:
-        data = read_fully(file, limit + 1)
-    if len(data) > limit:
-        raise InputError(f"more than {limit:,} bytes, which is refused")
-    return data
+        return read_all(file, limit)
 
 
 def is_folder(path: str | Path) -> bool:

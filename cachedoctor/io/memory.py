@@ -5,11 +5,65 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 ROOT = "/"
 FREE_BYTES = 128 << 20
 """Bytes of memory that are used without asking whether they are available."""
+
+
+class Crowded(MemoryError):
+    """Something takes more than its share of memory (`sharing`), and may fit once nothing else is being read."""
+
+
+class _Share:
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+_share: ContextVar[_Share | None] = ContextVar("share", default=None)
+
+
+def share_of(readers: int) -> int:
+    """The bytes that each of so many readers may take, so that all together take half of what is left.
+
+    The other half is for what is kept of those that were read before.
+    """
+    known = [left for left in (available(), address_space()) if left is not None]
+    return min(known) // (2 * readers) if known else FREE_BYTES
+
+
+@contextmanager
+def sharing(most: int) -> Iterator[None]:
+    """While the context lasts, this thread may take so many bytes: `claim` raises `Crowded` beyond them."""
+    token = _share.set(_Share(most))
+    try:
+        yield
+    finally:
+        _share.reset(token)
+
+
+def claim(size: int) -> None:
+    """Take bytes of the share of this thread, if it has only a share. Raises `Crowded` if they are more than is left.
+
+    Nothing is given back, since a source is read in a moment and then forgotten.
+    """
+    if share := _share.get():
+        if size > share.left:
+            raise Crowded
+        share.left -= size
+
+
+def unclaimed(limit: int) -> int:
+    """The bytes up to `limit` that are left of the share of this thread; all of them if it does not share."""
+    share = _share.get()
+    return min(limit, share.left) if share else limit
+
+
+def is_shared() -> bool:
+    """Whether this thread may only take a share."""
+    return _share.get() is not None
 
 
 def lacking(need: int) -> int | None:

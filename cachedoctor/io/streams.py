@@ -6,6 +6,7 @@ import codecs
 from typing import Protocol
 
 from cachedoctor.errors import InputError
+from cachedoctor.io.memory import claim, unclaimed
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 """The byte order marks that Windows shells write, each with the encoding that it announces."""
@@ -179,8 +180,9 @@ def read_fully(stream: Readable, size: int) -> bytes:
 
 
 def read_all(stream: Readable, limit: int) -> bytes:
-    """The whole rest of a stream. Raises `InputError` if it has more than `limit` bytes."""
-    data = read_fully(stream, limit + 1)
+    """The whole rest of a stream. Raises `InputError` if it has more than `limit` bytes, and `memory.Crowded`."""
+    data = read_fully(stream, unclaimed(limit) + 1)
     if len(data) > limit:
         raise InputError(f"more than {limit:,} bytes, which is refused")
+    claim(len(data))
     return data

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from cachedoctor.errors import InputError, reading
+from cachedoctor.io.memory import claim
 from cachedoctor.io.streams import MOST_BYTES, Readable, read_fully
 from cachedoctor.sources.descriptors import is_digest, split, verify
 from cachedoctor.sources.document import MOST_CONFIG_BYTES, CacheDocument, Sizes
@@ -106,6 +107,7 @@ class ArchiveStore:
         first = tape.content(min(1, member.size))
         if first not in (b"{", b"["):
             return 0
+        claim(member.size)
         self._files[name] = first + tape.content(member.size - 1)
         if len(self._files[name]) < member.size:
             raise InputError("the archive is cut short", member.name)

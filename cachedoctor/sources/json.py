@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from cachedoctor.errors import InputError
 from cachedoctor.io.json import parse as parse_json
-from cachedoctor.io.memory import address_space, lacking
+from cachedoctor.io.memory import Crowded, address_space, claim, is_shared, lacking
 
 FREE_VALUES = 100_000
 """Objects and arrays that any document may have."""
@@ -92,7 +92,10 @@ def _in_words(kind: str) -> str:
 
 
 def weigh(data: bytes) -> None:
-    """Refuse what would fill memory, judging by its characters; those inside strings make the estimate too high."""
+    """Refuse what would fill memory, judging by its characters; those inside strings make the estimate too high.
+
+    Raises `InputError`, and `memory.Crowded` if it may fit when nothing else is read at the same time.
+    """
     # One pass that keeps only these characters is faster than four that count them.
     kept = data.translate(None, _OTHERS)
     counts = {character: kept.count(character) for character, _ in _WEIGHTS}
@@ -102,9 +105,12 @@ def weigh(data: bytes) -> None:
     if values > FREE_VALUES and values * BYTES_PER_VALUE > len(data):
         raise InputError(f"{values:,} objects and arrays in {len(data):,} bytes, which no cache has; refused")
     need = len(data) + sum(weight * counts[character] for character, weight in _WEIGHTS)
-    needs = [(need, "memory", lacking(need))]
+    spacious = need + _BUFFER * len(data)
+    space = address_space()
+    claim(need if space is None else spacious)
     # If orjson gets its buffer, and then no memory for an object, it crashes (3.13, SIGSEGV).
-    needs += [(need + _BUFFER * len(data), "address space", address_space())]
-    for size, kind, left in needs:
+    for size, kind, left in ((need, "memory", lacking(need)), (spacious, "address space", space)):
         if left is not None and size > left:
+            if is_shared():
+                raise Crowded
             raise InputError(f"reading it takes about {size >> 20:,} MiB of {kind}, and {left >> 20:,} MiB are left")

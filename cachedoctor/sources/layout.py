@@ -177,7 +177,8 @@ def folder_documents(folder: str, tag: str | None, platform: str | None) -> list
     """
     store = FolderStore(folder)
     if Path(folder, "index.json").exists():
-        return layout_documents(store.file("index.json", MOST_MANIFEST_BYTES), store, tag, platform)
+        index = store.file("index.json", MOST_MANIFEST_BYTES)
+        return layout_documents(index, store, tag, platform, lists_tags=True)
     if _is_unused(Path(folder)):
         raise InputError("an empty folder: no cache has been exported to it yet", missing=True)
     raise InputError("a folder without index.json is not an OCI image layout")

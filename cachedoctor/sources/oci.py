@@ -15,6 +15,8 @@ from msgspec import structs
 from cachedoctor.buildkit import CACHE_CONFIG, INDEX, INLINE_CACHE, MANIFEST_LIST
 from cachedoctor.cacheconfig import decode, decode_inline
 from cachedoctor.errors import InputError, NoCacheError, reading
+from cachedoctor.io.memory import claim
+from cachedoctor.numbers import plural
 from cachedoctor.sources.descriptors import (
     Descriptor,
     ImageConfig,
@@ -33,6 +35,7 @@ from cachedoctor.sources.document import (
 )
 from cachedoctor.sources.json import parse, typed, weigh
 from cachedoctor.sources.presence import look, remarks
+from cachedoctor.text import cut
 
 MOST_MANIFESTS = 1_000
 """Manifests and indexes that are read for one source."""
@@ -43,6 +46,9 @@ DEEPEST_INDEX = 4
 
 DEFAULT_TAG = "latest"
 """The tag that builds read and write in a layout unless they say another (BuildKit `client.parseCacheOptions`)."""
+_SHOWN = 10
+"""Tags that a message lists, and letters of each: those that a tag of a registry may have."""
+_LETTERS = 128
 _FORMS_DIFFER_BY = 256
 """Bytes by which an image manifest and the index of the same descriptors differ at most, and then some."""
 
@@ -166,6 +172,8 @@ class Resolver:
     def _add_config(self, config: Descriptor, kind: str, size: int, digest: str, blobs: Mapping[str, Raw]) -> None:
         if not is_digest(config.digest):
             raise InputError(f"{config.digest[:80]!r} is not a digest, but the manifest names its cache config by it")
+        # A registry need not send what does not fit.
+        claim(config.size or 0)
         data = self._store.read(config.digest, config.size, MOST_CONFIG_BYTES)
         with reading(where=config.digest):
             weigh(data)
@@ -216,10 +224,13 @@ def matches(platform: str, wanted: str) -> bool:
     return has[:2] == wants[:2] and (len(has) < 3 or len(wants) < 3 or has[2:] == wants[2:])
 
 
-def layout_documents(index: bytes, store: BlobStore, tag: str | None, platform: str | None) -> list[CacheDocument]:
+def layout_documents(
+    index: bytes, store: BlobStore, tag: str | None, platform: str | None, *, lists_tags: bool = False
+) -> list[CacheDocument]:
     """The cache configs that a layout's `index.json` leads to (OCI image spec, "Image Layout").
 
-    Raises `InputError`, which is `missing` if it lists nothing yet.
+    `lists_tags` says whether `check --all-tags` finds its tags. Raises `InputError`, which is `missing` if it lists
+    nothing yet.
     """
     with reading(where="index.json"):
         # BuildKit creates the file before it writes to it (`ociindex.StoreIndex.Put`).
@@ -231,7 +242,11 @@ def layout_documents(index: bytes, store: BlobStore, tag: str | None, platform: 
         wanted = [] if is_cache else tagged(listed, tag)
     if is_cache:
         return Resolver(store, platform).follow_document(parsed, len(index))
-    return [replace(document, other_tags=_other_tags(document, listed)) for document in _found(wanted, store, platform)]
+    notes = () if tag is not None else left_out(listed, wanted, lists_tags=lists_tags)
+    return [
+        replace(document, other_tags=_other_tags(document, listed), notes=(*document.notes, *notes))
+        for document in _found(wanted, store, platform)
+    ]
 
 
 def _found(wanted: Sequence[Descriptor], store: BlobStore, platform: str | None) -> list[CacheDocument]:
@@ -260,7 +275,7 @@ def tagged(listed: Sequence[Descriptor], tag: str | None) -> list[Descriptor]:
     Raises `InputError` with the existing tags if there is no such tag, or if one has to be chosen.
     """
     existing = sorted({name for descriptor in listed for name in descriptor.tags})
-    names = ", ".join(existing[:10]) + (f" and {len(existing) - 10} more" if len(existing) > 10 else "")
+    names = _names(existing)
     if tag is not None:
         chosen = [descriptor for descriptor in listed if tag in descriptor.tags]
         if not chosen:
@@ -272,6 +287,24 @@ def tagged(listed: Sequence[Descriptor], tag: str | None) -> list[Descriptor]:
     if not chosen:
         raise InputError(f"several tags in it, and none is {DEFAULT_TAG}; choose one with --tag: {names}")
     return chosen
+
+
+def left_out(
+    listed: Sequence[Descriptor], chosen: Sequence[Descriptor], *, lists_tags: bool = False
+) -> tuple[str, ...]:
+    """That only `latest` was read, and which tags lead to something else; nothing if none does."""
+    read = {descriptor.digest for descriptor in chosen}
+    others = sorted({tag for descriptor in listed if descriptor.digest not in read for tag in descriptor.tags})
+    if not others:
+        return ()
+    were = f"{plural(len(others), 'other')} {'was' if len(others) == 1 else 'were'} not: {_names(others)}"
+    every = ", and cachedoctor check --all-tags reads all" if lists_tags else ""
+    return (f"Only the tag {DEFAULT_TAG} was read; {were}. --tag NAME reads another{every}.",)
+
+
+def _names(tags: Sequence[str]) -> str:
+    names = ", ".join(cut(tag, _LETTERS) for tag in tags[:_SHOWN])
+    return f"{names} and {len(tags) - _SHOWN:,} more" if len(tags) > _SHOWN else names
 
 
 def _other_form(named: Descriptor, store: BlobStore) -> Descriptor | None:

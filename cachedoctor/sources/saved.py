@@ -16,7 +16,15 @@ from cachedoctor.errors import InputError, NoCacheError, reading
 from cachedoctor.sources.descriptors import Annotations, Descriptor, ImageConfig
 from cachedoctor.sources.document import BlobStore, CacheDocument
 from cachedoctor.sources.json import parse, typed
-from cachedoctor.sources.oci import ADD_INLINE, MOST_IMAGE_BYTES, MOST_MANIFESTS, inline_document, matches, tagged
+from cachedoctor.sources.oci import (
+    ADD_INLINE,
+    MOST_IMAGE_BYTES,
+    MOST_MANIFESTS,
+    inline_document,
+    left_out,
+    matches,
+    tagged,
+)
 
 _CONFIG = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
 """How these tools name the config of an image: by its digest, in several ways."""
@@ -57,7 +65,7 @@ def saved_documents(manifest: Any, store: BlobStore, tag: str | None, platform: 
     `tag` chooses one if there are several. Raises `InputError` if no image has a cache in it.
     """
     with reading(where="manifest.json"):
-        images = _chosen(typed(manifest, list[Image]), tag)
+        images, notes = _chosen(typed(manifest, list[Image]), tag)
     documents, others, total = [], set(), 0
     for digest, image in images.items():
         data = store.read(digest, None, MOST_IMAGE_BYTES)
@@ -69,7 +77,7 @@ def saved_documents(manifest: Any, store: BlobStore, tag: str | None, platform: 
         if document and platform and not matches(document.platform, platform):
             others.add(document.platform)
         elif document:
-            documents.append(document)
+            documents.append(replace(document, notes=(*document.notes, *notes)))
     if not documents and others:
         raise InputError(f"no image for platform {platform!r} in it; there is {', '.join(sorted(others))}")
     if not documents:
@@ -77,8 +85,8 @@ def saved_documents(manifest: Any, store: BlobStore, tag: str | None, platform: 
     return documents
 
 
-def _chosen(images: Sequence[Image], tag: str | None) -> dict[str, Image]:
-    """The images with a tag, by the digests of their configs. Raises `InputError`."""
+def _chosen(images: Sequence[Image], tag: str | None) -> tuple[dict[str, Image], Sequence[str]]:
+    """The images with a tag, by the digests of their configs, and notes on those left out. Raises `InputError`."""
     if len(images) > MOST_MANIFESTS:
         raise InputError(f"more than {MOST_MANIFESTS:,} images")
     by_digest = {}
@@ -90,7 +98,9 @@ def _chosen(images: Sequence[Image], tag: str | None) -> dict[str, Image]:
             raise InputError(problem, f"$[{number}].Config")
         by_digest[digest] = image
         listed += [Descriptor(digest, annotations=Annotations(image_name=name)) for name in image.names or [""]]
-    return {descriptor.digest: by_digest[descriptor.digest] for descriptor in tagged(listed, tag)}
+    chosen = tagged(listed, tag)
+    notes = left_out(listed, chosen) if tag is None else ()
+    return {descriptor.digest: by_digest[descriptor.digest] for descriptor in chosen}, notes
 
 
 def _document(image: Image, config: ImageConfig, digest: str) -> CacheDocument | None:

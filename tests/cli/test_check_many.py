@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import gc
+import gzip
 import http.client
 import json
+import os
 import re
+import resource
 import shutil
+import subprocess
+import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from cachedoctor.cli import output
+from cachedoctor.cli import inputs, output
 from cachedoctor.cli.commands.check import MOST_TOGETHER
 from cachedoctor.cli.parallel import MOST_READERS, in_parallel
+from cachedoctor.io import memory
+from cachedoctor.sources import CacheDocument, load
+from cachedoctor.sources import json as sources_json
 from cachedoctor.sources.registry import client as registry_client
 from cachedoctor.sources.registry.session import MOST_FAILURES
 from tests.registries import (
@@ -36,13 +46,14 @@ from tests.registries import (
 )
 from tests.report.rendered import OF_ANALYSES
 from tests.servers import Exchange, Server, forward
-from tests.sources.layouts import IMAGE_MANIFEST, PLAIN
+from tests.sources.layouts import IMAGE_MANIFEST, PLAIN, Layout, tar
 from tests.sources.tiny_registry import TinyRegistry, digest
 from tests.support import FIXTURES, run
 
 MANIFESTS = FIXTURES / "manifests"
 SERVICE = MANIFESTS / "service.json"
 DIAMONDS = MANIFESTS / "diamond-28.json"
+TOO_LARGE = MANIFESTS / "too-large.json"
 TAGS = (MANIFESTS / "tag-a.json", MANIFESTS / "tag-b.json")
 ADVICE = "Have fewer diamonds in the Dockerfile"
 
@@ -308,6 +319,39 @@ def test_all_tags_of_a_layout(folder: Path) -> None:
     assert "leave out --tag" in both.stderr.decode()
 
 
+def test_tags_of_a_layout_that_are_not_read(folder: Path) -> None:
+    layout = Layout(folder / "cache")
+    for tag in ("b", "latest", "a"):
+        descriptor = layout.cache({"records": [{"digest": tag}]}, tag)
+    layout.tag(descriptor, "x\x1b[31m" + "y" * 1000)
+    (folder / "cache.tar").write_bytes(tar(folder / "cache"))
+
+    def notes(*arguments: str) -> list[str]:
+        inputs = json.loads(run("check", *arguments, "-f", "json", cwd=folder).stdout)["inputs"]
+        return [note for read in inputs for note in read["notes"]]
+
+    (note,) = notes("cache")
+    assert note.startswith("Only the tag latest was read; 3 others were not: a, b, x\x1b[31my")
+    assert note.endswith("y. --tag NAME reads another, and cachedoctor check --all-tags reads all.")
+    assert len(note) < 300
+    assert notes("oci:cache", SERVICE.as_posix()) == [note]
+    assert notes("cache.tar") == [note.replace(", and cachedoctor check --all-tags reads all", "")]
+    text = " ".join(run("check", "cache", cwd=folder).stdout.decode().split())
+    assert "Only the tag latest was read; 3 others were not: a, b, x\\u{1b}[31my" in text
+    assert notes("oci:cache:latest") == notes("oci:cache:a") == notes("cache", "--tag", "b") == []
+    assert notes("cache", "--all-tags") == []
+
+
+def test_other_names_of_what_is_read(folder: Path) -> None:
+    layout = Layout(folder / "cache")
+    layout.tag(layout.cache({"records": [{"digest": "a"}]}), "main")
+    names = json.loads(run("check", "cache", "-f", "json", cwd=folder).stdout)["inputs"]
+    assert [read["notes"] for read in names] == [[]]
+    layout.cache({"records": [{"digest": "b"}]}, "old")
+    (read,) = json.loads(run("check", "cache", "-f", "json", cwd=folder).stdout)["inputs"]
+    assert read["notes"][0].startswith("Only the tag latest was read; 1 other was not: old. ")
+
+
 def test_sources_from_a_file(folder: Path) -> None:
     names = copies(folder, 3)
     (folder / "list").write_text(f"\ufeff# caches\n\n  {names[1]}  \r\n{names[2]}\n#{names[0]}\n{names[1]}\n")
@@ -380,6 +424,18 @@ def test_broken_sources_do_not_hide_the_others(mixed: list[str], folder: Path) -
         ["all", "sources"],
     ]
     assert "No such file or directory" in text
+
+
+def test_bad_certificates_do_not_hide_the_others(folder: Path) -> None:
+    (folder / "bad.pem").write_text("not certificates")
+    sources = ["docker://localhost:1/x:y", "docker://localhost:1/x:z"]
+    got = run("check", *copies(folder, 1, DIAMONDS), *sources, "--ca-file", "bad.pem", "-f", "json", cwd=folder)
+    assert got.returncode == 2
+    document = json.loads(got.stdout)
+    assert [judged["source"] for judged in document["judged"]] == ["000.json"]
+    assert [(unread["source"], unread["problem"]) for unread in document["unread"]] == [
+        (source, "bad.pem: expected certificates in PEM form for --ca-file") for source in sources
+    ]
 
 
 def test_an_incomplete_check_never_passes(mixed: list[str], folder: Path) -> None:
@@ -570,6 +626,130 @@ def test_what_a_reader_raises_is_a_result() -> None:
     outcomes = dict(in_parallel(lambda item: 1 // item, [0, 1]))
     assert isinstance(outcomes[0], ZeroDivisionError)
     assert outcomes[1] == 1
+
+
+class Loads:
+    """What is read, in which order, and beside what."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        self.alone: set[str] = set()
+        self.kept: dict[str, int] = {}
+        """How many documents there were when a source began to be read, the last time."""
+        self._active = 0
+        self._lock = Lock()
+        self._before = self._documents()
+        monkeypatch.setattr(inputs, "load", self._load)
+
+    def _load(self, source: str, **options: Any) -> Any:
+        with self._lock:
+            self._active += 1
+            alone = self._active == 1
+        try:
+            self.kept[source] = self._documents() - self._before
+            documents = load(source, **options)
+        finally:
+            with self._lock:
+                self._active -= 1
+        self.done.append(source)
+        if alone and not memory.is_shared():
+            self.alone.add(source)
+        return documents
+
+    @staticmethod
+    def _documents() -> int:
+        return sum(type(item) is CacheDocument for item in gc.get_objects())
+
+
+def test_what_takes_more_than_its_share_is_read_alone(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, a layout, archives and a tag with a config of 1 MB, of which only 1 MiB may be in work at a time."""
+    monkeypatch.setattr(inputs, "share_of", lambda readers: 1 << 20)
+    loads = Loads(monkeypatch)
+    small = copies(folder, 20)
+    shutil.copy(TOO_LARGE, folder / "file")
+    Layout(folder / "layout").cache(json.loads(TOO_LARGE.read_bytes()))
+    (folder / "tar").write_bytes(tar(folder / "layout"))
+    (folder / "tar.gz").write_bytes(gzip.compress(tar(folder / "layout")))
+    with serve(TINY, folder) as address:
+        repository = tagged(address, {"large": TOO_LARGE, "small": SERVICE})
+        with Server(forward(address)) as front:
+            registry = [f"{repository.replace(address, front.address)}:{tag}" for tag in ("large", "small")]
+            large = [registry[0], "file", "layout", "tar", "tar.gz"]
+            sources = [*large, *small, registry[1]]
+            got = run("check", *sources, "--no-together", "--ignore", "CD303", "-f", "json", cwd=folder)
+            blobs = Counter(path for path in front.paths if "/blobs/" in path)
+    assert got.stderr == b""
+    document = json.loads(got.stdout)
+    assert [judged["source"] for judged in document["judged"]] == sources
+    assert loads.done[-5:] == large
+    assert loads.alone == set(large)
+    assert set(blobs.values()) == {1}
+    # Beside the costliest so far.
+    assert max(loads.kept[source] for source in large) == 1
+
+
+def test_standard_input_may_take_more_than_its_share(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "share_of", lambda readers: 1 << 20)
+    names = copies(folder, 3)
+    got = run("check", names[0], "-", *names[1:], "-f", "json", stdin=TOO_LARGE.read_bytes(), cwd=folder)
+    assert got.stderr == b""
+    assert [judged["source"] for judged in json.loads(got.stdout)["judged"]] == [names[0], "-", *names[1:], ""]
+
+
+def test_what_the_others_leave_no_room_for_is_read_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the others had taken all memory while they were read."""
+    monkeypatch.setattr(sources_json, "lacking", lambda need: 0 if memory.is_shared() else None)
+    names = copies(folder, 12)
+    got = run("check", *names, "-f", "json", cwd=folder)
+    assert (got.stderr, len(json.loads(got.stdout)["judged"])) == (b"", 12)
+    monkeypatch.setattr(sources_json, "lacking", lambda need: 0)
+    got = run("check", *names, cwd=folder)
+    assert got.returncode == 2
+    assert got.stderr.count(b"reading it takes about 0 MiB of memory, and 0 MiB are left\n") == 12
+
+
+def test_broken_sources_are_forgotten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors keep nothing of what was read when they were raised."""
+    monkeypatch.setattr(inputs, "share_of", lambda readers: 1 << 16)
+    large = (MANIFESTS / "accumulated.json").read_bytes()[:-1]
+
+    def peak(count: int) -> int:
+        names = [f"{index}.json" for index in range(count)]
+        for name in names:
+            (folder / name).write_bytes(large)
+        tracemalloc.start()
+        try:
+            got = run("check", *names, cwd=folder)
+            assert got.stderr.count(b"it seems to be cut short\n") == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2)
+    assert peak(8) < peak(2) + 2 * len(large)
+
+
+@pytest.mark.slow
+def test_sources_that_fit_alone_are_read_with_little_memory(folder: Path) -> None:
+    """Eight configs of 17 MB, with address space for one and what is kept of another."""
+    records: list[dict[str, Any]] = [{"digest": f"sha256:{0:064}"}]
+    records += [{"digest": f"sha256:{i:064}", "inputs": [[{"link": max(0, i - 1 - i % 7)}]]} for i in range(1, 150_000)]
+    (folder / "large").write_text(json.dumps({"layers": [], "records": records}, separators=(",", ":")))
+    names = copies(folder, 8, folder / "large")
+    most = 1_200_000 << 10
+    got = subprocess.run(
+        [sys.executable, "-m", "cachedoctor", "check", *names, "--no-together", "-f", "json"],
+        capture_output=True,
+        check=False,
+        timeout=240,
+        cwd=folder,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most)),
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert (got.returncode, got.stderr) == (1, b"")
+    assert [judged["source"] for judged in json.loads(got.stdout)["judged"]] == names
 
 
 def test_nobody_shares_an_error_with_another_source(client: Client, tmp_path: Path) -> None:

@@ -61,6 +61,10 @@ def test_internal_error_is_annotated() -> None:
 def test_out_of_memory_gives_one_line() -> None:
     got = broken(MemoryError(), "check", SERVICE)
     assert got.returncode == 2
+    assert got.stderr.decode() == f"cachedoctor: {SERVICE}: not enough memory for it\n"
+    with patch("cachedoctor.analysis.check.analyze", side_effect=MemoryError):
+        got = run("check", SERVICE)
+    assert got.returncode == 2
     assert got.stderr == b"cachedoctor: not enough memory for this input\n"
 
 

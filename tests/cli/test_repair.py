@@ -276,6 +276,8 @@ def test_refuses_to_write_an_empty_cache(empty: str, tmp_path: Path) -> None:
 def test_contradictory_options() -> None:
     assert "name a file" in refused(SERVICE, "-o", "-")
     assert "--drop-oldest needs --max-bytes" in refused(SERVICE, "-o", "x", "--drop-oldest")
+    assert "--headroom needs --max-bytes" in refused(SERVICE, "-o", "x", "--headroom", "10%")
+    assert "--headroom needs --max-bytes" in refused(SERVICE, "-o", "x", "--headroom", "10%", "--max-calls", "auto")
     assert "only once" in refused("-", "-", "-o", "x")
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cachedoctor.io.memory import available
+from cachedoctor.io import memory
+from cachedoctor.io.memory import Crowded, available, claim, is_shared, share_of, sharing, unclaimed
 
 MEMINFO = "MemTotal:       8000000 kB\nMemFree:         100000 kB\nMemAvailable:    4000000 kB\n"
 MACHINE = 4_000_000 * 1024
@@ -80,3 +81,28 @@ def test_this_machine_has_some_left() -> None:
     if not Path("/proc/meminfo").exists():
         pytest.skip("no /proc here")
     assert (available() or 0) > 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("left", "space", "share"),
+    [(1600, None, 100), (None, 1600, 100), (1600, 3200, 100), (3200, 1600, 100), (0, None, 0), (None, None, 128 << 20)],
+)
+def test_eight_shares_are_half_of_what_is_left(
+    left: int | None, space: int | None, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: left)
+    monkeypatch.setattr(memory, "address_space", lambda: space)
+    assert share_of(8) == share
+
+
+def test_a_share_is_used_up() -> None:
+    claim(1 << 60)
+    assert (is_shared(), unclaimed(7)) == (False, 7)
+    with sharing(100):
+        claim(60)
+        assert (is_shared(), unclaimed(7), unclaimed(70)) == (True, 7, 40)
+        with pytest.raises(Crowded):
+            claim(41)
+        claim(40)
+        assert unclaimed(1) == 0
+    assert (is_shared(), unclaimed(7)) == (False, 7)

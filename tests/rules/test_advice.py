@@ -116,6 +116,20 @@ def test_a_name_that_cannot_be_typed_stays_a_placeholder(tmp_path: Path) -> None
     assert shlex.split(command) == ["cachedoctor", "repair", str(name), "-o", "repaired.json"]
 
 
+def test_a_name_that_looks_like_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(LOOP, "--dry-run")
+    (command,) = commands(of("--dry-run")["CD102"])
+    assert command == "cachedoctor repair ./--dry-run -o repaired.json"
+    assert run(*shlex.split(command)[1:]).returncode == 0
+    assert Path("repaired.json").exists()
+    layout = Layout(Path("-layout"))
+    layout.cache({"records": [record("root"), *BAD]})
+    (command,) = commands(of("-layout")["CD104"])
+    assert command == "cachedoctor repair ./-layout --in-place"
+    assert run(*shlex.split(command)[1:]).returncode == 0
+
+
 def test_a_document_that_was_not_read_has_placeholders() -> None:
     assert commands(findings(document(BAD))["CD104"]) == ["cachedoctor repair SOURCE -o DEST"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from threading import Barrier, Thread
+from pathlib import Path
+from threading import Barrier, Event, Thread
 
 import pytest
 
@@ -57,6 +58,41 @@ def test_what_is_not_an_input_error_is_kept_as_it_is() -> None:
         session.once(("x",), lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         session.once(("x",), lambda: 1)
+
+
+def test_what_found_no_memory_is_made_again() -> None:
+    def fail() -> int:
+        raise MemoryError
+
+    session = Session()
+    with pytest.raises(MemoryError):
+        session.once(("x",), fail)
+    assert session.once(("x",), lambda: 1) == 1
+    assert session.once(("x",), fail) == 1
+
+
+def test_closing_raises_nothing_and_never_waits(tmp_path: Path) -> None:
+    Session().close()
+    session, opening, ready = Session(), Event(), Event()
+    with pytest.raises(InputError):
+        session.connections(str(tmp_path / "none"))
+    session.close()
+
+    def make() -> None:
+        opening.set()
+        ready.wait()
+
+    session = Session()
+    thread = Thread(target=session.once, args=(("connections",), make))
+    thread.start()
+    opening.wait()
+    closing = Thread(target=session.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    waits = closing.is_alive()
+    ready.set()
+    thread.join()
+    assert not waits
 
 
 def ask(session: Session, host: str, error: InputError | None = None) -> None:

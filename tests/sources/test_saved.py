@@ -100,6 +100,14 @@ def test_chooses_one_of_several_images(tmp_path: Path) -> None:
     assert run("check", archive, "--tag", "v2", "--missing-ok").returncode == 0
 
 
+def test_says_that_other_images_were_not_read(tmp_path: Path) -> None:
+    folder = save(tmp_path / "img", config_of(INLINE), config_of(CHAINS), names=[["a:latest"], ["a:v1"]])
+    archive = packed(folder)
+    (read,) = analyzed(archive)["inputs"]
+    assert read["notes"][1:] == ["Only the tag latest was read; 1 other was not: v1. --tag NAME reads another."]
+    assert len(analyzed(archive, "--tag", "latest")["inputs"][0]["notes"]) == 1
+
+
 def test_reads_all_images_of_one_tag(tmp_path: Path) -> None:
     archive = packed(save(tmp_path / "img", config_of(INLINE), config_of(PLAIN), names=[["a:v1", "b:v1"], None]))
     assert [read["records"] for read in analyzed(archive)["inputs"]] == [15]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cachedoctor.cli import options
 from cachedoctor.cli.output import Output, fail, progress, warn
@@ -122,7 +123,7 @@ def repair(
     from cachedoctor.report.repair import page
     from cachedoctor.sources import parse
 
-    _check_usage(len(sources), output, in_place, dry_run, drop_oldest and max_bytes is None)
+    _check_usage(len(sources), output, in_place, dry_run, max_bytes)
     out = Output(None, no_color=no_color, quiet=quiet, verbose=verbose)
     limits = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest, headroom, join)
     try:
@@ -166,14 +167,15 @@ def _refused(repaired: Repaired, too_large: tuple[str, int]) -> str:
     return f"nothing was written: {problem.text} --allow-too-large writes it anyway. {remedy}"
 
 
-def _check_usage(sources: int, output: str | None, in_place: bool, dry_run: bool, drops_without_limit: bool) -> None:
+def _check_usage(sources: int, output: str | None, in_place: bool, dry_run: bool, max_bytes: Limit) -> None:
     """Raise `click.UsageError` if options contradict each other."""
     if in_place and (output or sources > 1):
         raise click.UsageError("--in-place takes one layout, and no --output")
     if output == "-":
         raise click.UsageError("the report goes to standard output; name a file for -o")
-    if drops_without_limit:
-        raise click.UsageError("--drop-oldest needs --max-bytes")
+    for option in ("drop_oldest", "headroom") if max_bytes is None else ():
+        if click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{option.replace('_', '-')} needs --max-bytes")
     if not (in_place or output or dry_run):
         raise click.UsageError("say where to write: -o DEST, --in-place, or --dry-run")
 

@@ -34,7 +34,8 @@ class Session:
     def once(self, key: Key, make: Callable[[], T]) -> T:
         """What `make` returned or raised when it was first called for this key; others wait for that.
 
-        An `InputError` is raised anew for each of them, since each adds the name of its own source.
+        An `InputError` is raised anew for each of them, since each adds the name of its own source. What found no
+        memory is made again by the next that calls this.
         """
         from concurrent.futures import Future
 
@@ -47,6 +48,9 @@ class Session:
             except InputError as error:
                 kept.set_exception(_copy(error))
             except BaseException as error:
+                if isinstance(error, MemoryError):
+                    with self._lock:
+                        del self._kept[key]
                 kept.set_exception(error)
         try:
             return kept.result()
@@ -60,8 +64,9 @@ class Session:
         return self.once(("connections",), lambda: Connections(ca_file))
 
     def close(self) -> None:
-        """Close all connections."""
-        if kept := self._kept.get(("connections",)):
+        """Close all connections. Never waits, and raises nothing of what happened when they were opened."""
+        kept = self._kept.get(("connections",))
+        if kept and kept.done() and not kept.exception():
             kept.result().close()
 
     @contextmanager

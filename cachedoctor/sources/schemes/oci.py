@@ -1,8 +1,8 @@
 """`oci:DIR[:TAG]`, or simply the path of a folder: an OCI image layout.
 
 This is what `docker buildx build --cache-to type=local,dest=DIR` writes. If there are several tags, the one to read is
-named in the reference or with `--tag`; otherwise it is `latest`. Links that lead out of the folder are not followed.
-A folder in which an archive of `docker save` was unpacked is read as well.
+named in the reference or with `--tag`; otherwise it is `latest`, and the report names the others. Links that lead out
+of the folder are not followed. A folder in which an archive of `docker save` was unpacked is read as well.
 
 A repaired cache is written with all its layers, which have to be in the layout folders of the sources: they are linked,
 or copied to another file system. `index.json` is replaced last, so that a reader finds the old cache or the new one. A
