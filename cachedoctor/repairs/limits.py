@@ -161,11 +161,16 @@ def _attempts(draft: Draft, uncut: Draft, goal: Goal, prefer: prune.Preference) 
     last, since removing links never adds calls, but may add leaves, which a joining record has to link to.
     """
     yield _attempt(draft, goal, prefer, (_reduce_calls, _reduce_bytes))
-    if goal.max_calls is not None and goal.max_bytes is not None:
+    if goal.max_calls is None:
+        return
+    both = goal.max_bytes is not None
+    if both:
         yield _attempt(draft, goal, prefer, (_reduce_bytes, _reduce_calls, _reduce_bytes))
-    if goal.max_calls is not None and uncut.graph is not draft.graph:
+    if both or uncut.graph is not draft.graph:
         # Cutting the loops may have removed the cheapest alternatives.
         yield _attempt(uncut, goal, prefer, (_keep_cheapest,))
+    if both:
+        yield _attempt(draft, goal, prefer, (_keep_smallest, _reduce_calls, _reduce_bytes))
 
 
 def _attempt(draft: Draft, goal: Goal, prefer: prune.Preference, steps: Sequence[_Step]) -> _Attempt:
@@ -189,6 +194,10 @@ def _reduce_bytes(draft: Draft, goal: Goal, prefer: prune.Preference) -> None:
 
 def _keep_cheapest(draft: Draft, goal: Goal, prefer: prune.Preference) -> None:
     prune.minimal(draft, prefer)
+
+
+def _keep_smallest(draft: Draft, goal: Goal, prefer: prune.Preference) -> None:
+    prune.to_bytes(draft, _size(draft), prefer)
 
 
 def _size(draft: Draft) -> int:
