@@ -163,14 +163,15 @@ def _attempts(draft: Draft, uncut: Draft, goal: Goal, prefer: prune.Preference) 
     yield _attempt(draft, goal, prefer, (_reduce_calls, _reduce_bytes))
     if goal.max_calls is None:
         return
-    both = goal.max_bytes is not None
-    if both:
-        yield _attempt(draft, goal, prefer, (_reduce_bytes, _reduce_calls, _reduce_bytes))
-    if both or uncut.graph is not draft.graph:
-        # Cutting the loops may have removed the cheapest alternatives.
-        yield _attempt(uncut, goal, prefer, (_keep_cheapest,))
-    if both:
-        yield _attempt(draft, goal, prefer, (_keep_smallest, _reduce_calls, _reduce_bytes))
+    if goal.max_bytes is not None:
+        smallest = draft.copy()
+        prune.to_bytes(smallest, _size(smallest), prefer)
+        # If that is too large, no other order that begins with bytes gets smaller: nothing it could remove saves any.
+        if _size(smallest) <= goal.max_bytes:
+            yield _attempt(draft, goal, prefer, (_reduce_bytes, _reduce_calls, _reduce_bytes))
+            yield _attempt(smallest, goal, prefer, (_reduce_calls, _reduce_bytes))
+    # Cutting the loops, or an order that removes less, may have kept other alternatives than the cheapest.
+    yield _attempt(uncut, goal, prefer, (_keep_cheapest,))
 
 
 def _attempt(draft: Draft, goal: Goal, prefer: prune.Preference, steps: Sequence[_Step]) -> _Attempt:
@@ -194,10 +195,6 @@ def _reduce_bytes(draft: Draft, goal: Goal, prefer: prune.Preference) -> None:
 
 def _keep_cheapest(draft: Draft, goal: Goal, prefer: prune.Preference) -> None:
     prune.minimal(draft, prefer)
-
-
-def _keep_smallest(draft: Draft, goal: Goal, prefer: prune.Preference) -> None:
-    prune.to_bytes(draft, _size(draft), prefer)
 
 
 def _size(draft: Draft) -> int:

@@ -213,7 +213,10 @@ def test_the_proof_refuses_leaves_that_are_not_joined(monkeypatch: pytest.Monkey
 
 
 _A, _B = record("a", layer=0), record("b")
-_JOIN = {"digest": digest_of_joining([_A["digest"], _B["digest"]]), "inputs": [[{"link": 0}, {"link": 1}]]}
+_JOIN: dict[str, Any] = {
+    "digest": digest_of_joining([_A["digest"], _B["digest"]]),
+    "inputs": [[{"link": 0}, {"link": 1}]],
+}
 _DEAD: dict[str, Any] = {"digest": digest("dead"), "inputs": [[{"link": 2}], []]}
 _OUTER = {"digest": digest_of_joining([_JOIN["digest"], _A["digest"]]), "inputs": [[{"link": 2}, {"link": 0}]]}
 
