@@ -166,10 +166,10 @@ def joining(document: Document) -> dict[str, Any] | None:
 
 
 def without_joining(document: Document) -> Document:
-    """The document without its joining record."""
-    if not document.get("records") or joining(document) is None:
-        return document
-    return {**document, "records": document["records"][:-1]}
+    """The document without its joining record, and without those before it that somebody may have made like it."""
+    while document.get("records") and joining(document) is not None:
+        document = {**document, "records": document["records"][:-1]}
+    return document
 
 
 def lost_on_import(document: Document, chance: Random) -> int:

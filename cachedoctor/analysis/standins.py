@@ -19,7 +19,7 @@ import orjson
 
 from cachedoctor.buildkit import IMAGE_CONFIG, IMAGE_MANIFEST, INLINE_CACHE, LAYER, LAYER_TYPES
 from cachedoctor.cacheconfig import CacheConfig, encode, instant
-from cachedoctor.graph.joining import digest_of_joining, joining_record
+from cachedoctor.graph.joining import digest_of_joining, joining_records
 from cachedoctor.sources import CacheDocument
 from cachedoctor.sources.descriptors import is_digest, new_manifest
 from cachedoctor.sources.document import digest_of
@@ -71,9 +71,9 @@ class StandIns:
         digest that joins the stand-ins of its leaves.
         """
         digests = self.of(config.digests)
-        joining = joining_record(config)
-        if joining is not None:
-            joined = config.links[config.link_start[config.input_start[joining]] :]
+        for joining in joining_records(config):
+            slot = config.input_start[joining]
+            joined = config.links[config.link_start[slot] : config.link_start[slot + 1]]
             digests[joining] = digest_of_joining(digests[leaf] for leaf in joined)
         return replace(
             config,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import chain
 
 from cachedoctor.cacheconfig import CacheConfig, all_within
 
@@ -44,37 +45,48 @@ def with_joining(config: CacheConfig, leaves: Sequence[int]) -> CacheConfig:
 
 
 def without_joining(config: CacheConfig) -> CacheConfig:
-    """The document without its joining record, if it has one."""
-    if joining_record(config) is None:
+    """The document without its joining records, if it has any."""
+    joining = joining_records(config)
+    if not joining:
         return config
-    first = config.link_start[-2]
+    end = joining.start
+    inputs = config.input_start[end]
+    links = config.link_start[inputs]
     return replace(
         config,
-        digests=config.digests[:-1],
-        input_start=config.input_start[:-1],
-        link_start=config.link_start[:-1],
-        links=config.links[:first],
-        selectors=config.selectors[:first],
-        result_start=config.result_start[:-1],
+        digests=config.digests[:end],
+        input_start=config.input_start[: end + 1],
+        link_start=config.link_start[: inputs + 1],
+        links=config.links[:links],
+        selectors=config.selectors[:links],
+        result_start=config.result_start[: end + 1],
     )
 
 
-def joining_record(config: CacheConfig) -> int | None:
-    """The index of the joining record of a document, `None` if it has none. It is always the last record.
+def joining_records(config: CacheConfig) -> range:
+    """The indices of the joining records of a document: the last record or none, unless somebody imitates them.
 
-    It has no result, one input, and alternatives without selectors, whose digests give its own; no record links to it.
+    Such a record has no result, one input, and alternatives without selectors, whose digests give its own; no record
+    links to it but other joining records after it. O(records + links).
     """
-    last = len(config.digests) - 1
-    if last < 1 or config.input_start[last] + 1 != config.input_start[last + 1]:
-        return None
-    slot = config.input_start[last]
-    links = config.links[config.link_start[slot] : config.link_start[slot + 1]]
-    plain = not any(config.selectors[config.link_start[slot] : config.link_start[slot + 1]])
-    has_results = config.result_start[last] < config.result_start[last + 1] or any(
-        record == last for record, _, _ in config.chains
-    )
-    if len(links) < 2 or not plain or has_results or not all_within(links, last):
-        return None
-    if config.digests[last] != digest_of_joining(config.digests[link] for link in links):
-        return None
-    return None if last in config.links else last
+    start = end = len(config.digests)
+    while start > 1 and _only_joins(config, start - 1):
+        start -= 1
+    if start == end:
+        return range(end, end)
+    # Those from `start` on link only to lower records, so it takes a record before `start` to keep one of them.
+    links = config.links[: config.link_start[config.input_start[start]]]
+    used = chain(links, (record for record, _, _ in config.chains))
+    return range(max(start, max(filter(end.__gt__, used), default=-1) + 1), end)
+
+
+def _only_joins(config: CacheConfig, record: int) -> bool:
+    """Whether the input and the digest of a record are those of a joining record, and it has no result."""
+    slot, after = config.input_start[record : record + 2]
+    if slot + 1 != after or config.result_start[record] < config.result_start[record + 1]:
+        return False
+    span = slice(config.link_start[slot], config.link_start[slot + 1])
+    links = config.links[span]
+    if len(links) < 2 or any(config.selectors[span]) or not all_within(links, record):
+        return False
+    return config.digests[record] == digest_of_joining(map(config.digests.__getitem__, links))

@@ -62,12 +62,12 @@ class Survey:
 
     @cached_property
     def joining(self) -> list[list[int]]:
-        """The records that each joining record links to (see `joining`)."""
-        starts = accumulate((len(config.digests) for config in self.configs), initial=0)
+        """The records that each joining record links to (see `joining`), but for other joining records."""
+        sizes = [len(config.digests) for config in self.configs]
         return [
-            [start + link for link in written.links[len(config.links) :]]
-            for start, written, config in zip(starts, self.written, self.configs, strict=False)
-            if written is not config
+            [start + link for link in written.links[slice(*written.link_start[slot : slot + 2])] if link < size]
+            for start, size, written in zip(accumulate(sizes, initial=0), sizes, self.written, strict=False)
+            for slot in written.input_start[size:-1]
         ]
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, compress
 from operator import lt
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, all_within
 from cachedoctor.cacheconfig.document import instant
 from cachedoctor.graph import layers
-from cachedoctor.graph.joining import with_joining
+from cachedoctor.graph.joining import joining_records, with_joining
 from cachedoctor.graph.loops import Acyclic
 from cachedoctor.graph.records import Graph
 from cachedoctor.graph.survey import Survey
@@ -37,6 +37,8 @@ class Removed:
     """Records with an input that has no alternative inside the document."""
     dropped_records: list[str] = field(default_factory=list)
     """Digests of records that were dropped to reach a size, oldest results first."""
+    imitations: list[str] = field(default_factory=list)
+    """Digests of records that nothing uses and that would be taken for joining records; they are dead records too."""
     dangling_results: int = 0
     """Results and chains whose layers are outside the document, or in or below a cycle of parents, and empty chains."""
     missing_blob_results: int = 0
@@ -90,6 +92,10 @@ class Draft:
     joins: bool = True
     """Whether `config` adds a joining record if there is more than one leaf."""
 
+    def copy(self) -> Draft:
+        """A draft that can be changed while this one stays as it is."""
+        return replace(self, removed=replace(self.removed))
+
     def acyclic(self) -> Acyclic:
         """The graph of the draft, which must have no loops any more."""
         _, cyclic = self.graph.adjacency.topological
@@ -102,6 +108,18 @@ class Draft:
         self.removed.pruned_definitions += sum(bool(self.graph.selectors[index]) for index in gone)
         self.graph = self.graph.without(gone)
 
+    def without_imitations(self) -> Draft:
+        """The draft without last records that would be taken for joining records, for readers leave those out."""
+        imitations = joining_records(self._config(self.layers, self.results))
+        if not imitations:
+            return self
+        draft, kept = self.copy(), range(imitations.start)
+        digests = self.graph.digests[imitations.start :]
+        draft.graph, draft.results = self.graph.only(kept), self.results.of_items(kept)
+        draft.removed.imitations = [*self.removed.imitations, *digests]
+        draft.removed.dead_records += len(digests)
+        return draft
+
     def config(self) -> CacheConfig:
         """The draft as a document, with only the layers that results need, and a joining record if it needs one."""
         plain, leaves = self.plain(), self.graph.leaves if self.joins else []
@@ -109,20 +127,21 @@ class Draft:
 
     def plain(self) -> CacheConfig:
         """The same without a joining record."""
-        graph, results, layers = self.graph, self.results, self.layers
+        results, layers = self.results, self.layers
         needed = _needed(
             layers.parents, [*results.layers, *(layer for _, listed, _ in results.chains for layer in listed)]
         )
-        if not all(needed):
-            layers, results = _only(layers, results, needed)
+        return self._config(layers, results) if all(needed) else self._config(*_only(layers, results, needed))
+
+    def _config(self, layers: Layers, results: Results) -> CacheConfig:
         return CacheConfig(
             blobs=layers.blobs,
             parents=layers.parents,
-            digests=graph.digests,
-            input_start=graph.input_start,
-            link_start=graph.link_start,
-            links=graph.links,
-            selectors=graph.selectors,
+            digests=self.graph.digests,
+            input_start=self.graph.input_start,
+            link_start=self.graph.link_start,
+            links=self.graph.links,
+            selectors=self.graph.selectors,
             result_start=results.start,
             results=results.layers,
             result_created=results.created,
@@ -175,7 +194,8 @@ def join(survey: Survey, blobs: Sequence[frozenset[str] | None]) -> Draft:
         numbers = [
             _without_missing(survey, document, blobs[document], of_layers) for document, of_layers in enumerate(numbers)
         ]
-    return Draft(survey.merged.graph, _joined_results(survey, numbers, removed), joined, removed)
+    draft = Draft(survey.merged.graph, _joined_results(survey, numbers, removed), joined, removed)
+    return draft.without_imitations()
 
 
 def _count_records_and_links(survey: Survey, removed: Removed) -> None:

@@ -21,16 +21,18 @@ class Lost:
     """Results of such items that an importer could use. They are compared by the digest and the blobs of all layers."""
 
 
-def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey) -> Lost:
+def lost(before: Survey, blobs: Sequence[frozenset[str] | None], after: Survey, imitations: Sequence[str] = ()) -> Lost:
     """Compare the items that can be derived, and their results.
 
     `blobs` are the usable blobs of each document (`CacheDocument.usable_blobs`), `None` without a manifest.
+    `imitations` are digests of records that may be missing, but not their results (`draft.Removed.imitations`).
     """
     configs, trees = [*before.configs, *after.configs], [*before.trees, *after.trees]
     numbers = layers.chain_numbers(configs, trees)
     had = _results(before, numbers[: len(before.configs)], blobs)
     has = _results(after, numbers[len(before.configs) :], [None] * len(after.configs))
-    return Lost(records=_missing(before.merged.graph.digests, after.merged.graph.digests), results=_missing(had, has))
+    digests = [*after.merged.graph.digests, *imitations] if imitations else after.merged.graph.digests
+    return Lost(records=_missing(before.merged.graph.digests, digests), results=_missing(had, has))
 
 
 def check_nothing_added(before: Survey, after: Survey) -> None:

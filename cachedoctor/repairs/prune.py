@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
@@ -17,7 +18,7 @@ from cachedoctor.repairs.draft import Draft
 Preference = Literal["cheapest", "definition", "content"]
 """Which of several alternatives that cost the same are kept: any, those with a selector, or those without one."""
 
-Rank = tuple[float, float]
+Rank = tuple[float, float, float]
 """What links are sorted by; ties are broken by their index."""
 
 JOINING_BYTES = len(',{"digest":"","inputs":[[]]}') + len("sha256:") + 64 - 1
@@ -174,49 +175,62 @@ def _sizes(graph: Graph) -> list[int]:
 
 
 def least_bytes(draft: Draft, size: int) -> int:
-    """No document with all items of the draft is smaller. `size` is that of `Draft.plain`.
+    """No document with all items of the draft is smaller, but some have to be larger. `size` is that of `Draft.plain`.
 
-    It is what is left with only the smallest alternative of each input, if no joining record were needed.
+    It is what is left with only the smallest alternative of each input, and a joining record only for what are leaves
+    already. Which alternatives are best if their sources become leaves is a hard problem (it has set cover in it).
     """
-    sizes = _sizes(draft.graph)
-    spans = [sizes[low:high] for low, high in pairwise(draft.graph.link_start) if high - low > 1]
-    return size - sum(sum(span) - min(span) for span in spans)
+    leaves = draft.graph.leaves if draft.joins else []
+    joining = JOINING_BYTES + sum(map(_link_bytes, leaves)) if len(leaves) > 1 else 0
+    return size - _most_saved(draft.graph, _sizes(draft.graph)) + joining
+
+
+def _most_saved(graph: Graph, sizes: Sequence[int]) -> int:
+    """What all links have together, except one of each input, the smallest."""
+    spans = [sizes[low:high] for low, high in pairwise(graph.link_start) if high - low > 1]
+    return sum(sum(span) - min(span) for span in spans)
 
 
 def to_bytes(draft: Draft, excess: int, prefer: Preference) -> bool:
     """Remove just enough alternatives to make the document `excess` bytes smaller. Returns whether there were enough.
 
     Those that save most are removed first, so that they are few; among those that save nearly the same, the ones that
-    cost most. If there were not enough, all are removed that save anything.
+    cost most. If there were not enough, it goes on until no more can be removed that save anything. That takes at most
+    three rounds: one without new leaves, one with them, and one that finds nothing.
     """
-    if excess <= 0:
-        return True
+    while excess > 0:
+        gone, saved = _best(draft, excess, prefer)
+        if saved <= 0:
+            return False
+        draft.prune(gone)
+        excess -= saved
+    return True
+
+
+def _best(draft: Draft, excess: int, prefer: Preference) -> tuple[Collection[int], int]:
+    """Few links that together save `excess` bytes, or those that save most if none save that, and what they save."""
     saving = _Saving(draft)
-    to_sources, through = _costs(draft)
-    removable = _removable(
-        draft.graph,
-        lambda index: (saving.net[index], _dislike(draft.graph.selectors[index], prefer), round(to_sources[index], 6)),
-    )
+    if not saving.optional:
+        return (), 0
+    _, through = _costs(draft)
+    selectors = draft.graph.selectors
 
-    def costliest(index: int, net: int) -> tuple[float, float]:
-        return -((net + 8) // 16), -round(through[index], 6)
+    def costliest(index: int, net: int) -> Rank:
+        return -((net + 8) // 16), -round(through[index], 6), not _dislike(selectors[index], prefer)
 
-    def largest(index: int, net: int) -> tuple[float, float]:
-        return -net, -round(through[index], 6)
+    def largest(index: int, net: int) -> Rank:
+        return -net, not _dislike(selectors[index], prefer), -round(through[index], 6)
 
     # A first joining record takes more bytes than most links save, so it is also tried to do without.
     sproutings = (True, False) if draft.joins and saving.leaves == 1 else (True,)
     # If all of them are not enough, there is nothing to choose.
-    ranks = (costliest, largest) if sum(map(saving.net.__getitem__, removable)) >= excess else (largest,)
-    choices = [saving.until(excess, removable, rank, sprouting=sprouting) for sprouting in sproutings for rank in ranks]
+    ranks = (costliest, largest) if _most_saved(draft.graph, saving.net) >= excess else (largest,)
+    choices = [saving.until(excess, rank, sprouting=sprouting) for sprouting in sproutings for rank in ranks]
     enough = [choice for choice in choices if choice[1] >= excess]
-    if enough:
-        fewest = min(len(gone) for gone, _ in enough)
-        gone = next(gone for gone, _ in enough if len(gone) * 100 <= fewest * 102)
-    else:
-        gone = max(choices, key=lambda choice: choice[1])[0]
-    draft.prune(gone)
-    return bool(enough)
+    if not enough:
+        return max(choices, key=lambda choice: choice[1])
+    fewest = min(len(gone) for gone, _ in enough)
+    return next(choice for choice in enough if len(choice[0]) * 100 <= fewest * 102)
 
 
 class _Saving:
@@ -237,25 +251,30 @@ class _Saving:
                 size - _link_bytes(source) if self._fan_out[source] == 1 else size
                 for source, size in zip(self._links, self._sizes, strict=True)
             ]
+        self.optional: dict[int, int] = {}
+        """The input of each link that is not the only one of its input."""
+        for slot, (low, high) in enumerate(pairwise(graph.link_start)):
+            if high - low > 1:
+                self.optional.update((index, slot) for index in range(low, high))
 
-    def until(
-        self, excess: int, removable: Sequence[int], rank: Callable[[int, int], Rank], *, sprouting: bool
-    ) -> tuple[list[int], int]:
+    def until(self, excess: int, rank: Callable[[int, int], Rank], *, sprouting: bool) -> tuple[list[int], int]:
         """The links that together save `excess` bytes or as much as can be, and what they save.
 
-        Those of the lowest rank are taken first. A link saves less once it is the last one of its source, so it is
-        ranked again when its turn comes: O(links · log links). `sprouting`: whether there may be more leaves.
+        Those of the lowest rank are taken first, but for the last one of an input. A link saves less once it is the
+        last one of its source, so it is ranked again when its turn comes: O(links · log links). `sprouting`: whether
+        there may be more leaves.
         """
         fan_out, first = self._fan_out.copy(), self._first
-        turns = _Turns((rank(index, self.net[index]), index) for index in removable)
+        others = Counter(self.optional.values())
+        turns = _Turns((rank(index, self.net[index]), index) for index in self.optional)
         ranked_again: set[int] = set()
         gone: list[int] = []
         saved = 0
         while saved < excess and (index := turns.next()) >= 0:
-            source = self._links[index]
+            source, slot = self._links[index], self.optional[index]
             ends = self._joins and fan_out[source] == 1
             net = self._sizes[index] - (_link_bytes(source) if ends else 0)
-            if net <= 0 or (ends and not sprouting):
+            if others[slot] == 1 or net <= 0 or (ends and not sprouting):
                 continue
             if net < self.net[index] and index not in ranked_again:
                 ranked_again.add(index)
@@ -265,6 +284,7 @@ class _Saving:
             if ends:
                 saved, first = saved - first, 0
             fan_out[source] -= 1
+            others[slot] -= 1
             gone.append(index)
         return gone, saved
 

@@ -122,13 +122,13 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
     before = Survey([document.config for document in documents])
     if not before.order:
         raise LimitError("none of its records can be derived, so nothing would be left")
-    draft = join(before, [document.usable_blobs for document in documents])
-    draft.joins = options.join
-    goal = limits.goal(draft, options, documents)
+    uncut = join(before, [document.usable_blobs for document in documents])
+    uncut.joins = options.join
+    goal = limits.goal(uncut, options, documents)
     progress("cutting loops")
-    _cut(draft, before, options)
+    cut = _cut(uncut, before, options)
     progress("removing alternatives")
-    draft = limits.reach(draft, goal, options)
+    draft = limits.reach(cut, uncut, goal, options)
     config = draft.config()
     distinct = set().union(*before.chain_numbers)
     draft.removed.unused_layers = max(0, len(distinct) - len(config.blobs))
@@ -208,7 +208,8 @@ def prove(data: bytes, documents: Sequence[CacheDocument], before: Survey, draft
     if after.joining and after.configs[0] != draft.plain():
         raise ProofError("the joining record changed something else")
     proof.check_nothing_added(before, after)
-    lost = Lost(0, 0) if unchanged else proof.lost(before, [document.usable_blobs for document in documents], after)
+    blobs = [document.usable_blobs for document in documents]
+    lost = Lost(0, 0) if unchanged else proof.lost(before, blobs, after, draft.removed.imitations)
     if not draft.removed.dropped_records and (lost.records or lost.results):
         raise ProofError(f"{lost.records} records and {lost.results} results would be lost")
     return after, lost
@@ -221,13 +222,16 @@ def _refusals(document: CacheDocument, found: Survey) -> list[str]:
     return [finding.rule for finding in findings(context, only=asked)]
 
 
-def _cut(draft: Draft, before: Survey, options: Options) -> None:
+def _cut(draft: Draft, before: Survey, options: Options) -> Draft:
+    """A copy of the draft without loops."""
+    cut = draft.copy()
     if options.minimal:
-        prune.minimal(draft, options.prefer)
+        prune.minimal(cut, options.prefer)
     elif before.loops:
-        closing = loops.closing(draft.graph, _rank(before), before.loops)
-        draft.removed.looping_links = len(closing)
-        draft.graph = draft.graph.without(closing)
+        closing = loops.closing(cut.graph, _rank(before), before.loops)
+        cut.removed.looping_links = len(closing)
+        cut.graph = cut.graph.without(closing)
+    return cut
 
 
 def _rank(before: Survey) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from cachedoctor.buildkit import LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
 from cachedoctor.graph import cost
 from cachedoctor.graph.imports import Spread
-from cachedoctor.graph.joining import joining_record
+from cachedoctor.graph.joining import joining_records
 from cachedoctor.numbers import count, count_range, digits, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
 from cachedoctor.report.formats.json import clean, head, number
@@ -234,7 +234,7 @@ def _joining(repaired: Repaired) -> str:
     if not repaired.added_joining:
         return ""
     leaves = repaired.config.link_start[-1] - repaired.config.link_start[-2]
-    had = any(joining_record(document.config) is not None for document in repaired.documents)
+    had = any(joining_records(document.config) for document in repaired.documents)
     return (
         f"{'Renewed the' if had else 'Added a'} joining record, which links to the {count(leaves)} leaves, for "
         f"importers of BuildKit {LOSES_LINKS}, which otherwise lose links. No build looks it up, and no export writes "
@@ -254,7 +254,7 @@ def _problems(repaired: Repaired, too_large: tuple[str, int] | None, *, dry: boo
     if limit is not None and target is not None and target < size <= limit:
         yield Problem(
             f"The limit of {limit:,} bytes is kept, but not the headroom: it has {size:,} bytes, more than {target:,}, "
-            "and no more alternatives to remove."
+            "and removing more alternatives would not make it smaller."
         )
     seconds = cost.seconds(repaired.after.calls, SECONDS_PER_CALL[1])
     if seconds is None or seconds >= Limits().max_seconds:
@@ -274,7 +274,7 @@ def too_large_problem(repaired: Repaired, too_large: tuple[str, int]) -> Problem
         layers = plural(len(set(repaired.config.blobs)), "layer")
         return Problem(f"{problem} It lists {layers}.", "Start over with a new cache tag and a new builder.")
     if repaired.goal.bytes_chosen:
-        problem = f"{problem} There are no more alternatives to remove."
+        problem = f"{problem} Removing more alternatives would not make it smaller."
         return Problem(problem, "Add --drop-oldest to drop the records with the oldest results.", ("--drop-oldest",))
     return Problem(problem, "Add --max-bytes auto.", ("--max-bytes", "auto"), without=("--max-bytes",))
 

@@ -609,6 +609,7 @@ def test_a_limit_may_hold_without_its_headroom() -> None:
     least = report(SERVICE, "--dry-run", "--max-bytes", "3000", "--headroom", "0")["output"]["bytes"]
     text = shown(SERVICE, "--dry-run", "--max-bytes", "3000")
     assert "The limit of 3,000 bytes is kept, but not the headroom: it has " in text
+    assert "removing more alternatives would not make it smaller." in " ".join(text.split())
     assert report(SERVICE, "--dry-run", "--max-bytes", "3000")["output"]["bytes"] <= least
     assert "the limit of 2,000 bytes (1,800 with the headroom) is too low" in refused(
         SERVICE, "--dry-run", "--max-bytes", "2000"

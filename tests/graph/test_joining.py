@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from cachedoctor.cacheconfig import decode
-from cachedoctor.graph.joining import digest_of_joining, joining_record, with_joining, without_joining
+from cachedoctor.graph.joining import digest_of_joining, joining_records, with_joining, without_joining
 from cachedoctor.graph.survey import Survey
 
 _A, _B, _C = (f"sha256:{letter * 64}" for letter in "abc")
@@ -75,13 +75,13 @@ def test_the_digest_does_not_depend_on_the_order_of_leaves() -> None:
     ],
 )
 def test_what_only_resembles_one_is_a_record_like_any_other(changes: dict[str, Any]) -> None:
-    assert joining_record(decode(orjson.dumps(_joined(**changes)))) is None
+    assert not joining_records(decode(orjson.dumps(_joined(**changes))))
 
 
 def test_a_record_that_others_are_made_from_joins_nothing() -> None:
     document = _joined()
     document["records"][1]["inputs"] = [[{"link": 0}, {"link": 3}]]
-    assert joining_record(decode(orjson.dumps(document))) is None
+    assert not joining_records(decode(orjson.dumps(document)))
 
 
 def test_a_survey_can_be_used_again_for_other_joining_records() -> None:
@@ -95,3 +95,19 @@ def test_a_survey_can_be_used_again_for_other_joining_records() -> None:
     assert plain.imported.leaves == 2
     records = [*_joined()["records"][:-1], {"digest": _A, "inputs": [[{"link": 1}]]}]
     assert plain.rejoined([decode(orjson.dumps({"layers": [], "records": records}))]) is None
+
+
+def test_imitations_at_the_end_are_joining_records_too() -> None:
+    """Nothing can tell which of them `repair` wrote. One that an earlier record links to is a record like any other."""
+    *records, join = _joined()["records"]
+    outer = {"digest": digest_of_joining([join["digest"], _A]), "inputs": [[{"link": 3}, {"link": 0}]]}
+    plain = decode(orjson.dumps({**_joined(), "records": records}))
+    for imitations in ([join], [join, join], [join, outer], [join, outer, join]):
+        config = decode(orjson.dumps({**_joined(), "records": [*records, *imitations]}))
+        assert joining_records(config) == range(3, 3 + len(imitations))
+        assert without_joining(config) == plain
+    nested = _survey({**_joined(), "records": [*records, join, outer]})
+    assert nested.joining == [[1, 2], [0]]
+    records[1]["inputs"] = [[{"link": 0}, {"link": 4}]]
+    config = decode(orjson.dumps({**_joined(), "records": [*records, join, join, join]}))
+    assert joining_records(config) == range(5, 6)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from cachedoctor import errors
 from cachedoctor.cacheconfig import encode
 from cachedoctor.errors import LimitError
+from cachedoctor.graph.joining import digest_of_joining
 from cachedoctor.repairs.repair import Options, repair
 from cachedoctor.sources import CacheDocument
 from tests import independent
 from tests.repairs.test_repair import CASES, SMALL, again, caches, documents, plain, raw
-from tests.support import FIXTURES, document, layers, record
+from tests.support import FIXTURES, digest, document, layers, record
 
 MEASURED = {"shared-copies-t1": (35, 66), "accumulated": (54, 1_077)}
 """The fewest and the most links that BuildKit's own importer lost in 200 runs (v0.32.2: `v1.NewCacheKeyStorage`)."""
@@ -209,6 +210,58 @@ def test_the_proof_refuses_leaves_that_are_not_joined(monkeypatch: pytest.Monkey
     writes(*joined[:2], record("c", [(0, "s")]), joined[3])
     with pytest.raises(errors.ProofError, match="the joining record changed something else"):
         repair(origin, Options())
+
+
+_A, _B = record("a", layer=0), record("b")
+_JOIN: dict[str, Any] = {
+    "digest": digest_of_joining([_A["digest"], _B["digest"]]),
+    "inputs": [[{"link": 0}, {"link": 1}]],
+}
+_DEAD: dict[str, Any] = {"digest": digest("dead"), "inputs": [[{"link": 2}], []]}
+_OUTER = {"digest": digest_of_joining([_JOIN["digest"], _A["digest"]]), "inputs": [[{"link": 2}, {"link": 0}]]}
+
+
+@pytest.mark.parametrize("join", [True, False])
+@pytest.mark.parametrize("after", [[_JOIN], [_DEAD], [_OUTER], [_OUTER, _JOIN], [_DEAD, _JOIN]])
+def test_records_that_imitate_joining_records_are_removed(after: list[dict[str, Any]], join: bool) -> None:
+    """Where the repaired cache would end with them, since its readers take them for joining records."""
+    repaired = repair([document([_A, _B, _JOIN, *after], layers(-1))], Options(join=join))
+    assert independent.parse(repaired.data)["records"] == [_A, _B, *([_JOIN] if join else [])]
+    assert (repaired.lost.records, repaired.lost.results) == (0, 0)
+    assert repair([again(repaired.data)], Options(join=join)).data == repaired.data
+
+
+def test_an_imitation_may_come_last_once_records_are_dropped() -> None:
+    cache = document([_A, _B, _JOIN, record("last", [2], layer=0)], layers(-1))
+    options = Options(max_bytes=len(encode(cache.config)) - 1, headroom=0, drop_oldest=True)
+    repaired = repair([cache], options)
+    assert repaired.removed.dropped_records == [digest("last")]
+    assert independent.parse(repaired.data)["records"] == [_A, _B, _JOIN]
+    assert repair([again(repaired.data)], options).data == repaired.data
+
+
+@settings(max_examples=200)
+@given(
+    caches(), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), max_size=3), st.booleans()
+)
+def test_imitations_anywhere_can_be_repaired(
+    cache: list[dict[str, Any]], imitations: list[tuple[int, int, int]], join: bool
+) -> None:
+    records = cache[0]["records"]
+    for first, second, position in imitations:
+        if records:
+            joined = [first % len(records), second % len(records)]
+            name = digest_of_joining(records[link]["digest"] for link in joined)
+            records.insert(
+                max(position, *joined) + 1, {"digest": name, "inputs": [[{"link": link} for link in joined]]}
+            )
+    origin = [document(one["records"], one["layers"]) for one in cache]
+    try:
+        repaired = repair(origin, Options(join=join))
+    except LimitError:
+        return
+    assert (repaired.lost.records, repaired.lost.results) == (0, 0)
+    assert repair([again(repaired.data)], Options(join=join)).data == repaired.data
 
 
 def test_fixtures_have_caches_with_several_leaves() -> None:
