@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from cachedoctor.buildkit import Release
+from cachedoctor.builds.build import Build
+from cachedoctor.builds.known import Known
+from cachedoctor.builds.recognize import recognize
 from cachedoctor.errors import CountTooLarge, InputError
 from cachedoctor.graph.survey import Progress, Survey, survey
 from cachedoctor.rules import RULES, Context, Finding, Limits, Severity, findings, verdict
@@ -106,8 +109,8 @@ class Analysis:
     limits: Limits
     buildkit: Release | None
     """The release that was judged for, `None` for all."""
-    labels: Mapping[str, str]
-    """A description of a record, such as `RUN make`, by its digest."""
+    known: Known = Known()
+    """What builds say of the records of `documents`."""
     check: Check | None = None
     """`None` if this is not a check."""
 
@@ -178,10 +181,14 @@ def analyze(
     *,
     limits: Limits | None = None,
     buildkit: Release | None = None,
-    labels: Mapping[str, str] | None = None,
+    builds: Sequence[Build] = (),
+    before: Sequence[Build] = (),
     progress: Progress = lambda step: None,
 ) -> Analysis:
     """Judge the cache that these documents make together, in the order given, as several `--cache-from` do.
+
+    `builds` say what its records are, and whether their steps will hit; `before` are the builds that wrote it, if
+    others did, which say why a step will not.
 
     Raises `InputError` if there are so many paths that their exact number would not fit into memory.
     """
@@ -191,6 +198,9 @@ def analyze(
     except CountTooLarge as error:
         sources = ", ".join(document.source for document in documents)
         raise InputError(f"cannot count its paths: {error}", source=sources) from error
+    if builds:
+        progress("matching steps")
+    known = recognize(builds, surveyed, before)
     progress("judging")
-    context = Context(documents, surveyed, limits, buildkit)
-    return Analysis(documents, surveyed, findings(context), limits, buildkit, labels or {})
+    context = Context(documents, surveyed, limits, buildkit, known)
+    return Analysis(documents, surveyed, findings(context), limits, buildkit, known)

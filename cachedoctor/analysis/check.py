@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cachedoctor.analysis.analyze import Analysis, Check, Input, Judged, Unread, analyze
 from cachedoctor.analysis.baseline import Baseline
 from cachedoctor.buildkit import Release
+from cachedoctor.builds.build import Build
 from cachedoctor.errors import InputError
 from cachedoctor.graph.survey import Progress
 from cachedoctor.rules import RULES, Finding, Limits, Measure, Scope, Severity
@@ -25,6 +26,9 @@ class Policy:
     """The ids of the rules to run."""
     fail_on: Severity = Severity.ERROR
     baseline: Baseline | None = None
+    builds: Sequence[Build] = ()
+    """What says which steps the records are of (see `analyze`)."""
+    before: Sequence[Build] = ()
 
 
 class Checker:
@@ -40,12 +44,10 @@ class Checker:
         policy: Policy,
         *,
         together: bool = True,
-        labels: Mapping[str, str] | None = None,
         progress: Progress = lambda step: None,
     ) -> None:
         self._policy = policy
         self._together = together
-        self._labels = labels
         self._progress = progress
         self._documents: dict[int, Sequence[CacheDocument]] = {}
         self._judged: dict[int, Judged] = {}
@@ -74,7 +76,12 @@ class Checker:
     def _judge(self, documents: Sequence[CacheDocument], progress: Progress) -> Analysis:
         policy = self._policy
         return analyze(
-            documents, limits=policy.limits, buildkit=policy.buildkit, labels=self._labels, progress=progress
+            documents,
+            limits=policy.limits,
+            buildkit=policy.buildkit,
+            builds=policy.builds,
+            before=policy.before,
+            progress=progress,
         )
 
     def finish(self, *, missing: Sequence[str] = (), unread: Sequence[Unread] = (), without_cache: int = 0) -> Analysis:
@@ -121,7 +128,6 @@ def check(
     documents: Sequence[CacheDocument],
     policy: Policy,
     *,
-    labels: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
     unread: Sequence[Unread] = (),
     together: bool = True,
@@ -130,7 +136,7 @@ def check(
 
     Raises `InputError` if the paths of a source cannot be counted.
     """
-    checker = Checker(policy, together=together, labels=labels)
+    checker = Checker(policy, together=together)
     sources: dict[str, list[CacheDocument]] = {}
     for document in _once(documents):
         sources.setdefault(document.source, []).append(document)

@@ -234,9 +234,13 @@ class Survey:
 
     def name(self, record: int) -> str:
         """A name by which people can find a record: its index in its document, and the start of its digest."""
+        return f"{self.number(record)} ({short(self.graph.digests[record])})"
+
+    def number(self, record: int) -> str:
+        """The same without the digest."""
         document, index = self.place(record)
         source = f" of source {document + 1}" if len(self.configs) > 1 else ""
-        return f"record {index}{source} ({short(self.graph.digests[record])})"
+        return f"record {index}{source}"
 
 
 def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None) -> Survey:

@@ -9,6 +9,7 @@ from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SEC
 from cachedoctor.graph import cost
 from cachedoctor.graph.imports import Spread
 from cachedoctor.numbers import digits
+from cachedoctor.report import builds
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.rules import verdict
 
@@ -16,6 +17,8 @@ from cachedoctor.rules import verdict
 def document(analysis: Analysis) -> dict[str, Any]:
     """The document as plain values, with keys in the order of the contract."""
     check = analysis.check
+    known = analysis.known
+    sources = [document.source for document in analysis.documents]
     return {
         **head("check" if check else "analyze"),
         "inputs": [
@@ -44,6 +47,8 @@ def document(analysis: Analysis) -> dict[str, Any]:
             "marshal": _marshal(analysis),
         },
         "import": _import(analysis),
+        **builds.document(known),
+        **({"names": builds.names(analysis.survey, sources, known)} if known.builds else {}),
         "findings": [
             {
                 "rule": finding.rule,
@@ -55,6 +60,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "source": clean(finding.source),
                 "records": [record if isinstance(record, int) else clean(record) for record in finding.records],
                 "count": finding.count,
+                "locations": builds.locations(finding.locations),
                 **({"known": finding.known} if check else {}),
             }
             for finding in analysis.findings
@@ -86,6 +92,7 @@ def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
             "max_seconds": limits.max_seconds,
             "max_calls": None if limits.max_calls is None else digits(limits.max_calls),
             "max_bytes": limits.max_bytes,
+            "min_hits": limits.min_hits,
             "buildkit": str(analysis.buildkit) if analysis.buildkit else None,
             "fail_on": str(check.fail_on),
             "rules": list(check.rules),
@@ -138,12 +145,19 @@ def _graph(analysis: Analysis) -> dict[str, Any]:
 
 def _loops(analysis: Analysis) -> list[dict[str, Any]]:
     survey = analysis.survey
-    digests = [clean(survey.graph.digests[record]) for record in survey.merged.records]
+    known = analysis.known
+    records = survey.merged.records
+    digests = [clean(survey.graph.digests[record]) for record in records]
+
+    def member(item: int) -> dict[str, Any]:
+        return {"digest": digests[item], **builds.labelled(known.name(*survey.place(records[item])))}
+
     return [
         {
             "records": [digests[item] for item in loop.items],
             "links": loop.links,
             "example": [digests[item] for item in loop.example],
+            **({"members": [member(item) for item in loop.items]} if known.builds else {}),
         }
         for loop in survey.loops
     ]
@@ -163,7 +177,7 @@ def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
                 "input": first + document,
                 "record": record,
                 "digest": clean(digest),
-                "label": clean(analysis.labels.get(digest, "")),
+                **builds.labelled(analysis.known.name(document, record)),
                 "fan_out": hotspot.fan_out,
                 "calls": number(hotspot.calls),
                 "share": hotspot.calls / total,

@@ -14,6 +14,7 @@ from cachedoctor.buildkit import (
 from cachedoctor.graph import cost
 from cachedoctor.graph.survey import Survey
 from cachedoctor.numbers import count, count_range, duration, percent, plural, time_range
+from cachedoctor.report import builds
 from cachedoctor.report.page import Foreign, Table
 from cachedoctor.rules import RULES, Severity
 from cachedoctor.text import short
@@ -79,10 +80,17 @@ def hotspots(analysis: Analysis, level: int) -> Table:
         digest = survey.configs[document].digests[record]
         name = f"{document + 1}:{record}" if len(survey.configs) > 1 else str(record)
         shares = " + ".join(f"{branch.share:.0%} ({branch.alternatives})" for branch in inputs) or "root"
-        label = analysis.labels.get(digest) or short(digest)
+        label = builds.words(analysis.known.name(document, record), short(digest))
         share = percent(hotspot.calls / total)
         rows.append((name, Foreign(label), share, count(hotspot.calls), str(hotspot.fan_out), shares))
-    heads = ("record", "digest or step", "share", "calls", "fan-out", "paths by input (alternatives)")
+    heads = (
+        "record",
+        "step" if analysis.known.names else "digest",
+        "share",
+        "calls",
+        "fan-out",
+        "paths by input (alternatives)",
+    )
     return Table("Hotspots of the loop check", heads, rows, frozenset({0, 2, 3, 4}), level=level)
 
 
@@ -132,6 +140,8 @@ def limits(analysis: Analysis) -> Table:
     ]
     if len(check.rules) < len(RULES):
         rows.append(("rules", ", ".join(check.rules)))
+    if bounds.min_hits is not None:
+        rows.append(("steps that hit, of those that are known", f"{bounds.min_hits:g}% and more"))
     if check.baseline:
         rows.append(("baseline", Foreign(check.baseline)))
     return Table("Limits", (), rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from cachedoctor.analysis.analyze import Analysis
+    from cachedoctor.builds.build import Location
 
 
 class Tone(StrEnum):
@@ -70,6 +71,8 @@ class Entry(NamedTuple):
     details: Sequence[str] = ()
     """More of them, for those who want every detail."""
     help: Sequence[Steps] = ()
+    lines: Sequence[Location] = ()
+    """The lines of the Dockerfile that cause it, most first."""
 
     @property
     def sentence(self) -> str:

@@ -57,6 +57,8 @@ from collections.abc import Iterator
 
 from cachedoctor.buildkit import LOOP_CHECK, SECONDS_PER_CALL, UPGRADE, UPGRADE_ENGINE
 from cachedoctor.graph import cost
+from cachedoctor.graph.paths import Hotspot
+from cachedoctor.graph.survey import Survey
 from cachedoctor.numbers import count, count_range, plural, taking
 from cachedoctor.rules._shared import START_OVER, severity_of
 from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rule
@@ -92,11 +94,13 @@ def path_explosion(context: Context) -> Iterator[Found]:
     limit = context.limits.max_calls
     excess = f"The limit is {plural(limit, 'check')}. " if limit is not None and typical > limit else ""
     digests = context.survey.graph.digests
+    records = [loop_check.records[hotspot.item] for hotspot in _by_fan_out(context.survey)]
     yield Found(
         f"The next export on BuildKit {LOOP_CHECK} makes {_checks(loop_check)}. {excess}{_hotspot(context)}".rstrip(),
         [digests[loop_check.records[hotspot.item]] for hotspot in context.survey.hotspots],
         severity=Severity.ERROR if _severity(typical, context) is Severity.ERROR else Severity.WARNING,
         measure=Measure("calls", typical, loop_check.exact),
+        lines=context.known.lines(context.survey, records),
     )
 
 
@@ -121,10 +125,14 @@ def _checks(loop_check: cost.LoopCheckCost) -> str:
 def _hotspot(context: Context) -> str:
     """What the first record is that most paths pass through, preferring one where they part."""
     survey = context.survey
-    hotspots = [hotspot for hotspot in survey.hotspots if hotspot.fan_out > 1] or survey.hotspots
-    if not hotspots:
+    if not survey.hotspots:
         return ""
-    hotspot = hotspots[0]
+    hotspot = _by_fan_out(survey)[0]
     share = 100 * hotspot.calls // max(1, survey.loop_check.middle.calls)
-    name = survey.name(survey.loop_check.records[hotspot.item])
+    name = context.known.call(survey, survey.loop_check.records[hotspot.item])
     return f"{share}% of them pass through {name}, which has {plural(hotspot.fan_out, 'outgoing link')}."
+
+
+def _by_fan_out(survey: Survey) -> list[Hotspot]:
+    """The hotspots, those where paths part before the others; otherwise most calls first."""
+    return sorted(survey.hotspots, key=lambda hotspot: hotspot.fan_out <= 1)

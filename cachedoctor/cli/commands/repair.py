@@ -52,7 +52,7 @@ _PREFERENCES = ("cheapest", "definition", "content")
 )
 @click.option(
     "--headroom",
-    callback=options.percentage,
+    callback=options.percentage(90),
     default="10%",
     show_default=True,
     metavar="PERCENT",
@@ -78,6 +78,8 @@ _PREFERENCES = ("cheapest", "definition", "content")
 @options.platform
 @options.registry
 @options.verify_blobs
+@options.build
+@options.dockerfile
 @options.verbosity
 @options.color
 def repair(
@@ -98,6 +100,8 @@ def repair(
     tag: str | None,
     platform: str | None,
     access: Access,
+    builds: tuple[str, ...],
+    dockerfile: str | None,
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -127,6 +131,7 @@ def repair(
     limits = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest, headroom, join)
     try:
         with progress(quiet) as step:
+            recorded = inputs.builds(builds, dockerfile, access, step, sources)
             documents = inputs.documents(sources, None if in_place else tag, platform, access, step)
             writer = None
             if in_place:

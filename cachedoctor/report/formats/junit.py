@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cachedoctor.builds.known import line
 from cachedoctor.report import Part
 from cachedoctor.report.analysis_tables import KNOWN, TOGETHER
 from cachedoctor.report.page import Page, Style
@@ -85,7 +86,9 @@ def _describe(case: Element, findings: Sequence[Finding], failing: Sequence[Find
 
     if failing:
         worst = failing[0]
-        failure = SubElement(case, "failure", {"type": str(worst.severity), "message": printable(worst.message)})
+        where = f"{line(worst.locations[0])}: " if worst.locations else ""
+        message = printable(f"{where}{worst.message}")
+        failure = SubElement(case, "failure", {"type": str(worst.severity), "message": message})
         failure.text = "\n\n".join(_words(finding) for finding in failing)
     rest = [finding for finding in findings if finding not in failing]
     if rest:
@@ -94,5 +97,6 @@ def _describe(case: Element, findings: Sequence[Finding], failing: Sequence[Find
 
 def _words(finding: Finding) -> str:
     known = f" ({KNOWN})" if finding.known else ""
-    steps = [line for number, step in enumerate(finding.help, 1) for line in f"{number}. {step}".split("\n")]
-    return "\n".join(map(printable, (f"{finding.severity}: {finding.message}{known}", *steps)))
+    steps = [text for number, step in enumerate(finding.help, 1) for text in f"{number}. {step}".split("\n")]
+    lines = map(line, finding.locations)
+    return "\n".join(map(printable, (f"{finding.severity}: {finding.message}{known}", *lines, *steps)))
