@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cachedoctor.buildkit import Release
 from cachedoctor.builds.build import Build
-from cachedoctor.builds.known import Known
+from cachedoctor.builds.known import NOTHING, Known
 from cachedoctor.builds.recognize import recognize
 from cachedoctor.errors import CountTooLarge, InputError
 from cachedoctor.graph.survey import Progress, Survey, survey
@@ -109,7 +109,7 @@ class Analysis:
     limits: Limits
     buildkit: Release | None
     """The release that was judged for, `None` for all."""
-    known: Known = Known()
+    known: Known = NOTHING
     """What builds say of the records of `documents`."""
     check: Check | None = None
     """`None` if this is not a check."""

@@ -105,6 +105,7 @@ class Checker:
                 replace(finding, source=self._judged[index].source)
                 for index in order
                 for finding in self._findings[index]
+                if not (together and _scope(finding) is Scope.BUILD)
             ]
             findings = [*alone, *(_joint(findings, alone) if together else ())]
         policy, baseline = self._policy, self._policy.baseline
@@ -147,8 +148,15 @@ def check(
 
 def _joint(findings: Sequence[Finding], alone: Sequence[Finding]) -> list[Finding]:
     """The findings of all together that say more than those of the sources alone."""
-    scopes = {rule.id: rule.scope for rule in RULES}
-    return [finding for finding in findings if scopes[finding.rule] is Scope.TOGETHER and _adds(finding, alone)]
+    return [
+        finding
+        for finding in findings
+        if (_scope(finding) is Scope.TOGETHER and _adds(finding, alone)) or _scope(finding) is Scope.BUILD
+    ]
+
+
+def _scope(finding: Finding) -> Scope:
+    return next(rule.scope for rule in RULES if rule.id == finding.rule)
 
 
 def accepted(analysis: Analysis, path: str) -> Analysis:

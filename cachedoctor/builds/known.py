@@ -23,6 +23,18 @@ class Known:
     by_digest: Mapping[str, Sequence[Name]] = field(default_factory=dict)
     """All names of the records with a digest: different steps can have the same."""
 
+    @classmethod
+    def of(
+        cls, builds: Sequence[Build], names: Sequence[Sequence[Name | None]], survey: Survey, hits: Sequence[Hits] = ()
+    ) -> Known:
+        """These builds and names, for the records of a survey."""
+        by_digest: dict[str, list[Name]] = {}
+        for config, of_document in zip(survey.configs, names, strict=True):
+            for digest, name in zip(config.digests, of_document, strict=False):
+                if name:
+                    by_digest.setdefault(digest, []).append(name)
+        return cls(builds, names, hits, by_digest)
+
     def name(self, document: int, record: int) -> Name | None:
         """What a record of a document is called, `None` if no build has it."""
         return self.names[document][record] if self.names else None
@@ -61,6 +73,10 @@ class Known:
     def records(self) -> int:
         """How many records there are in all documents."""
         return sum(map(len, self.names))
+
+
+NOTHING = Known()
+"""What is known without builds."""
 
 
 def _distinct(names: Iterable[Name | None]) -> tuple[Location, ...]:

@@ -156,8 +156,8 @@ build = click.option(
     "builds",
     metavar="FILE|IMAGE",
     multiple=True,
-    help="The record of a build (.dockerbuild, provenance, an image with an attestation, /debug/cache/all): names steps "
-    "by the lines of the Dockerfile. Can be repeated. --names is the same.",
+    help="The record of a build (.dockerbuild, provenance, an image with an attestation, /debug/cache/all): names its "
+    "steps by the lines of the Dockerfile. Can be repeated. --names is the same.",
 )
 before = click.option(
     "--before",

@@ -78,6 +78,8 @@ class Repaired:
     manifest_bytes: int | None
     """Of the manifest that goes with it, `None` if the documents do not describe all its layers."""
     warnings: tuple[str, ...]
+    survey: Survey
+    """Of the documents; `removed.alternatives` are between its items."""
 
     @property
     def is_copy(self) -> bool:
@@ -152,6 +154,7 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
         unchanged=after is before and not (documents[0].config.unknown_fields or documents[0].named_digest),
         manifest_bytes=_manifest_bytes(documents, config, data),
         warnings=_warnings(documents),
+        survey=before,
     )
 
 
@@ -223,7 +226,7 @@ def _cut(draft: Draft, before: Survey, options: Options) -> None:
     elif before.loops:
         closing = loops.closing(draft.graph, _rank(before), before.loops)
         draft.removed.looping_links = len(closing)
-        draft.graph = draft.graph.without(closing)
+        draft.unlink(closing, closed_loop=True)
 
 
 def _rank(before: Survey) -> list[int]:

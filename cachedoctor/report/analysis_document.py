@@ -40,7 +40,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
         ],
         "graph": _graph(analysis),
         "loops": _loops(analysis),
-        "hotspots": _hotspots(analysis),
+        "hotspots": hotspots(analysis),
         "cost": {
             "le_0_24": _loop_check(analysis.survey.loop_check),
             "ge_0_25": _re_add(analysis),
@@ -163,7 +163,8 @@ def _loops(analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
+def hotspots(analysis: Analysis) -> list[dict[str, Any]]:
+    """The records that most calls go through, most calls first."""
     survey = analysis.survey
     total = survey.loop_check.middle.calls
     costliest = analysis.check.costliest if analysis.check else ""

@@ -32,7 +32,7 @@ def hint(known: Known) -> Listing:
 
 def headline(known: Known) -> list[Line]:
     """What will become of the steps of each build, and which builds name nothing."""
-    return [*(Line(totals(hits, known), _tone(hits)) for hits in known.hits), *_strangers(known)]
+    return [*(Line(totals(hits, known), _tone(hits)) for hits in known.hits), *strangers(known)]
 
 
 def totals(hits: Hits, known: Known) -> str:
@@ -63,7 +63,8 @@ def _tone(hits: Hits) -> Tone:
     return Tone.WARNING if hits.count(State.MISS) else Tone.PLAIN
 
 
-def _strangers(known: Known) -> list[Line]:
+def strangers(known: Known) -> list[Line]:
+    """The builds that name nothing of the caches."""
     return [
         Line(
             f"{_name(build)} names none of the {plural(known.records, 'record')}: it records another build, or an "

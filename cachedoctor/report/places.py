@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections import Counter
 from contextlib import suppress
 from hashlib import sha256
@@ -68,10 +67,7 @@ def line_of(finding: Finding) -> BuildLocation | None:
 
 def path_in_repository(line: BuildLocation) -> str:
     """The file of a line as a path below the root of its repository."""
-    path = posixpath.normpath(printable(line.file)).lstrip("/")
-    while path.startswith("../"):
-        path = path.removeprefix("../")
-    return path
+    return "/".join(part for part in line.file.split("/") if part not in ("", os.curdir, os.pardir))
 
 
 def fingerprints(analysis: Analysis) -> list[str]:

@@ -36,7 +36,7 @@ from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rul
     Severity.ERROR,
     affects=str(EVERY),
     help=("Look at the first step that misses: those after it miss because of it. The table of steps says why.",),
-    scope=Scope.TOGETHER,
+    scope=Scope.BUILD,
     table="steps",
 )
 def few_hits(context: Context) -> Iterator[Found]:

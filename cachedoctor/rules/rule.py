@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cachedoctor.buildkit import IMPORT_LIMIT, Release, Span
 from cachedoctor.builds.build import Location
-from cachedoctor.builds.known import Known
+from cachedoctor.builds.known import NOTHING, Known
 from cachedoctor.graph.survey import Survey
 from cachedoctor.sources import CacheDocument
 
@@ -49,6 +49,8 @@ class Scope(Enum):
     """Each source alone. All sources together never break such a rule, even if they do not keep it as one cache."""
     TOGETHER = "together"
     """Each source alone, and the cache that all of them make together."""
+    BUILD = "build"
+    """What a build finds in all sources together; each source alone only if they are not judged together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Context(NamedTuple):
     limits: Limits
     buildkit: Release | None
     """The release to judge for, `None` for all."""
-    known: Known = Known()
+    known: Known = NOTHING
     """What builds say of the records."""
 
 

@@ -118,6 +118,7 @@ def repair(
       cachedoctor repair oci:cache:main -o oci:cache:repaired
       cachedoctor repair docker://registry.example.com/app:old -o docker://registry.example.com/app:new
     """
+    from cachedoctor.builds.recognize import recognize
     from cachedoctor.cli import inputs
     from cachedoctor.cli.rerun import rerun
     from cachedoctor.repairs.repair import Options
@@ -139,6 +140,7 @@ def repair(
             elif output:
                 writer = parse(output).writer(documents, force=force, access=access)
             repaired = repair_documents(documents, limits, step)
+            known = recognize(recorded, repaired.survey)
             location = writer.location if writer else None
             too_large = None if allow_too_large else repaired.too_large(location)
             # A tag that does not exist yet has to be set even if there is nothing to fix.
@@ -148,7 +150,7 @@ def repair(
                 step("writing")
                 written.write(repaired.config, repaired.data, repaired.check)
         path, replaced = (written.path, written.replaced) if written else (None, None)
-        result = page(repaired, path, replaced, left=left, location=location, rerun=rerun)
+        result = page(repaired, path, replaced, left=left, location=location, rerun=rerun, known=known)
         text = render(result, format, out.style)
     except (InputError, LimitError) as error:
         fail(f"{error}{_hint(error)}")

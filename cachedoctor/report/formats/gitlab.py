@@ -45,7 +45,7 @@ def _location(finding: Finding, analysis: Analysis) -> dict[str, Any]:
     """The line of the Dockerfile that causes it, otherwise the cache."""
     line = line_of(finding)
     if line:
-        return {"path": path_in_repository(line), "lines": {"begin": line.line, "end": line.end_line}}
+        return {"path": printable(path_in_repository(line)), "lines": {"begin": line.line, "end": line.end_line}}
     return {"path": printable(path_or_name(sources_of(finding, analysis)[0])), "lines": {"begin": 1}}
 
 

@@ -9,13 +9,13 @@ from cachedoctor.builds.known import line
 from cachedoctor.report import Part
 from cachedoctor.report.analysis_tables import KNOWN, TOGETHER
 from cachedoctor.report.page import Page, Style
-from cachedoctor.rules import RULES, Finding, Scope
+from cachedoctor.rules import RULES, Finding, Rule, Scope
 from cachedoctor.text import printable
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from cachedoctor.analysis.analyze import Unread
+    from cachedoctor.analysis.analyze import Analysis, Unread
 
 NEEDS = Part.FINDINGS
 
@@ -31,8 +31,9 @@ def render(page: Page, style: Style) -> str:
     analysis = page.analysis
     assert analysis
     findings, failing = analysis.by_owner(analysis.findings), analysis.by_owner(analysis.failing)
+    scopes = analysis.scopes
     suites = [
-        _suite(source, analysis.rules, findings.get(source, ()), failing.get(source, ())) for source in analysis.scopes
+        _suite(source, _rules(source, analysis), findings.get(source, ()), failing.get(source, ())) for source in scopes
     ]
     suites += map(_unread, analysis.check.unread if analysis.check else ())
     totals = {key: str(sum(int(suite.attrib[key]) for suite in suites)) for key in ("tests", "failures", "errors")}
@@ -44,12 +45,16 @@ def render(page: Page, style: Style) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
-def _suite(source: str, selected: Sequence[str], findings: Sequence[Finding], failing: Sequence[Finding]) -> Element:
+def _rules(source: str, analysis: Analysis) -> list[Rule]:
     """The rules of one source; for all together only those that are judged on all together."""
+    others = {Scope.DOCUMENT, Scope.SOURCE} if not source else {Scope.BUILD} if "" in analysis.scopes else set[Scope]()
+    return [rule for rule in RULES if rule.id in analysis.rules and rule.scope not in others]
+
+
+def _suite(source: str, rules: Sequence[Rule], findings: Sequence[Finding], failing: Sequence[Finding]) -> Element:
     from xml.etree.ElementTree import Element, SubElement
 
     name = printable(source) or TOGETHER
-    rules = [rule for rule in RULES if rule.id in selected and (source or rule.scope is Scope.TOGETHER)]
     suite = Element("testsuite")
     for rule in rules:
         case = SubElement(suite, "testcase", {"name": f"{rule.id} {rule.name}", "classname": name, "time": "0"})
