@@ -1,8 +1,8 @@
 """The operations of a build in JSON, as provenance has them (BuildKit `solver/pb`, `ops.proto` and `json.go`).
 
-The fields are in the order of the structs in Go, which is the order in which BuildKit writes them before it hashes them.
-Like Go's `omitempty`, msgspec leaves out what has its default value. These objects hold values of the build, secret ones
-too: they live only while a record is read.
+The fields are in the order of the structs in Go, which is the order in which BuildKit writes them before it hashes
+them. Like Go's `omitempty`, msgspec leaves out what has its default value. These objects hold values of the build,
+secret ones too: they live only while a record is read.
 """
 
 from __future__ import annotations

@@ -35,9 +35,22 @@ NO_INPUT = -1
 """The number of an input that is not there (`pb.Empty`)."""
 
 # encoding/json escapes these in strings, and they are nowhere else in JSON.
-_ESCAPED = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026", b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029"}
+_ESCAPED = {
+    b"<": b"\\u003c",
+    b">": b"\\u003e",
+    b"&": b"\\u0026",
+    b"\xe2\x80\xa8": b"\\u2028",
+    b"\xe2\x80\xa9": b"\\u2029",
+}
 
-_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm", "armel": "arm"}
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
+    "i386": "386",
+    "armhf": "arm",
+    "armel": "arm",
+}
 _VARIANTS = {
     "amd64": {"v1": ""},
     "arm64": {"8": "", "v8": "", "v8.0": "", "9": "v9", "9.0": "v9", "v9.0": "v9"},
@@ -63,8 +76,8 @@ def go_json(value: Any) -> bytes:
 def texts(op: Op, inputs: int) -> list[bytes]:
     """What is hashed for an operation with so many inputs, the most likely first.
 
-    Nothing for sources, which `origins` knows, and for operations that cannot be computed: builds inside builds, unknown
-    ones, and symbolic links, which provenance loses.
+    Nothing for sources, which `origins` knows, and for operations that cannot be computed: builds inside builds,
+    unknown ones, and symbolic links, which provenance loses.
     """
     known = op.known
     if isinstance(known, Exec):
@@ -162,7 +175,9 @@ def _file(file: File, inputs: int) -> Iterator[Tree]:
     if any(action.action.known is None for action in file.actions):
         return
     for rename in (dict, _owners_0_17, _owners_0_16):
-        actions = [base64.b64encode(go_json(rename(_tree(_hashed_action(action, inputs))))).decode() for action in file.actions]
+        actions = [
+            base64.b64encode(go_json(rename(_tree(_hashed_action(action, inputs))))).decode() for action in file.actions
+        ]
         yield {"Type": "buildkit.file.v0", "Actions": actions} | _indexes(file.actions)
 
 

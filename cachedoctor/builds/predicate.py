@@ -1,6 +1,6 @@
 """The record of a build in SLSA provenance, v0.2 and v1, as BuildKit v0.11 and later write it.
 
-BuildKit writes the same content in both (v0.32: `solver/llbsolver/provenance`). Only records in max mode have the steps.
+BuildKit writes the same content in both (v0.32: `solver/llbsolver/provenance`). Only max mode has the steps.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ MOST_HIDDEN = 1_000
 _SHORTEST_HIDDEN = 4
 """Letters of a value that is looked for: shorter ones are everywhere."""
 _MOST_OUTPUTS = 1_000
+
+
+class NoStepsError(InputError):
+    """Provenance in min mode, which has no steps."""
 
 
 class _Position(Struct):
@@ -185,7 +189,9 @@ class _Record(Struct):
 
 def is_predicate(parsed: Any) -> bool:
     """Whether this is the parsed JSON of SLSA provenance by BuildKit, or of something very much like it."""
-    return isinstance(parsed, dict) and ("buildDefinition" in parsed or {"buildType", "buildConfig"} & parsed.keys() != set())
+    return isinstance(parsed, dict) and (
+        "buildDefinition" in parsed or {"buildType", "buildConfig"} & parsed.keys() != set()
+    )
 
 
 def predicate_build(
@@ -199,7 +205,7 @@ def predicate_build(
     shape: type[Predicate1] | type[Predicate02] = Predicate1 if "buildDefinition" in parsed else Predicate02
     record = typed(parsed, shape).record
     if not record.config.steps:
-        raise InputError(f"provenance in min mode, which has no steps; get the full one with: {HOW_TO_GET}")
+        raise NoStepsError(f"provenance in min mode, which has no build steps; get the full record with: {HOW_TO_GET}")
     record.args = record.args | dict(args or {})
     reader = _Reader(record)
     steps = reader.steps()
