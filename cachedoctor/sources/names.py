@@ -30,16 +30,21 @@ def load_names(path: str) -> dict[str, str]:
         entries = parse(read_bounded(path, MOST_BYTES))
         if not isinstance(entries, list):
             raise InputError("expected the JSON list of /debug/cache/all")
-    texts = dict(_texts(entries))
+    texts = hashed_texts(entries)
     labels = {}
     for digest, text in texts.items():
         operation, at, output = text.partition("@")
-        label = _label(texts.get(operation, "")) if at else ""
+        label = operation_label(texts.get(operation, "")) if at else ""
         if at and output == "-1":
             label = label or "content of files"
         if label:
             labels[digest] = label[:LONGEST_LABEL]
     return labels
+
+
+def hashed_texts(entries: list[Any]) -> dict[str, str]:
+    """The text that each digest is the hash of, from the list of `/debug/cache/all`."""
+    return dict(_texts(entries))
 
 
 def _texts(entries: list[Any]) -> Iterator[tuple[str, str]]:
@@ -63,7 +68,13 @@ def _decoded(data: object) -> str:
         return ""
 
 
-def _label(operation: str) -> str:
+def operation_kind(operation: str) -> str:
+    """The kind of an operation, such as `exec`, from its JSON; empty for anything else."""
+    kind = _object(operation).get("Type")
+    return kind.removeprefix("buildkit.").removesuffix(".v0") if isinstance(kind, str) else ""
+
+
+def operation_label(operation: str) -> str:
     """A step as a Dockerfile would say it, from the JSON of its operation."""
     parsed = _object(operation)
     kind = parsed.get("Type")
@@ -76,7 +87,7 @@ def _label(operation: str) -> str:
             if isinstance(actions, list)
             else "files"
         )
-    return str(kind).removeprefix("buildkit.").removesuffix(".v0") if isinstance(kind, str) else ""
+    return operation_kind(operation)
 
 
 def _object(text: str) -> dict[str, Any]:
