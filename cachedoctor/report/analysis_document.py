@@ -18,7 +18,6 @@ def document(analysis: Analysis) -> dict[str, Any]:
     """The document as plain values, with keys in the order of the contract."""
     check = analysis.check
     known = analysis.known
-    sources = [document.source for document in analysis.documents]
     return {
         **head("check" if check else "analyze"),
         "inputs": [
@@ -47,8 +46,9 @@ def document(analysis: Analysis) -> dict[str, Any]:
             "marshal": _marshal(analysis),
         },
         "import": _import(analysis),
-        **builds.document(known),
-        **({"names": builds.names(analysis.survey, sources, known)} if known.builds else {}),
+        "builds": builds.listed(known),
+        "hits": builds.hits(known),
+        "names": builds.names(analysis.survey, [document.source for document in analysis.documents], known),
         "findings": [
             {
                 "rule": finding.rule,
@@ -157,7 +157,7 @@ def _loops(analysis: Analysis) -> list[dict[str, Any]]:
             "records": [digests[item] for item in loop.items],
             "links": loop.links,
             "example": [digests[item] for item in loop.example],
-            **({"members": [member(item) for item in loop.items]} if known.builds else {}),
+            "members": [member(item) for item in loop.items],
         }
         for loop in survey.loops
     ]

@@ -107,14 +107,14 @@ def _first_miss(hits: Hits, build: Build, which: str) -> Listing:
     return Listing(f"First miss{which}", lines)
 
 
-def document(known: Known) -> dict[str, Any]:
-    """What builds add to a JSON document."""
-    if not known.builds:
-        return {}
-    return {
-        "builds": [_build(number, build, known) for number, build in enumerate(known.builds)],
-        "hits": [_hits(hits, known.builds[hits.build]) for hits in known.hits],
-    }
+def listed(known: Known) -> list[dict[str, Any]]:
+    """The builds in a JSON document."""
+    return [_build(number, build, known) for number, build in enumerate(known.builds)]
+
+
+def hits(known: Known) -> list[dict[str, Any]]:
+    """What will become of the steps of each build, in a JSON document."""
+    return [_hits(hits, known.builds[hits.build]) for hits in known.hits]
 
 
 def _build(number: int, build: Build, known: Known) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _hits(hits: Hits, build: Build) -> dict[str, Any]:
         **{str(state): hits.count(state) for state in State},
         "steps": [
             {
-                "location": next(iter(locations(build.steps[hit.step].locations)), None),
+                "location": locations(build.steps[hit.step].locations)[0],
                 "step": clean(build.steps[hit.step].id),
                 "state": str(hit.state),
                 "reason": str(hit.reason) if hit.reason else None,
@@ -149,7 +149,9 @@ def _hits(hits: Hits, build: Build) -> dict[str, Any]:
 
 
 def names(survey: Survey, sources: Sequence[str], known: Known) -> list[dict[str, Any]]:
-    """The named records of all documents of a survey, which are from these sources."""
+    """The named records of all documents of a survey, which are from these sources, in a JSON document."""
+    if not known.names:
+        return []
     return [
         {
             "source": clean(source),

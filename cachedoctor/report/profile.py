@@ -222,7 +222,8 @@ def document(diagnosis: Diagnosis, caches: Analysis | None = None) -> dict[str, 
         "go_version": diagnosis.go_version,
         "buildkit": diagnosis.buildkit,
         "remaining": _remaining(diagnosis.remaining) if diagnosis.remaining else None,
-        **({"hotspots": hotspots(caches), **builds.document(caches.known)} if caches else {}),
+        "hotspots": hotspots(caches) if caches else [],
+        "builds": builds.listed(caches.known) if caches else [],
     }
 
 

@@ -145,7 +145,7 @@ def document(
                 "dead": removed.dead_results,
             },
             "layers": {"unused": removed.unused_layers},
-            **({"alternatives": _listed(repaired, known)} if known.builds else {}),
+            "alternatives": _listed(repaired, known),
         },
         "lost": {"records": repaired.lost.records, "results": repaired.lost.results},
         "limits": {
@@ -162,7 +162,7 @@ def document(
             "replaced": replaced,
         },
         "warnings": [clean(warning) for warning in repaired.warnings],
-        **builds.document(known),
+        "builds": builds.listed(known),
     }
 
 
