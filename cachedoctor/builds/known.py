@@ -88,14 +88,14 @@ def described(name: Name) -> str:
     if name.sure:
         more = len(name.locations) - 1
         return f"{name.label} +{more}" if more > 0 else name.label
-    others = _numbers(name.locations)
-    return f"perhaps {name.label}" if len(name.locations) < 2 else f"{name.label}, or the same instruction in {others}"
+    others = f", or the same instruction in {_numbers(name.locations[1:])}" if len(name.locations) > 1 else ""
+    return f"perhaps {name.label}{others}"
 
 
 def _numbers(locations: Sequence[Location]) -> str:
     """`Dockerfile:8, 22`: each file once."""
     lines: dict[str, list[str]] = {}
-    for location in locations[1:]:
+    for location in locations:
         lines.setdefault(location.file, []).append(str(location.line))
     return "; ".join(f"{file}:{', '.join(numbers)}" for file, numbers in lines.items())
 

@@ -135,7 +135,10 @@ def _sections(analysis: Analysis) -> list[Section]:
 
 def _names_steps(analysis: Analysis) -> bool:
     """Whether the report would say which lines of a Dockerfile its records are."""
-    return any(finding.records and finding.noun == "record" for finding in analysis.findings)
+    return any(
+        finding.records and finding.noun == "record" and finding.severity > Severity.NOTE
+        for finding in analysis.findings
+    )
 
 
 def _several(analysis: Analysis) -> list[Listing]:

@@ -85,7 +85,7 @@ def hotspots(analysis: Analysis, level: int) -> Table:
         rows.append((name, Foreign(label), share, count(hotspot.calls), str(hotspot.fan_out), shares))
     heads = (
         "record",
-        "step" if analysis.known.names else "digest",
+        "step" if analysis.known.names else "digest or step",
         "share",
         "calls",
         "fan-out",

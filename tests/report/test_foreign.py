@@ -130,7 +130,10 @@ def is_github(text: str, nasty: str) -> None:
     lines = commands(text)
     assert lines == text.splitlines()[: len(lines)]
     assert lines
-    assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.+", line) for line in lines)
+    assert all(
+        re.fullmatch(r"::(error|warning|notice) (?:file=[^:,]*,line=1,endLine=1,)?title=[^:,]*::.+", line)
+        for line in lines
+    )
     assert not any(re.search(r"%(?!25|3A|2C)", line) for line in lines)
 
 
