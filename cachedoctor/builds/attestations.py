@@ -159,6 +159,5 @@ def registry_builds(reference: Reference, access: Access) -> list[Build]:
 def _layout_builds(index: bytes, store: BlobStore, tag: str | None) -> list[Build]:
     with reading(where="index.json"):
         listed = descriptors_of(parse(index))
-        is_history = any(not descriptor.tags for descriptor in listed)
-        wanted = listed if is_history and tag is None else tagged(listed, tag)
+        wanted = listed if tag is None else tagged(listed, tag)
     return _Blobs(store).builds(wanted)

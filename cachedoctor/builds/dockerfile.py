@@ -6,7 +6,7 @@ import re
 
 LONGEST_TEXT = 200
 """Letters of an instruction that are kept."""
-_LONGEST_SOURCE = 4_000
+_LONGEST_SOURCE = 1_000
 """Letters of an instruction that are looked at."""
 
 _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)

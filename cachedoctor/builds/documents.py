@@ -13,7 +13,7 @@ from cachedoctor.builds.predicate import HOW_TO_GET, NoStepsError, is_predicate,
 from cachedoctor.errors import InputError, reading
 from cachedoctor.sources.json import parse
 
-MOST_RECORD_BYTES = 128 << 20
+MOST_RECORD_BYTES = 64 << 20
 """Bytes of the JSON of one record, unpacked."""
 
 EXPECTED = (

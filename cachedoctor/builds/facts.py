@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import Any
 
+from msgspec.json import encode
+
 from cachedoctor.builds.messages import Copy, Exec, File, MakeFile, MakeFolder, Message, Op, Source
-from cachedoctor.builds.operations import go_json, normalized
+from cachedoctor.builds.operations import hashed_mount, normalized
 from cachedoctor.builds.origins import Materials, image_digests, origin_of
 
 _KEY = os.urandom(16)
@@ -21,25 +23,25 @@ def facts(op: Op, materials: Materials, shown: Callable[[str], str]) -> dict[str
     """Fingerprints of what decides the digest of an operation, by name.
 
     They are keyed with a random key of this process, so that nobody can guess a value and compare. `shown` takes values
-    out of the paths and names that become names of facts.
+    out of the paths that become names of facts. Facts that are called `order of …` also differ if their parts do.
     """
     known = op.known
     if isinstance(known, Exec):
-        named = _exec(known, op)
+        named = _exec(known, op, shown)
     elif isinstance(known, File):
         named = _file(known)
     elif isinstance(known, Source):
         named = _source(known, op, materials)
     else:
         named = iter([("inputs", known)])
-    return {shown(name): _fingerprint(value) for name, value in named}
+    return {name: _fingerprint(value) for name, value in named}
 
 
 def _fingerprint(value: Any) -> str:
-    return blake2b(go_json(value), key=_KEY, digest_size=_BYTES).hexdigest()
+    return blake2b(encode(value), key=_KEY, digest_size=_BYTES).hexdigest()
 
 
-def _exec(exec: Exec, op: Op) -> Iterator[tuple[str, Any]]:
+def _exec(exec: Exec, op: Op, shown: Callable[[str], str]) -> Iterator[tuple[str, Any]]:
     from msgspec.structs import replace
 
     if exec.meta is not None:
@@ -63,7 +65,8 @@ def _exec(exec: Exec, op: Op) -> Iterator[tuple[str, Any]]:
     yield "network", exec.network
     yield "security", exec.security
     for mount in exec.mounts:
-        yield f"mount {mount.dest}", replace(mount, selector="", input=0, output=0)
+        yield f"mount {shown(mount.dest)}", replace(hashed_mount(mount), input=0, output=0)
+    yield "order of mounts", [[mount.dest, mount.input, mount.output] for mount in exec.mounts]
     for secret in exec.secretenv:
         yield f"secret {secret.name}", secret
     for device in exec.cdi_devices:

@@ -130,8 +130,8 @@ def _exec(exec: Exec, platform: Platform) -> Iterator[Tree]:
     rest = {name: value for name, value in run.items() if name not in ("meta", "mounts")}
     meta = {"meta": run["meta"]} if "meta" in run else {}
     for written, below in (
-        ([_tree(_hashed_mount(mount)) for mount in mounts], fields),
-        ([_old_mount(_tree(_hashed_mount(mount))) for mount in mounts], fields),
+        ([_tree(hashed_mount(mount)) for mount in mounts], fields),
+        ([_old_mount(_tree(hashed_mount(mount))) for mount in mounts], fields),
         ([_old_mount(_without_selector(mount)) for mount in mounts], oldest),
     ):
         listed = {"mounts": written} if written else {}
@@ -148,7 +148,7 @@ def _is_plain(mounts: list[Mount]) -> bool:
     return plain and all(option is None for option in options)
 
 
-def _hashed_mount(mount: Mount) -> Mount:
+def hashed_mount(mount: Mount) -> Mount:
     """A mount without what may differ (v0.32: `ops.checkShouldClearCacheOpts`)."""
     from msgspec.structs import replace
 

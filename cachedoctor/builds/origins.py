@@ -132,12 +132,10 @@ def _git(source: Source, name: str, materials: Materials) -> Iterator[str]:
 
 
 def _full_refs(ref: str) -> Sequence[str]:
-    """What a reference can be in full; a commit is named since v0.22 or so, and was not before."""
-    if _COMMIT.fullmatch(ref):
+    """What a reference can be in full; v0.16 and earlier do not name it, and v0.21 does not name a commit."""
+    if _COMMIT.fullmatch(ref) or ref.startswith("refs/"):
         return ref, ""
-    if ref.startswith("refs/"):
-        return (ref,)
-    return (f"refs/heads/{ref}", f"refs/tags/{ref}") if ref else ("refs/heads/main", "refs/heads/master")
+    return (f"refs/heads/{ref}", f"refs/tags/{ref}", "") if ref else ("refs/heads/main", "refs/heads/master", "")
 
 
 def _http(source: Source, materials: Materials) -> Iterator[str]:

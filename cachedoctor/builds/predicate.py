@@ -29,11 +29,12 @@ from cachedoctor.sources.json import typed
 HOW_TO_GET = "docker buildx history inspect attachment --type provenance > provenance.json"
 """The command that gives a full record of the last build."""
 
-MOST_HIDDEN = 1_000
-"""Build arguments that are looked for in paths; if there are more, no path is kept."""
+MOST_HIDDEN = 100
+"""Build arguments that are looked for in paths; if there are more, no path is shown."""
 _SHORTEST_HIDDEN = 4
 """Letters of a value that is looked for: shorter ones are everywhere."""
-_MOST_OUTPUTS = 1_000
+MOST_STEPS = 50_000
+"""Steps of one build."""
 
 
 class NoStepsError(InputError):
@@ -231,13 +232,16 @@ class _Reader:
         self._infos = record.notes.source.infos
         self._files: dict[int, Dockerfile] = {}
         self.dockerfile = self._path()
+        self._numbers = _numbered([step.id for step in self._listed], record.config_path)
+        self._inputs = [self._inputs_of(step) for step in self._listed]
+        needed = {number for inputs in self._inputs for number, _ in inputs}
+        # The result of a build is an operation of no kind that nothing needs.
+        self._results = {
+            number
+            for number, step in enumerate(self._listed)
+            if not step.op.kind and number not in needed and step.inputs
+        }
         with reading(where=record.config_path):
-            self._numbers = _numbered([step.id for step in self._listed])
-            self._inputs = [self._inputs_of(step) for step in self._listed]
-            needed = {number for inputs in self._inputs for number, _ in inputs}
-            # The result of a build is an operation of no kind that comes last.
-            results = [number for number, step in enumerate(self._listed) if not step.op.kind and number not in needed]
-            self._results = {number for number in results if self._inputs[number]}
             self._order = _sorted([[number for number, _ in inputs] for inputs in self._inputs])
         self._vertices = {identifier: vertex for vertex, identifier in record.config.vertices.items()}
 
@@ -247,7 +251,7 @@ class _Reader:
         places = {number: place for place, number in enumerate(order)}
         steps = []
         for number in order:
-            with reading(where=f"{self._record.config_path}[{number}]"):
+            with reading(where=self._where(number)):
                 steps.append(self._step(number, places))
         return tuple(steps)
 
@@ -271,12 +275,15 @@ class _Reader:
         inputs = []
         for text in step.inputs:
             identifier, _, output = text.rpartition(":")
-            if identifier not in self._numbers:
-                raise InputError("a step needs one that is not there", f"[{self._numbers[step.id]}]")
-            if not (output.isascii() and output.isdecimal() and len(output) < 10 and int(output) < _MOST_OUTPUTS):
-                raise InputError("expected the number of an output after a colon", f"[{self._numbers[step.id]}].inputs")
+            known = identifier in self._numbers
+            if not known or not re.fullmatch(r"[0-9]{1,3}", output):
+                problem = "the number of an output after a colon" if known else "the id of another step and an output"
+                raise InputError(f"expected {problem}", f"{self._where(self._numbers[step.id])}.inputs")
             inputs.append((self._numbers[identifier], int(output)))
         return inputs
+
+    def _where(self, number: int) -> str:
+        return f"{self._record.config_path}[{number}]"
 
     def _step(self, number: int, places: Mapping[int, int]) -> Step:
         listed, inputs = self._listed[number], self._inputs[number]
@@ -295,17 +302,20 @@ class _Reader:
             kind=op.kind,
             digests=tuple(known),
             inputs=tuple(
-                Input(places[needed], output, selection.digest, self._paths(selection.paths), selection.by_content)
+                Input(
+                    places[needed],
+                    output,
+                    selection.digest,
+                    tuple(map(self._shown, selection.paths)),
+                    selection.by_content,
+                )
                 for (needed, output), selection in zip(inputs, taken, strict=True)
             ),
             locations=locations,
             label=locations[0].text if locations and locations[0].text else label(op),
             vertex=self._vertices.get(listed.id, ""),
-            facts=facts(op, self._materials, self._shown or (lambda text: text)),
+            facts=facts(op, self._materials, self._shown),
         )
-
-    def _paths(self, paths: Sequence[str]) -> tuple[str, ...]:
-        return tuple(map(self._shown, paths)) if self._shown else ()
 
     def _path(self) -> str:
         """The path of the Dockerfile in its repository, as far as it is known."""
@@ -338,12 +348,14 @@ class _Reader:
         return self._files[index]
 
 
-def _numbered(identifiers: Sequence[str]) -> dict[str, int]:
-    """The number of each step. Raises `InputError` if two have one name."""
+def _numbered(identifiers: Sequence[str], where: str) -> dict[str, int]:
+    """The number of each step. Raises `InputError` if two have the same id, or if there are too many."""
+    if len(identifiers) > MOST_STEPS:
+        raise InputError(f"more than {MOST_STEPS:,} steps, which is refused", where)
     numbers: dict[str, int] = {}
     for number, identifier in enumerate(identifiers):
         if numbers.setdefault(identifier, number) != number:
-            raise InputError(f"two steps have one id, {identifier[:40]!r}", f"[{number}]")
+            raise InputError(f"two steps have the same id, {identifier[:40]!r}", f"{where}[{number}].id")
     return numbers
 
 
@@ -365,7 +377,7 @@ def _sorted(needs: Sequence[Sequence[int]]) -> list[int]:
             if not missing[user]:
                 heappush(ready, user)
     if len(order) < len(needs):
-        raise InputError(f"{len(needs) - len(order):,} steps need each other in a cycle, or one that does")
+        raise InputError(f"{len(needs) - len(order):,} steps are in a cycle, or depend on one")
     return order
 
 
@@ -380,16 +392,20 @@ def _name_of(platform: Platform) -> str:
     return "/".join(filter(None, (named.os, named.architecture, named.variant)))
 
 
-def _hiding(args: Mapping[str, str]) -> Callable[[str], str] | None:
-    """What writes the names of build arguments in place of their values into a text; `None` if there are too many."""
-    hidden = {
-        value: name.removeprefix("build-arg:")
+def _hiding(args: Mapping[str, str]) -> Callable[[str], str]:
+    """What writes the names of build arguments in place of their values into a path, or `...` if there are too many."""
+    hidden = [
+        (value, f"${{{name.removeprefix('build-arg:')}}}")
         for name, value in args.items()
         if name.startswith("build-arg:") and len(value) >= _SHORTEST_HIDDEN
-    }
-    if len(hidden) > MOST_HIDDEN:
-        return None
-    if not hidden:
-        return lambda text: text
-    pattern = re.compile("|".join(map(re.escape, sorted(hidden, key=len, reverse=True))))
-    return lambda text: pattern.sub(lambda match: f"${{{hidden[match[0]]}}}", text)
+    ]
+    hidden.sort(key=lambda pair: -len(pair[0]))
+
+    def shown(path: str) -> str:
+        if len(hidden) > MOST_HIDDEN:
+            return "..."
+        for value, name in hidden:
+            path = path.replace(value, name)
+        return path
+
+    return shown
