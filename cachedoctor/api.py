@@ -67,9 +67,9 @@ def load_builds(source: str | os.PathLike[str], *, access: Access | None = None)
 
     Raises `InputError`, whose text is one line, if it cannot be read.
     """
-    from cachedoctor.builds import containers
+    from cachedoctor.builds.containers import load as load_records
 
-    return containers.load(os.fspath(source), access=access)
+    return load_records(os.fspath(source), access=access)
 
 
 def analyze(

@@ -29,6 +29,11 @@ def _standard_input_once(context: click.Context, parameter: click.Parameter, giv
     return given
 
 
+def _given(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of an option that can be repeated; an empty one undoes the settings."""
+    return tuple(filter(None, given))
+
+
 def _release(context: click.Context, parameter: click.Parameter, text: str | None) -> Release | None:
     from cachedoctor.buildkit import parse_release
 
@@ -156,6 +161,7 @@ build = click.option(
     "builds",
     metavar="FILE|IMAGE",
     multiple=True,
+    callback=_given,
     help="The record of a build (.dockerbuild, provenance, an image with an attestation, /debug/cache/all): names its "
     "steps by the lines of the Dockerfile. Can be repeated. --names is the same.",
 )
@@ -163,6 +169,7 @@ before = click.option(
     "--before",
     metavar="FILE",
     multiple=True,
+    callback=_given,
     help="The record of the build that wrote the cache: says what has changed since. Can be repeated.",
 )
 dockerfile = click.option(
