@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
@@ -60,6 +60,8 @@ class Step:
     """Fingerprints of what decides its digest, by name: `command`, `environment variable NAME`, `mount /cache`, `user`,
     `platform`, `base image`, `files` and so on. They can only be compared with those of other builds that the same
     process read: values are never kept."""
+    results: frozenset[str] = frozenset()
+    """Its first result as `chain_digest`s, in each form that the build knew; empty if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +86,10 @@ class Build:
 def record_digest(op_digest: str, output: int) -> str:
     """The digest of the record of an output of an operation (v0.8 to v0.32: `solver.rootKey`)."""
     return f"sha256:{sha256(f'{op_digest}@{output}'.encode()).hexdigest()}"
+
+
+def chain_digest(blobs: Iterable[str], parent: str = "") -> str:
+    """A digest of layers, the lowest first: equal for equal layers. `parent` is that of the layers below them."""
+    for blob in blobs:
+        parent = sha256(f"{parent} {blob}".encode("utf-8", "surrogatepass")).hexdigest()
+    return parent

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from cachedoctor.builds.build import Build, Input, Location, Step
+from cachedoctor.builds.build import Build, Input, Location, Step, chain_digest
 from cachedoctor.builds.dockerfile import Dockerfile
 from cachedoctor.builds.facts import facts
 from cachedoctor.builds.labels import label
@@ -69,10 +69,16 @@ class _Source(Struct):
     infos: list[_Info] = []
 
 
+class _Blob(Struct):
+    digest: str = ""
+
+
 class _Notes(Struct):
     """What BuildKit adds to what SLSA specifies."""
 
     source: _Source = field(default_factory=_Source)
+    layers: dict[str, list[list[_Blob] | None] | None] | None = None
+    """For each result, such as `step7:0`, its layers in each form that there is."""
     vcs: dict[str, str] = {}
 
 
@@ -315,7 +321,12 @@ class _Reader:
             label=locations[0].text if locations and locations[0].text else label(op),
             vertex=self._vertices.get(listed.id, ""),
             facts=facts(op, self._materials, self._shown),
+            results=self._results_of(listed.id),
         )
+
+    def _results_of(self, identifier: str) -> frozenset[str]:
+        forms = (self._record.notes.layers or {}).get(f"{identifier}:0") or ()
+        return frozenset(chain_digest(blob.digest for blob in blobs) for blobs in forms if blobs)
 
     def _path(self) -> str:
         """The path of the Dockerfile in its repository, as far as it is known."""

@@ -1,0 +1,193 @@
+"""Looks the steps of builds up in the records of a cache, the way that BuildKit does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from cachedoctor.builds.build import Build, Input, Step, record_digest
+from cachedoctor.graph.records import Graph
+
+MOST_CHECKS = 1_000_000
+"""Inputs of records that are compared with inputs of steps."""
+
+
+class Certainty(IntEnum):
+    """How sure it is that a record is found for a step."""
+
+    NO = 0
+    POSSIBLE = 1
+    """If content that is not known is as it was."""
+    SURE = 2
+
+
+class Wild(IntEnum):
+    """Which records may also be those of a step, though their digests cannot be computed."""
+
+    NONE = 0
+    IMAGE = 1
+    """Roots: an image has a second digest, that of its layers (v0.8 to v0.32: `containerimage.(*puller).CacheKey`)."""
+    ANY = 2
+    """Any record: the digest of the operation is unknown."""
+
+
+class Found(NamedTuple):
+    """The records of one output of a step."""
+
+    records: Mapping[int, Certainty]
+    wild: Wild = Wild.NONE
+    local: bool = False
+    """Whether it is a local source, which no cache has a record of."""
+
+
+ContentCertainty = Callable[[Input, Found, bool], Certainty]
+"""How sure it is that content is as it was: for an input of a step, what was found for it, and whether the input of the
+record has alternatives that are not content."""
+
+
+def needed_outputs(build: Build) -> list[list[int]]:
+    """The outputs of each step of a build that are needed, the first one always among them."""
+    outputs = [{0} for _ in build.steps]
+    for step in build.steps:
+        for needed in step.inputs:
+            outputs[needed.step].add(needed.output)
+    return list(map(sorted, outputs))
+
+
+def names_of(step: Step, output: int) -> list[str]:
+    """What the digest of the record of an output can be, most likely first."""
+    return list(dict.fromkeys(record_digest(digest, output) for digest in step.digests))
+
+
+def wild_of(step: Step) -> Found:
+    """What is found for a step without looking at any record."""
+    if step.kind == "source":
+        return Found({}, Wild.IMAGE) if step.digests else Found({}, local=True)
+    return Found({}, Wild.NONE if step.digests else Wild.ANY)
+
+
+class Lookup:
+    """The records of a cache by what leads to them.
+
+    `claimed` are the digests of records that steps make; other roots may be content. Links with an index in `unsafe`
+    may be missing once the cache is imported.
+    """
+
+    def __init__(self, graph: Graph, claimed: Collection[str], unsafe: Collection[int] = ()) -> None:
+        self.graph = graph
+        self._unsafe = unsafe
+        self._checks = MOST_CHECKS
+        self.by_shape: dict[tuple[str, int], list[int]] = defaultdict(list)
+        """The records with a digest and a number of inputs."""
+        self._children: dict[tuple[int, int, str, str], list[int]] = defaultdict(list)
+        self._by_content: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self.unclaimed = [digest not in claimed for digest in graph.digests]
+        """For each record, whether no step makes it as far as its digest tells."""
+        # Up to v0.24 there are roots whose digest is a name that only the exporting daemon knew.
+        self.content = [
+            unclaimed and not graph.arity(record) and graph.digests[record].startswith("sha256:")
+            for record, unclaimed in enumerate(self.unclaimed)
+        ]
+        """For each record, whether it may be content, or the layers of an image."""
+        for record, digest in enumerate(graph.digests):
+            self.by_shape[digest, graph.arity(record)].append(record)
+            if digest in claimed:
+                self._index(record, digest)
+
+    def _index(self, record: int, digest: str) -> None:
+        graph = self.graph
+        start = graph.input_start[record]
+        for slot in range(start, graph.input_start[record + 1]):
+            links = range(graph.link_start[slot], graph.link_start[slot + 1])
+            for link in links:
+                self._children[graph.links[link], slot - start, graph.selectors[link], digest].append(record)
+            if any(self.content[graph.links[link]] and not graph.selectors[link] for link in links):
+                self._by_content[slot - start, digest].append(record)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so much had to be compared that records may be missing from what was found."""
+        return self._checks < 0
+
+    def find(self, step: Step, output: int, inputs: Sequence[Found], content: ContentCertainty) -> dict[int, Certainty]:
+        """The records that BuildKit can find for an output of a step whose inputs it has found.
+
+        As `solver.(*edge).recalcCurrentState` (v0.8 to v0.32): those to which each input leads, by its own record with
+        the selector, or by its content.
+        """
+        found: dict[int, Certainty] = {}
+        for digest in names_of(step, output):
+            if not step.inputs:
+                found.update(dict.fromkeys(self.by_shape.get((digest, 0), ()), Certainty.SURE))
+            for record in self._candidates(step, digest, inputs):
+                certainty = self._certainty(record, step, inputs, content)
+                if certainty:
+                    found[record] = certainty
+        return found
+
+    def _candidates(self, step: Step, digest: str, inputs: Sequence[Found]) -> Iterable[int]:
+        """The records to which one of the inputs leads: the one that leads to the fewest."""
+        if not step.inputs:
+            return ()
+        everything = self.by_shape.get((digest, len(step.inputs)), ())
+        fewest: Collection[int] = everything
+        for number, needed in enumerate(step.inputs):
+            if not fewest or inputs[number].wild:
+                continue
+            led: dict[int, None] = {}
+            self._checks -= len(inputs[number].records) + 1
+            for source in inputs[number].records:
+                led.update(dict.fromkeys(self._children.get((source, number, needed.selector, digest), ())))
+            if needed.by_content:
+                led.update(dict.fromkeys(self._by_content.get((number, digest), ())))
+            if len(led) < len(fewest):
+                fewest = led
+        return [record for record in fewest if self.graph.arity(record) == len(step.inputs)]
+
+    def _certainty(self, record: int, step: Step, inputs: Sequence[Found], content: ContentCertainty) -> Certainty:
+        certainty = Certainty.SURE
+        for number, needed in enumerate(step.inputs):
+            if certainty:
+                certainty = min(certainty, self.leads(record, number, needed, inputs[number], content))
+        return certainty
+
+    def leads(self, record: int, number: int, needed: Input, found: Found, content: ContentCertainty) -> Certainty:
+        """How sure it is that an input leads to a record of this shape."""
+        best = Certainty.NO
+        by_content, others = [], False
+        for link in self.links(record, number):
+            source, selector = self.graph.links[link], self.graph.selectors[link]
+            self._checks -= 1
+            if self._checks < 0:
+                return Certainty.NO
+            certainty = Certainty.NO
+            if selector == needed.selector:
+                certainty = found.records.get(source, self._perhaps(source, found.wild))
+            if not selector and self.content[source]:
+                by_content.append(link)
+            else:
+                others = True
+            best = max(best, self._limited(certainty, link))
+        if needed.by_content:
+            for link in by_content:
+                best = max(best, self._limited(content(needed, found, others), link))
+        return best
+
+    def _perhaps(self, source: int, wild: Wild) -> Certainty:
+        possible = self.content[source] if wild is Wild.IMAGE else wild is Wild.ANY and self.unclaimed[source]
+        return Certainty.POSSIBLE if possible else Certainty.NO
+
+    def _limited(self, certainty: Certainty, link: int) -> Certainty:
+        return min(certainty, Certainty.POSSIBLE) if link in self._unsafe else certainty
+
+    def links(self, record: int, number: int) -> range:
+        """The links of an input of a record."""
+        slot = self.graph.input_start[record] + number
+        return range(self.graph.link_start[slot], self.graph.link_start[slot + 1])
+
+    def slots(self, record: int) -> Iterator[tuple[int, range]]:
+        """The number of each input of a record, with its links."""
+        for number in range(self.graph.arity(record)):
+            yield number, self.links(record, number)
