@@ -111,7 +111,9 @@ def recognizing(
 ) -> Iterator[None]:
     """As if these builds were given, and named each record by its document, index and digest."""
 
-    def recognize(given: Sequence[Build], survey: Survey, before: Sequence[Build] = ()) -> Known:
+    def recognize(
+        given: Sequence[Build], documents: Sequence[CacheDocument], survey: Survey, before: Sequence[Build] = ()
+    ) -> Known:
         names = [
             [name_of(document, record, digest) for record, digest in enumerate(config.digests)]
             for document, config in enumerate(survey.configs)

@@ -12,6 +12,7 @@ _LONGEST_SOURCE = 1_000
 _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)
 _VALUE = r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*"""
 _ASSIGNED = re.compile(rf"(?:^|\s)([A-Za-z_][\w.-]*)={_VALUE}")
+_CREDENTIALS = re.compile(r"(\w://)[^\s/@]*@")
 _BUILD_ARG = re.compile(rf"(--build-arg[=\s]\s*[\w.-]+)={_VALUE}")
 
 
@@ -27,7 +28,8 @@ class Dockerfile:
     def instruction(self, line: int, end_line: int) -> str:
         """The instruction that begins at a line, from 1, and ends at another: joined if it is continued there.
 
-        The content of heredocs and comments are left out, and so are the values of `ENV`, `ARG` and `--build-arg`.
+        The content of heredocs and comments are left out, and so are the values of `ENV`, `ARG` and `--build-arg`, and
+        credentials in addresses.
         Empty if there is no such line.
         """
         place = (line, end_line)
@@ -58,7 +60,7 @@ def without_values(instruction: str) -> str:
             names = [name.partition("=")[0] for name in _bare(rest)]
         instruction = " ".join([word, *(names or rest.split()[:1])])
     else:
-        instruction = _BUILD_ARG.sub(r"\1", instruction)
+        instruction = _CREDENTIALS.sub(r"\1", _BUILD_ARG.sub(r"\1", instruction))
     return instruction if len(instruction) <= LONGEST_TEXT else f"{instruction[: LONGEST_TEXT - 3]}..."
 
 

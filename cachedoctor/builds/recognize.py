@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from cachedoctor.builds.build import Build
+from cachedoctor.builds.build import Build, record_digest
 from cachedoctor.builds.known import NOTHING, Known
+from cachedoctor.builds.names import Name, Place
 from cachedoctor.graph.survey import Survey
+from cachedoctor.sources import CacheDocument
+
+DEBUG = "cache-debug"
+"""The kind of a build that is all that a daemon lists at `/debug/cache/all`."""
+_MOST_OUTPUTS = 4
+"""Outputs of an operation that are looked for: a command has one for each mount that it can write to."""
+_UNCOMPRESSED = "containerd.io/uncompressed"
+"""The annotation of a layer in a manifest with the digest of its uncompressed content."""
 
 
-def recognize(builds: Sequence[Build], survey: Survey, before: Sequence[Build] = ()) -> Known:
-    """What `builds` call the records of a survey, and what will become of their steps.
+def recognize(
+    builds: Sequence[Build], documents: Sequence[CacheDocument], survey: Survey, before: Sequence[Build] = ()
+) -> Known:
+    """What `builds` call the records of documents, whose survey is given, and what will become of their steps.
 
     `before` are the builds that wrote the cache.
     """
-    return NOTHING
+    if not builds:
+        return NOTHING
+    from cachedoctor.builds.match import match
+
+    names = match(builds, survey.configs, list(map(_diff_ids, documents)))
+    operations = _operations(builds)
+    for config, of_document in zip(survey.configs, names, strict=True):
+        for record, digest in enumerate(config.digests):
+            of_document[record] = of_document[record] or operations.get(digest)
+    return Known.of(builds, names, survey)
+
+
+def _operations(builds: Sequence[Build]) -> dict[str, Name]:
+    """The names of records by digest, from builds that have no inputs to compare: what buildkitd lists for debugging.
+
+    Equal digests have equal instructions, and these names say no more.
+    """
+    return {
+        record_digest(digest, output): Name(step.label, step.locations, (Place(number, index, output),), sure=True)
+        for number, build in enumerate(builds)
+        if build.kind == DEBUG
+        for index, step in enumerate(build.steps)
+        for digest in step.digests
+        for output in range(_MOST_OUTPUTS)
+    }
+
+
+def _diff_ids(document: CacheDocument) -> Mapping[str, str]:
+    """The digests of the uncompressed content of the layers that a manifest has them for."""
+    annotations = ((blob, descriptor.get("annotations")) for blob, descriptor in document.descriptors.items())
+    return {
+        blob: noted[_UNCOMPRESSED]
+        for blob, noted in annotations
+        if isinstance(noted, dict) and isinstance(noted.get(_UNCOMPRESSED), str)
+    }

@@ -158,7 +158,7 @@ verify_blobs = click.option(
 build = click.option(
     "--build",
     "--names",
-    "builds",
+    "build",
     metavar="FILE|IMAGE",
     multiple=True,
     callback=_given,

@@ -61,7 +61,7 @@ _FLAGS_ALONE = frozenset({"ca-file", "plain-http"})
 """Options that cannot be settings: a branch could use its own file to redirect credentials."""
 _FILES = frozenset({"baseline", "before", "build", "names"})
 """Keys whose values are relative to the folder of the settings, but for images."""
-_REPEATED = {"before": "before", "build": "builds", "names": "builds"}
+_REPEATED = {"before": "before", "build": "build", "names": "build"}
 """Keys whose values are lists, and the parameters that take them."""
 
 

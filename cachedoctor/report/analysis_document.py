@@ -9,7 +9,7 @@ from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SEC
 from cachedoctor.graph import cost
 from cachedoctor.graph.imports import Spread
 from cachedoctor.numbers import digits
-from cachedoctor.report import builds
+from cachedoctor.report import builds_document
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.rules import verdict
 
@@ -46,9 +46,9 @@ def document(analysis: Analysis) -> dict[str, Any]:
             "marshal": _marshal(analysis),
         },
         "import": _import(analysis),
-        "builds": builds.listed(known),
-        "hits": builds.hits(known),
-        "names": builds.names(analysis.survey, [document.source for document in analysis.documents], known),
+        "builds": builds_document.listed(known),
+        "hits": builds_document.hits(known),
+        "names": builds_document.names(analysis.survey, [document.source for document in analysis.documents], known),
         "findings": [
             {
                 "rule": finding.rule,
@@ -60,7 +60,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "source": clean(finding.source),
                 "records": [record if isinstance(record, int) else clean(record) for record in finding.records],
                 "count": finding.count,
-                "locations": builds.locations(finding.locations),
+                "locations": builds_document.locations(finding.locations),
                 **({"known": finding.known} if check else {}),
             }
             for finding in analysis.findings
@@ -150,7 +150,7 @@ def _loops(analysis: Analysis) -> list[dict[str, Any]]:
     digests = [clean(survey.graph.digests[record]) for record in records]
 
     def member(item: int) -> dict[str, Any]:
-        return {"digest": digests[item], **builds.labelled(known.name(*survey.place(records[item])))}
+        return {"digest": digests[item], **builds_document.labelled(known.name(*survey.place(records[item])))}
 
     return [
         {
@@ -178,7 +178,7 @@ def hotspots(analysis: Analysis) -> list[dict[str, Any]]:
                 "input": first + document,
                 "record": record,
                 "digest": clean(digest),
-                **builds.labelled(analysis.known.name(document, record)),
+                **builds_document.labelled(analysis.known.name(document, record)),
                 "fan_out": hotspot.fan_out,
                 "calls": number(hotspot.calls),
                 "share": hotspot.calls / total,

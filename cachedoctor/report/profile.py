@@ -17,7 +17,7 @@ from cachedoctor.pprof import units
 from cachedoctor.pprof.names import without_folders
 from cachedoctor.pprof.top import HEAD, Row, Top
 from cachedoctor.report import analysis_tables as tables
-from cachedoctor.report import builds
+from cachedoctor.report import builds, builds_document
 from cachedoctor.report.analysis_document import hotspots
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Stacks, Steps, Table, Tone, Verbatim
@@ -223,7 +223,7 @@ def document(diagnosis: Diagnosis, caches: Analysis | None = None) -> dict[str, 
         "buildkit": diagnosis.buildkit,
         "remaining": _remaining(diagnosis.remaining) if diagnosis.remaining else None,
         "hotspots": hotspots(caches) if caches else [],
-        "builds": builds.listed(caches.known) if caches else [],
+        "builds": builds_document.listed(caches.known) if caches else [],
     }
 
 

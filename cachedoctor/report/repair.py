@@ -12,7 +12,7 @@ from cachedoctor.graph import cost
 from cachedoctor.graph.imports import Spread
 from cachedoctor.numbers import count, count_range, digits, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
-from cachedoctor.report import builds
+from cachedoctor.report import builds, builds_document
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Foreign, Line, Listing, Page, Table, Tone, Verbatim
 from cachedoctor.rules import Limits
@@ -162,7 +162,7 @@ def document(
             "replaced": replaced,
         },
         "warnings": [clean(warning) for warning in repaired.warnings],
-        "builds": builds.listed(known),
+        "builds": builds_document.listed(known),
     }
 
 
@@ -385,7 +385,12 @@ def _listed(repaired: Repaired, known: Known) -> list[dict[str, Any]]:
     def member(item: int) -> dict[str, Any]:
         document, record = survey.place(records[item])
         digest = clean(survey.graph.digests[records[item]])
-        return {"input": document, "record": record, "digest": digest, **builds.labelled(known.name(document, record))}
+        return {
+            "input": document,
+            "record": record,
+            "digest": digest,
+            **builds_document.labelled(known.name(document, record)),
+        }
 
     return [
         {"step": member(alternative.item), "source": member(alternative.source), "closed_loop": alternative.closed_loop}

@@ -275,7 +275,7 @@ def test_repair_names_the_steps_that_lost_alternatives() -> None:
     removed = repaired.removed.alternatives
     assert len(removed) == repaired.removed.pruned_links > 0
     with known():
-        page = page_of_repair(repaired, known=recognition.recognize((build(),), repaired.survey))
+        page = page_of_repair(repaired, known=recognition.recognize((build(),), documents, repaired.survey))
     text = render(page, "text", Style(width=300))
     assert "Removed alternatives" in text
     assert f"{FILE}:" in text.partition("Removed alternatives")[2]
@@ -316,4 +316,4 @@ def test_repair_names_links_that_closed_loops() -> None:
 
 
 def test_nothing_is_known_without_builds() -> None:
-    assert recognition.recognize((), Survey([document(LOOP).config])).names == ()
+    assert recognition.recognize((), [document(LOOP)], Survey([document(LOOP).config])).names == ()

@@ -49,7 +49,7 @@ def analyze(
     tag: str | None,
     platform: str | None,
     access: Access,
-    builds: tuple[str, ...],
+    build: tuple[str, ...],
     before: tuple[str, ...],
     dockerfile: str | None,
     quiet: bool,
@@ -81,13 +81,13 @@ def analyze(
     out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     caches = list(map(Place.of_cache, sources))
     trusted = [Place(access.ca_file, "file of certificates")] if access.ca_file else []
-    out.spare(*caches, *inputs.records(builds, before), *trusted)
+    out.spare(*caches, *inputs.records(build, before), *trusted)
     if report is not None:
         _check_report(report, caches, out.path)
     try:
         with progress(quiet) as step:
-            recorded = inputs.builds(builds, dockerfile, access, step, sources)
-            earlier = inputs.builds(before, dockerfile, access, step, (*sources, *builds))
+            recorded = inputs.builds(build, dockerfile, access, step, sources)
+            earlier = inputs.builds(before, dockerfile, access, step, (*sources, *build))
             documents = inputs.documents(sources, tag, platform, access, step)
             analysis = judge(documents, buildkit=buildkit, builds=recorded, before=earlier, progress=step)
             result = page(analysis)

@@ -178,7 +178,7 @@ def check(
     tag: str | None,
     platform: str | None,
     access: Access,
-    builds: tuple[str, ...],
+    build: tuple[str, ...],
     before: tuple[str, ...],
     dockerfile: str | None,
     quiet: bool,
@@ -221,7 +221,7 @@ def check(
         rules = chosen(select, ignore)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if min_hits is not None and not builds:
+    if min_hits is not None and not build:
         raise click.UsageError("--min-hits needs the record of the build: --build FILE|IMAGE")
     try:
         policy = Policy(
@@ -234,8 +234,8 @@ def check(
         with progress(quiet) as step, inputs.shared(access) as shared:
             policy = replace(
                 policy,
-                builds=inputs.builds(builds, dockerfile, shared, step, named),
-                before=inputs.builds(before, dockerfile, shared, step, (*named, *builds)),
+                builds=inputs.builds(build, dockerfile, shared, step, named),
+                before=inputs.builds(before, dockerfile, shared, step, (*named, *build)),
             )
             run = Run(named, shared, step, missing_ok=missing_ok)
             if all_tags:
@@ -291,7 +291,7 @@ def _keep_apart(context: click.Context, out: Output, sources: Sequence[str]) -> 
         )
         if path
     ]
-    reads += inputs.records(given["builds"], given["before"])
+    reads += inputs.records(given["build"], given["before"])
     writes = (
         (out.path, "report"),
         (given["write_baseline"], "baseline"),

@@ -75,7 +75,7 @@ def profile(
     focus: str | None,
     sample_type: str | None,
     caches: tuple[str, ...],
-    builds: tuple[str, ...],
+    build: tuple[str, ...],
     running_for: float | None,
     seconds: int,
     save: str | None,
@@ -106,18 +106,18 @@ def profile(
 
     out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     trusted = [Place(access.ca_file, "file of certificates")] if access.ca_file else []
-    out.spare(Place(source, "profile"), *map(Place.of_cache, caches), *inputs.records(builds), *trusted)
+    out.spare(Place(source, "profile"), *map(Place.of_cache, caches), *inputs.records(build), *trusted)
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
     try:
         with progress(quiet) as step:
             evidence = _evidence(source, sample_type, seconds, save, step)
-            analysis = _analysis(caches, builds, access, step)
+            analysis = _analysis(caches, build, access, step)
             survey = analysis.survey if analysis else None
             step("looking for the cause")
             diagnosis = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
             step("writing the report")
             text = render(page(diagnosis, analysis), format, out.style)
-        if builds and not caches:
+        if build and not caches:
             warn("--build has no effect without --cache")
         if running_for is not None and not caches:
             warn("--running-for has no effect without --cache")

@@ -100,7 +100,7 @@ def repair(
     tag: str | None,
     platform: str | None,
     access: Access,
-    builds: tuple[str, ...],
+    build: tuple[str, ...],
     dockerfile: str | None,
     quiet: bool,
     verbose: bool,
@@ -132,7 +132,7 @@ def repair(
     limits = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest, headroom, join)
     try:
         with progress(quiet) as step:
-            recorded = inputs.builds(builds, dockerfile, access, step, sources)
+            recorded = inputs.builds(build, dockerfile, access, step, sources)
             documents = inputs.documents(sources, None if in_place else tag, platform, access, step)
             writer = None
             if in_place:
@@ -140,7 +140,7 @@ def repair(
             elif output:
                 writer = parse(output).writer(documents, force=force, access=access)
             repaired = repair_documents(documents, limits, step)
-            known = recognize(recorded, repaired.survey)
+            known = recognize(recorded, documents, repaired.survey)
             location = writer.location if writer else None
             too_large = None if allow_too_large else repaired.too_large(location)
             # A tag that does not exist yet has to be set even if there is nothing to fix.
