@@ -39,7 +39,7 @@ def records(tmp_path: Path) -> dict[str, Path]:
     """The records of two builds that differ in their secrets, which are in every place that a daemon writes."""
     paths = {}
     for name in ("today", "yesterday"):
-        statement = json.loads((FIXTURES / "builds/service.provenance.json").read_bytes())
+        statement = json.loads((FIXTURES / "builds/captures/service.json").read_bytes())
         _poison(statement["predicate"], f"{SECRET}-{name}")
         paths[name] = tmp_path / f"{name}.json"
         paths[name].write_text(json.dumps(statement))
