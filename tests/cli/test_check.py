@@ -217,7 +217,7 @@ def test_config_option_overrides_the_settings_found(folder: Path) -> None:
     ("text", "reason"),
     [
         ("max_second = 5", "max_second: unknown setting; did you mean max-seconds?"),
-        ("xyz = 5", "xyz: unknown setting; expected one of baseline, buildkit, fail-on"),
+        ("xyz = 5", "xyz: unknown setting; expected one of baseline, before, build"),
         (
             "plain-http = true",
             "plain-http: cannot be a setting, because a branch could redirect credentials; use --plain-http",
