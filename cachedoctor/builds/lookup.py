@@ -20,15 +20,18 @@ class Certainty(IntEnum):
     NO = 0
     POSSIBLE = 1
     """If content that is not known is as it was."""
-    SURE = 2
+    LIKELY = 2
+    """The inputs lead to it by their own records, but those are not sure."""
+    SURE = 3
 
 
 class Wild(IntEnum):
     """Which records may also be those of a step, though their digests cannot be computed."""
 
     NONE = 0
-    IMAGE = 1
-    """Roots: an image has a second digest, that of its layers (v0.8 to v0.32: `containerimage.(*puller).CacheKey`)."""
+    ROOT = 1
+    """Roots: an image has a second digest, that of its layers (v0.8 to v0.32: `containerimage.(*puller).CacheKey`), and
+    that of a download can depend on the server."""
     ANY = 2
     """Any record: the digest of the operation is unknown."""
 
@@ -62,9 +65,9 @@ def names_of(step: Step, output: int) -> list[str]:
 
 
 def wild_of(step: Step) -> Found:
-    """What is found for a step without looking at any record."""
+    """What is found for a step without looking at any record. Nothing decides the digest of a local source."""
     if step.kind == "source":
-        return Found({}, Wild.IMAGE) if step.digests else Found({}, local=True)
+        return Found({}, Wild.ROOT) if step.digests or step.facts else Found({}, local=True)
     return Found({}, Wild.NONE if step.digests else Wild.ANY)
 
 
@@ -164,7 +167,8 @@ class Lookup:
                 return Certainty.NO
             certainty = Certainty.NO
             if selector == needed.selector:
-                certainty = found.records.get(source, self._perhaps(source, found.wild))
+                known = found.records.get(source)
+                certainty = max(known, Certainty.LIKELY) if known else self._perhaps(source, found.wild)
             if not selector and self.content[source]:
                 by_content.append(link)
             else:
@@ -176,11 +180,11 @@ class Lookup:
         return best
 
     def _perhaps(self, source: int, wild: Wild) -> Certainty:
-        possible = self.content[source] if wild is Wild.IMAGE else wild is Wild.ANY and self.unclaimed[source]
+        possible = self.content[source] if wild is Wild.ROOT else wild is Wild.ANY and self.unclaimed[source]
         return Certainty.POSSIBLE if possible else Certainty.NO
 
     def _limited(self, certainty: Certainty, link: int) -> Certainty:
-        return min(certainty, Certainty.POSSIBLE) if link in self._unsafe else certainty
+        return min(certainty, Certainty.LIKELY) if link in self._unsafe else certainty
 
     def links(self, record: int, number: int) -> range:
         """The links of an input of a record."""

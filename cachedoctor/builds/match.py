@@ -108,6 +108,12 @@ class _Steps:
                     for name in names_of(step, output):
                         self.by_name[name].append(place)
 
+        self.unique = [
+            all(len(self.by_name[name]) == 1 for name in names_of(step, place.output))
+            for step, place in zip(self.steps, self.places, strict=True)
+        ]
+        """For each place, whether no other one has its digest."""
+
     def location(self, place: int) -> Location | None:
         """The first line of a step."""
         return next(iter(self.steps[place].locations), None)
@@ -156,7 +162,8 @@ class _Matching:
         for place, step in enumerate(steps.steps):
             inputs = [found[number] for number in steps.inputs[place]]
             looked_up = _by_content(step) if relaxed else step
-            records = self._lookup.find(looked_up, steps.places[place].output, inputs, _content)
+            content = _content if steps.unique[place] else _content_unless_linked
+            records = self._lookup.find(looked_up, steps.places[place].output, inputs, content)
             for record, certainty in records.items():
                 of_records[record][place] = certainty
             found.append(before[place]._replace(records={**records, **before[place].records}))
@@ -164,7 +171,7 @@ class _Matching:
             if not self._places[record]:
                 best = max(certainties.values())
                 self._places[record] = [place for place, certainty in certainties.items() if certainty is best]
-                self._sure[record] = best is Certainty.SURE and not relaxed
+                self._sure[record] = best >= Certainty.LIKELY and not relaxed
         return found
 
     def _by_digest(self) -> None:
@@ -221,7 +228,7 @@ class _Matching:
         for place in self._places[record][:MOST_USES]:
             source, needed = steps.inputs[place][number], steps.steps[place].inputs[number]
             is_content = needed.by_content and not selector
-            is_image = selector == needed.selector and wild_of(steps.steps[source]).wild is Wild.IMAGE
+            is_image = selector == needed.selector and wild_of(steps.steps[source]).wild is Wild.ROOT
             if is_content or is_image:
                 yield _Use(place, source, needed, self._sure[record])
 
@@ -252,7 +259,12 @@ def _paths(use: _Use) -> str:
 
 
 def _content(needed: Input, found: Found, others: bool) -> Certainty:
-    """A local source has no other record, so its content is it, unless the record has one."""
+    """A local source has no other record, so its content is it."""
+    return Certainty.SURE if found.local else Certainty.POSSIBLE
+
+
+def _content_unless_linked(needed: Input, found: Found, others: bool) -> Certainty:
+    """The same for a step that differs from others only in its inputs."""
     return Certainty.SURE if found.local and not others else Certainty.POSSIBLE
 
 
