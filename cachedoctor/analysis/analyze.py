@@ -200,7 +200,7 @@ def analyze(
         raise InputError(f"cannot count its paths: {error}", source=sources) from error
     if builds:
         progress("matching steps")
-    known = recognize(builds, documents, surveyed, before)
+    known = recognize(builds, documents, surveyed, before, buildkit)
     progress("judging")
     context = Context(documents, surveyed, limits, buildkit, known)
     return Analysis(documents, surveyed, findings(context), limits, buildkit, known)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cachedoctor.buildkit import Release
 from cachedoctor.builds.build import Build, record_digest
+from cachedoctor.builds.hits import Hits
 from cachedoctor.builds.known import NOTHING, Known
 from cachedoctor.builds.names import Name, Place
 from cachedoctor.graph.survey import Survey
@@ -19,11 +21,15 @@ _UNCOMPRESSED = "containerd.io/uncompressed"
 
 
 def recognize(
-    builds: Sequence[Build], documents: Sequence[CacheDocument], survey: Survey, before: Sequence[Build] = ()
+    builds: Sequence[Build],
+    documents: Sequence[CacheDocument],
+    survey: Survey,
+    before: Sequence[Build] = (),
+    release: Release | None = None,
 ) -> Known:
     """What `builds` call the records of documents, whose survey is given, and what will become of their steps.
 
-    `before` are the builds that wrote the cache.
+    `before` are the builds that wrote the cache; `release` is what imports it, `None` for any.
     """
     if not builds:
         return NOTHING
@@ -34,7 +40,33 @@ def recognize(
     for config, of_document in zip(survey.configs, names, strict=True):
         for record, digest in enumerate(config.digests):
             of_document[record] = of_document[record] or operations.get(digest)
-    return Known.of(builds, names, survey)
+    outcomes = _hits(builds, documents, survey, before, release) if survey.order else []
+    return Known.of(builds, names, survey, outcomes)
+
+
+def _hits(
+    builds: Sequence[Build],
+    documents: Sequence[CacheDocument],
+    survey: Survey,
+    before: Sequence[Build],
+    release: Release | None,
+) -> list[Hits]:
+    """What will become of the steps of each build that has steps with lines."""
+    from cachedoctor.builds.importable import importables
+    from cachedoctor.builds.outcome import hits
+
+    caches = importables(survey, release, [document.usable_blobs for document in documents])
+    return [
+        hits(number, build, caches, before=_earlier(build, before), release=release)
+        for number, build in enumerate(builds)
+        if build.kind != DEBUG
+    ]
+
+
+def _earlier(build: Build, before: Sequence[Build]) -> Build | None:
+    """The build to compare with: the first one for the same platform and target, otherwise for the same platform."""
+    same = [other for other in before if other.platform == build.platform]
+    return next((other for other in same if other.target == build.target), same[0] if same else None)
 
 
 def _operations(builds: Sequence[Build]) -> dict[str, Name]:

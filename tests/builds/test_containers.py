@@ -39,7 +39,9 @@ SMALL = predicate([step("a", "source", source("local://context"))])
 
 def plain(build: Build) -> Build:
     """A build without where it is from, and without vertices and layers, which differ from build to build."""
-    return replace(build, source="", kind="", steps=tuple(replace(found, vertex="", results=frozenset()) for found in build.steps))
+    return replace(
+        build, source="", kind="", steps=tuple(replace(found, vertex="", results=frozenset()) for found in build.steps)
+    )
 
 
 def problem(data: bytes) -> str:
