@@ -34,7 +34,8 @@ class Input:
     selector: str
     """The digest of `paths`, empty if the whole input is looked at (v0.32: `CacheMap.Deps[i].Selector`)."""
     paths: tuple[str, ...]
-    """What the step takes from it, such as `/app`; empty if that is not known."""
+    """What the step takes from it, such as `/app`, in the order of the operation; empty if that is not known. Values of
+    build arguments are written as `${NAME}`, so `selector` may not be the digest of what stands here."""
     by_content: bool
     """Whether a content root may stand for it: BuildKit checksums `paths`."""
 
@@ -59,7 +60,7 @@ class Step:
     facts: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Fingerprints of what decides its digest, by name: `command`, `environment variable NAME`, `mount /cache`, `user`,
     `platform`, `base image`, `files` and so on. They can only be compared with those of other builds that the same
-    process read: values are never kept."""
+    process read: values are never kept. Those that begin with `order of` also differ if something is added."""
     results: frozenset[str] = frozenset()
     """Its first result as `chain_digest`s, in each form that the build knew; empty if that is not known."""
 
@@ -71,8 +72,8 @@ class Build:
     source: str
     """As the user named it."""
     kind: str
-    """What it was read from: `dockerbuild`, `predicate`, `statement`, `imagetools`, `metadata`, `attestation` or
-    `cache-debug`."""
+    """What it was read from: `dockerbuild`, `predicate`, `statement`, `imagetools`, `metadata`, `attestation`, or
+    `cache-debug`, which has no lines and whose steps seem to have no inputs, since that list does not name them."""
     target: str
     """The stage that was built, empty for the last one."""
     platform: str

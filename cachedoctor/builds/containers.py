@@ -49,15 +49,18 @@ def load(source: str, *, stdin: BinaryIO | None = None, access: Access | None = 
 
 def _read(location: Location, stdin: BinaryIO | None, access: Access) -> list[Build]:
     from cachedoctor.sources.schemes.docker import DockerLocation
+    from cachedoctor.sources.schemes.file import STDIN
 
     if isinstance(location, DockerLocation):
         from cachedoctor.builds.attestations import registry_builds
 
         return registry_builds(location.reference, access)
-    if location.text == "-":
+    if location.text == STDIN:
         import sys
 
         return _of_stream(stdin or sys.stdin.buffer, can_seek=False)
+    if location.local is None:
+        raise InputError(f"no place for records of builds; {EXPECTED}")
     path = str(location.local)
     if not is_folder(path):
         with opened(path, hint="; pass - to read a pipe") as file:

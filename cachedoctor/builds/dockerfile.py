@@ -6,7 +6,7 @@ import re
 
 LONGEST_TEXT = 200
 """Letters of an instruction that are kept."""
-_LONGEST_SOURCE = 1_000
+LONGEST_INSTRUCTION = 1_000
 """Letters of an instruction that are looked at."""
 
 _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)
@@ -20,7 +20,7 @@ class Dockerfile:
 
     def __init__(self, data: bytes) -> None:
         self._lines = data.decode("utf-8", "replace").split("\n")
-        directive = _ESCAPE.fullmatch(self._lines[0][:_LONGEST_SOURCE].strip())
+        directive = _ESCAPE.fullmatch(self._lines[0][:LONGEST_INSTRUCTION].strip())
         self._escape = directive[1] if directive else "\\"
         self._texts: dict[tuple[int, int], str] = {}
 
@@ -37,7 +37,7 @@ class Dockerfile:
 
     def _joined(self, line: int, end_line: int) -> str:
         parts: list[str] = []
-        left = _LONGEST_SOURCE
+        left = LONGEST_INSTRUCTION
         for number in range(line - 1, min(end_line, len(self._lines))):
             part = self._lines[number][:left].strip()
             left -= len(part) + 1

@@ -101,6 +101,7 @@ def _source(source: Source, op: Op, materials: Materials) -> Iterator[tuple[str,
         yield "repository", origin.name
         yield "options", dict(sorted(source.attrs.items()))
     elif origin.scheme in ("http", "https"):
-        yield "checksum", source.attrs.get("http.checksum") or materials.of_url(source.identifier)
+        options = dict(sorted(source.attrs.items()))
+        yield "checksum", options.pop("http.checksum", "") or materials.of_url(source.identifier)
         yield "address", source.identifier
-        yield "options", dict(sorted(source.attrs.items()))
+        yield "options", options

@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cachedoctor.builds.build import Build, Input, Location, Step, chain_digest
 from cachedoctor.builds.dockerfile import Dockerfile
@@ -38,7 +39,7 @@ MOST_STEPS = 50_000
 
 
 class NoStepsError(InputError):
-    """Provenance in min mode, which has no steps."""
+    """Provenance in min mode, or by something else than BuildKit: it has no steps."""
 
 
 class _Position(Struct):
@@ -127,13 +128,22 @@ class Predicate02(Struct):
     invocation: _Invocation = field(default_factory=_Invocation)
     metadata: _Metadata02 = field(default_factory=_Metadata02)
     materials: list[_Material] = []
+    build_type: str = field(default="", name="buildType")
 
     @property
     def record(self) -> _Record:
         """What is needed of it."""
-        asked, place = self.invocation, "$.buildConfig.llbDefinition"
-        path, platform = asked.config_source.path, asked.environment.platform
-        return _Record(self.config, place, self.metadata.notes, self.materials, asked.parameters.args, path, platform)
+        asked = self.invocation
+        return _Record(
+            config=self.config,
+            config_path="$.buildConfig.llbDefinition",
+            notes=self.metadata.notes,
+            materials=self.materials,
+            args=asked.parameters.args,
+            dockerfile=asked.config_source.path,
+            platform=asked.environment.platform,
+            build_type=self.build_type,
+        )
 
 
 class _ConfigSource1(Struct):
@@ -154,6 +164,7 @@ class _Definition(Struct):
     external: _External = field(default_factory=_External, name="externalParameters")
     internal: _Internal = field(default_factory=_Internal, name="internalParameters")
     materials: list[_Material] = field(default_factory=list, name="resolvedDependencies")
+    build_type: str = field(default="", name="buildType")
 
 
 class _Metadata1(Struct):
@@ -174,10 +185,16 @@ class Predicate1(Struct):
     def record(self) -> _Record:
         """What is needed of it."""
         asked, inside = self.definition.external, self.definition.internal
-        place, notes = "$.buildDefinition.internalParameters.buildConfig.llbDefinition", self.details.metadata.notes
-        path = asked.config_source.path
-        materials = self.definition.materials
-        return _Record(inside.config, place, notes, materials, asked.request.args, path, inside.platform)
+        return _Record(
+            config=inside.config,
+            config_path="$.buildDefinition.internalParameters.buildConfig.llbDefinition",
+            notes=self.details.metadata.notes,
+            materials=self.definition.materials,
+            args=asked.request.args,
+            dockerfile=asked.config_source.path,
+            platform=inside.platform,
+            build_type=self.definition.build_type,
+        )
 
 
 class _Record(Struct):
@@ -192,6 +209,7 @@ class _Record(Struct):
     dockerfile: str
     platform: str
     """That of the daemon."""
+    build_type: str
 
 
 def is_predicate(parsed: Any) -> bool:
@@ -212,6 +230,8 @@ def predicate_build(
     shape: type[Predicate1] | type[Predicate02] = Predicate1 if "buildDefinition" in parsed else Predicate02
     record = typed(parsed, shape).record
     if not record.config.steps:
+        if "buildkit" not in record.build_type:
+            raise NoStepsError(f"provenance that BuildKit did not write; get its own with: {HOW_TO_GET}")
         raise NoStepsError(f"provenance in min mode, which has no build steps; get the full record with: {HOW_TO_GET}")
     record.args = record.args | dict(args or {})
     reader = _Reader(record)
@@ -293,9 +313,7 @@ class _Reader:
 
     def _step(self, number: int, places: Mapping[int, int]) -> Step:
         listed, inputs = self._listed[number], self._inputs[number]
-        op = listed.op
-        if op.platform is None:
-            op.platform = self._default
+        op = replace(listed.op, platform=listed.op.platform or self._default)
         source = op.op.source
         if source is not None:
             known = digests(source, op.platform, self._materials)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,7 +63,7 @@ def _texts(entries: list[Any]) -> Iterator[tuple[str, str]]:
 def _decoded(data: object) -> str:
     try:
         return base64.b64decode(data, validate=True).decode() if isinstance(data, str) else ""
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""
 
 

@@ -36,6 +36,12 @@ def test_labels_are_cut(tmp_path: Path) -> None:
     assert labels == {"sha256:record": f"RUN {'x' * 1000}"[: names.LONGEST_LABEL]}
 
 
+@pytest.mark.parametrize("data", ["é", "?", "/w=="])
+def test_text_that_cannot_be_decoded_has_no_label(data: str, tmp_path: Path) -> None:
+    damaged = {"digest": "sha256:op", "type": "json", "data": [{"data": data}]}
+    assert load(tmp_path, [entry("sha256:record", "sha256:op@0"), damaged]) == {}
+
+
 def test_bounds_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MOST_BYTES", 10)
     assert load(tmp_path, b"[]" + b" " * 8) == {}
