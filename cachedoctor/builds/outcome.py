@@ -239,7 +239,8 @@ class _Words:
         paths = [*needed.paths[:_MOST_PATHS]]
         if len(needed.paths) > _MOST_PATHS:
             paths.append(f"{len(needed.paths) - _MOST_PATHS} more")
-        return f"{listing(paths) if paths else 'files'} {'in' if self._local(needed) else 'from'} {self._line(needed.step)}"
+        place = f"{'in' if self._local(needed) else 'from'} {self._line(needed.step)}"
+        return f"{listing(paths) if paths else 'files'} {place}"
 
     def _local(self, needed: Input) -> bool:
         return wild_of(self._build.steps[needed.step]).local
