@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cachedoctor.builds.build import Build, Location
+from cachedoctor.builds.build import Build, Location, Step
+from cachedoctor.builds.doubling import Doubling
 from cachedoctor.builds.hits import Hits
-from cachedoctor.builds.names import Name
+from cachedoctor.builds.names import Name, Place
 from cachedoctor.graph.survey import Survey
 
 
@@ -20,12 +21,19 @@ class Known:
     """For each document, one for each of its records; empty without builds."""
     hits: Sequence[Hits] = ()
     """For each build whose steps can be looked up."""
+    doublings: Sequence[Doubling] = ()
+    """The copies between stages that multiply the paths of the loop check, the worst first."""
     by_digest: Mapping[str, Sequence[Name]] = field(default_factory=dict)
     """All names of the records with a digest: different steps can have the same."""
 
     @classmethod
     def of(
-        cls, builds: Sequence[Build], names: Sequence[Sequence[Name | None]], survey: Survey, hits: Sequence[Hits] = ()
+        cls,
+        builds: Sequence[Build],
+        names: Sequence[Sequence[Name | None]],
+        survey: Survey,
+        hits: Sequence[Hits] = (),
+        doublings: Sequence[Doubling] = (),
     ) -> Known:
         """These builds and names, for the records of a survey."""
         by_digest: dict[str, list[Name]] = {}
@@ -33,7 +41,7 @@ class Known:
             for digest, name in zip(config.digests, of_document, strict=False):
                 if name:
                     by_digest.setdefault(digest, []).append(name)
-        return cls(builds, names, hits, by_digest)
+        return cls(builds, names, hits, doublings, by_digest)
 
     def name(self, document: int, record: int) -> Name | None:
         """What a record of a document is called, `None` if no build has it."""
@@ -59,6 +67,10 @@ class Known:
             elif document is not None:
                 names.append(self.name(document, record))
         return _distinct(names)
+
+    def step(self, place: Place) -> Step:
+        """The step at a place."""
+        return self.builds[place.build].steps[place.step]
 
     def named(self, build: int) -> int:
         """How many records of all documents a build names."""
@@ -103,6 +115,11 @@ def _numbers(locations: Sequence[Location]) -> str:
 def line(location: Location) -> str:
     """A line of a Dockerfile with its instruction: `Dockerfile:12 RUN make`."""
     return f"{location.file}:{location.line} {location.text}".rstrip()
+
+
+def step_in_words(step: Step) -> str:
+    """A step by its line, or what it is if it has none."""
+    return line(step.locations[0]) if step.locations else step.label
 
 
 def placed(build: Build, path: str) -> Build:

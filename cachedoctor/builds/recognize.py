@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cachedoctor.buildkit import Release
+from cachedoctor.buildkit import LOOP_CHECK, Release
 from cachedoctor.builds.build import Build, record_digest
 from cachedoctor.builds.hits import Hits
 from cachedoctor.builds.known import NOTHING, Known
@@ -33,6 +33,7 @@ def recognize(
     """
     if not builds:
         return NOTHING
+    from cachedoctor.builds.doubling import doublings
     from cachedoctor.builds.match import match
 
     names = match(builds, survey.configs, list(map(_diff_ids, documents)))
@@ -41,7 +42,8 @@ def recognize(
         for record, digest in enumerate(config.digests):
             of_document[record] = of_document[record] or operations.get(digest)
     outcomes = _hits(builds, documents, survey, before, release) if survey.order else []
-    return Known.of(builds, names, survey, outcomes)
+    doubled = doublings(builds, names, survey) if LOOP_CHECK.concerns(release) and survey.order else []
+    return Known.of(builds, names, survey, outcomes, doubled)
 
 
 def _hits(

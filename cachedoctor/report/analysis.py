@@ -22,7 +22,7 @@ from cachedoctor.report import analysis_sources as sources
 from cachedoctor.report import analysis_tables as tables
 from cachedoctor.report import builds
 from cachedoctor.report.analysis_document import document
-from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section, Steps, Tone
+from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section, Steps, Table, Tone
 from cachedoctor.rules import RULES, Finding, Severity
 from cachedoctor.text import argument, printable, short
 
@@ -123,6 +123,7 @@ def _sections(analysis: Analysis) -> list[Section]:
             analysis,
             [
                 tables.costs(analysis),
+                builds.doublings(analysis.known) if "hotspots" in asked else Table("", (), ()),
                 tables.hotspots(analysis, level=0 if "hotspots" in asked else 1),
                 tables.graph(analysis),
             ],

@@ -48,6 +48,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "import": _import(analysis),
         "builds": builds_document.listed(known),
         "hits": builds_document.hits(known),
+        "doublings": builds_document.doublings(known),
         "names": builds_document.names(analysis.survey, [document.source for document in analysis.documents], known),
         "findings": [
             {

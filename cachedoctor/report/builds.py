@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cachedoctor.builds.build import Build
+from cachedoctor.builds.doubling import Doubling
 from cachedoctor.builds.hits import Hit, Hits, Reason, State
-from cachedoctor.builds.known import Known, line
+from cachedoctor.builds.known import Known, line, step_in_words
 from cachedoctor.numbers import count, listing, plural
 from cachedoctor.report.page import Foreign, Line, Listing, Table, Tone
 from cachedoctor.text import cut, printable
@@ -14,9 +15,15 @@ HOW = (
     "-o build.dockerbuild, or on GitHub: gh run download RUN --pattern '*.dockerbuild'"
 )
 """How to get names where there are none, in one line."""
+MOST_STEPS = 20
+"""Steps that are shown unless every detail is asked for."""
 _TEXT = 72
 """Letters of an instruction in a table."""
-_STATES = {State.HIT: "hit", State.MISS: "miss", State.UNKNOWN: "unknown"}
+_OUTCOMES = (
+    (State.HIT, "will hit", "will hit"),
+    (State.MISS, "will miss", "will miss"),
+    (State.UNKNOWN, "depends on content", "depend on content"),
+)
 
 
 def hint(known: Known) -> Listing:
@@ -32,8 +39,8 @@ def headline(known: Known) -> list[Line]:
 def totals(hits: Hits, known: Known) -> str:
     """How many steps are in each state: `Of 12 steps, 7 will hit, 3 miss, 2 depend on content.`"""
     parts = [
-        f"{count(number)} {words}"
-        for state, words in ((State.HIT, "will hit"), (State.MISS, "will miss"), (State.UNKNOWN, "depend on content"))
+        f"{count(number)} {words if number > 1 else word}"
+        for state, word, words in _OUTCOMES
         if (number := hits.count(state))
     ]
     if not parts:
@@ -70,15 +77,50 @@ def strangers(known: Known) -> list[Line]:
     ]
 
 
+def doublings(known: Known) -> Table:
+    """The lines that double paths, and what would be left without each, or if it copied from elsewhere."""
+    rows = [
+        (
+            Foreign(cut(step_in_words(known.step(doubling.place)), _TEXT)),
+            count(doubling.calls),
+            Foreign(_instead(doubling, known)),
+        )
+        for doubling in known.doublings
+    ]
+    return Table("Where paths double", ("line", "checks without it", "copy instead"), rows, frozenset({1}))
+
+
+def _instead(doubling: Doubling, known: Known) -> str:
+    """Where the same file could come from."""
+    instead = doubling.instead
+    if instead is None:
+        return ""
+    runs = f", unless {plural(len(instead.runs), 'step')} between change it" if instead.runs else ""
+    source = step_in_words(known.step(instead.place))
+    return cut(f"{instead.path} from {source}: {plural(instead.calls, 'check')}{runs}", 2 * _TEXT)
+
+
 def steps(known: Known) -> list[Table | Listing]:
     """For each build, the first step that misses and why, then all its steps."""
     sections: list[Table | Listing] = []
     for hits in known.hits:
-        build = known.builds[hits.build]
-        rows = [(Foreign(_step(hit, build)), _STATES[hit.state], Foreign(hit.because)) for hit in hits.steps]
-        which = _which(hits.build, known)
-        sections += [_first_miss(hits, build, which), Table(f"Steps{which}", ("line", "state", "because"), rows)]
+        build, which = known.builds[hits.build], _which(hits.build, known)
+        sections += [_first_miss(hits, build, which), _table(hits, build, which)]
     return sections
+
+
+def _table(hits: Hits, build: Build, which: str) -> Table:
+    """All steps; of many, those that do not hit unless every detail is asked for."""
+    rows = [
+        (Foreign(_step(hit, build)), str(hit.state), Foreign("" if hit.state is State.HIT else hit.because))
+        for hit in hits.steps
+    ]
+    table = Table(f"Steps{which}", ("line", "state", "because"), rows)
+    if len(rows) <= MOST_STEPS:
+        return table
+    others = [row for row, hit in zip(rows, hits.steps, strict=True) if hit.state is not State.HIT][:MOST_STEPS]
+    note = f"{plural(len(rows) - len(others), 'more step')}; -v shows all."
+    return table._replace(brief=others, note=note, level=0 if others else 1)
 
 
 def _step(hit: Hit, build: Build) -> str:

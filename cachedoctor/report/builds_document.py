@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cachedoctor.builds.build import Build, Location
+from cachedoctor.builds.doubling import Instead
 from cachedoctor.builds.hits import Hits, State
-from cachedoctor.builds.known import Known
+from cachedoctor.builds.known import Known, step_in_words
 from cachedoctor.builds.names import Name
 from cachedoctor.graph.survey import Survey
-from cachedoctor.report.formats.json import clean
+from cachedoctor.report.formats.json import clean, number
 
 
 def listed(known: Known) -> list[dict[str, Any]]:
@@ -51,6 +52,30 @@ def _hits(hits: Hits, build: Build) -> dict[str, Any]:
             }
             for hit in hits.steps
         ],
+    }
+
+
+def doublings(known: Known) -> list[dict[str, Any]]:
+    """The lines that double paths, in a JSON document."""
+    return [
+        {
+            "label": clean(step_in_words(known.step(doubling.place))),
+            "locations": locations(known.step(doubling.place).locations),
+            "calls_without": number(doubling.calls),
+            "instead": _instead(doubling.instead, known) if doubling.instead else None,
+        }
+        for doubling in known.doublings
+    ]
+
+
+def _instead(instead: Instead, known: Known) -> dict[str, Any]:
+    step = known.step(instead.place)
+    return {
+        "path": clean(instead.path),
+        "label": clean(step_in_words(step)),
+        "locations": locations(step.locations),
+        "calls": number(instead.calls),
+        "steps_between": len(instead.runs),
     }
 
 

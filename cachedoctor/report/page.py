@@ -93,6 +93,12 @@ class Table(NamedTuple):
     note: str = ""
     level: int = 0
     """The verbosity from which it is shown."""
+    brief: Sequence[Sequence[str]] = ()
+    """Fewer rows, shown instead unless every detail is asked for; empty to show all."""
+
+    def shown(self, verbosity: int) -> Sequence[Sequence[str]]:
+        """The rows for a verbosity."""
+        return self.rows if verbosity > 0 or not self.brief else self.brief
 
 
 class Listing(NamedTuple):
