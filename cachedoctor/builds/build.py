@@ -61,8 +61,9 @@ class Step:
     """Fingerprints of what decides its digest, by name: `command`, `environment variable NAME`, `mount /cache`, `user`,
     `platform`, `base image`, `files` and so on. They can only be compared with those of other builds that the same
     process read: values are never kept. Those that begin with `order of` also differ if something is added."""
-    results: frozenset[str] = frozenset()
-    """Its first result as `chain_digest`s, in each form that the build knew; empty if that is not known."""
+    results: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """Its first result as `chain_digest`s, in each form that the record of the build has; some forms of a record have
+    fewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from itertools import islice
 from typing import NamedTuple
 
 from cachedoctor.builds.build import Build, Input, Step, record_digest
 from cachedoctor.graph.records import Graph
 
-MOST_CHECKS = 1_000_000
-"""Inputs of records that are compared with inputs of steps."""
+MOST_ALIKE = 100
+"""Records that are looked at for one step. Many can have the same digest: all `--link` merges of two inputs do."""
 
 
 class Certainty(IntEnum):
@@ -32,7 +33,9 @@ class Wild(IntEnum):
     ROOT = 1
     """Roots: an image has a second digest, that of its layers (v0.8 to v0.32: `containerimage.(*puller).CacheKey`), and
     that of a download can depend on the server."""
-    ANY = 2
+    ALIKE = 2
+    """Records with the digests of the step: there are too many to tell them apart."""
+    ANY = 3
     """Any record: the digest of the operation is unknown."""
 
 
@@ -41,6 +44,8 @@ class Found(NamedTuple):
 
     records: Mapping[int, Certainty]
     wild: Wild = Wild.NONE
+    names: Collection[str] = ()
+    """What their digest can be."""
     local: bool = False
     """Whether it is a local source, which no cache has a record of."""
 
@@ -81,11 +86,11 @@ class Lookup:
     def __init__(self, graph: Graph, claimed: Collection[str], unsafe: Collection[int] = ()) -> None:
         self.graph = graph
         self._unsafe = unsafe
-        self._checks = MOST_CHECKS
         self.by_shape: dict[tuple[str, int], list[int]] = defaultdict(list)
         """The records with a digest and a number of inputs."""
         self._children: dict[tuple[int, int, str, str], list[int]] = defaultdict(list)
         self._by_content: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._only_by_content: dict[tuple[int, str], list[int]] = defaultdict(list)
         self.unclaimed = [digest not in claimed for digest in graph.digests]
         """For each record, whether no step makes it as far as its digest tells."""
         # Up to v0.24 there are roots whose digest is a name that only the exporting daemon knew.
@@ -106,48 +111,82 @@ class Lookup:
             links = range(graph.link_start[slot], graph.link_start[slot + 1])
             for link in links:
                 self._children[graph.links[link], slot - start, graph.selectors[link], digest].append(record)
-            if any(self.content[graph.links[link]] and not graph.selectors[link] for link in links):
+            contents = [self.content[graph.links[link]] and not graph.selectors[link] for link in links]
+            if any(contents):
                 self._by_content[slot - start, digest].append(record)
+                if all(contents):
+                    self._only_by_content[slot - start, digest].append(record)
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether so much had to be compared that records may be missing from what was found."""
-        return self._checks < 0
-
-    def find(self, step: Step, output: int, inputs: Sequence[Found], content: ContentCertainty) -> dict[int, Certainty]:
+    def find(
+        self, step: Step, output: int, inputs: Sequence[Found], content: ContentCertainty, *, linked_first: bool = False
+    ) -> Found:
         """The records that BuildKit can find for an output of a step whose inputs it has found.
 
         As `solver.(*edge).recalcCurrentState` (v0.8 to v0.32): those to which each input leads, by its own record with
-        the selector, or by its content.
+        the selector, or by its content. If it is `linked_first`, content is only looked at if nothing else leads to a
+        record. If too many records only differ in their content, they are not looked at one by one.
         """
+        nothing, names = wild_of(step), names_of(step, output)
+        wild = nothing.wild
         found: dict[int, Certainty] = {}
-        for digest in names_of(step, output):
+        for name in names:
             if not step.inputs:
-                found.update(dict.fromkeys(self.by_shape.get((digest, 0), ()), Certainty.SURE))
-            for record in self._candidates(step, digest, inputs):
-                certainty = self._certainty(record, step, inputs, content)
-                if certainty:
-                    found[record] = certainty
-        return found
-
-    def _candidates(self, step: Step, digest: str, inputs: Sequence[Found]) -> Iterable[int]:
-        """The records to which one of the inputs leads: the one that leads to the fewest."""
-        if not step.inputs:
-            return ()
-        everything = self.by_shape.get((digest, len(step.inputs)), ())
-        fewest: Collection[int] = everything
-        for number, needed in enumerate(step.inputs):
-            if not fewest or inputs[number].wild:
+                found.update(dict.fromkeys(self.by_shape.get((name, 0), ()), Certainty.SURE))
                 continue
-            led: dict[int, None] = {}
-            self._checks -= len(inputs[number].records) + 1
-            for source in inputs[number].records:
-                led.update(dict.fromkeys(self._children.get((source, number, needed.selector, digest), ())))
-            if needed.by_content:
-                led.update(dict.fromkeys(self._by_content.get((number, digest), ())))
-            if len(led) < len(fewest):
-                fewest = led
-        return [record for record in fewest if self.graph.arity(record) == len(step.inputs)]
+            linked = self._linked(step, name, inputs)
+            if linked_first:
+                self._add(found, linked, step, inputs, content)
+                if max(found.values(), default=Certainty.NO) >= Certainty.LIKELY:
+                    continue
+            candidates = self._candidates(step, name, inputs)
+            if len(candidates) > MOST_ALIKE:
+                candidates, wild = linked, Wild.ALIKE
+            self._add(found, candidates, step, inputs, content)
+        return nothing._replace(records=found, wild=wild, names=names)
+
+    def _add(
+        self,
+        found: dict[int, Certainty],
+        candidates: Iterable[int],
+        step: Step,
+        inputs: Sequence[Found],
+        content: ContentCertainty,
+    ) -> None:
+        for record in candidates:
+            if record not in found and (certainty := self._certainty(record, step, inputs, content)):
+                found[record] = certainty
+
+    def _linked(self, step: Step, name: str, inputs: Sequence[Found]) -> Collection[int]:
+        """The records to which the own records of one of the inputs lead: of the one that leads to the fewest.
+
+        Local sources have none: they lead to records that have nothing but content.
+        """
+        led = [self._led(number, step, name, inputs[number]) for number in range(len(step.inputs))]
+        return min((records for records in led if records), key=len, default=())
+
+    def _led(self, number: int, step: Step, name: str, found: Found) -> Collection[int]:
+        needed = step.inputs[number]
+        led = dict.fromkeys(self._only_by_content.get((number, name), ()) if found.local and needed.by_content else ())
+        for source in found.records:
+            led.update(dict.fromkeys(self._children.get((source, number, needed.selector, name), ())))
+            if len(led) > MOST_ALIKE:
+                break
+        return list(islice(led, MOST_ALIKE))
+
+    def _candidates(self, step: Step, name: str, inputs: Sequence[Found]) -> Collection[int]:
+        """The records to which one of the inputs leads, in whatever way: the one that leads to the fewest."""
+        fewest: Collection[int] = self.by_shape.get((name, len(step.inputs)), ())
+        for number, needed in enumerate(step.inputs):
+            if inputs[number].wild or len(fewest) <= 1:
+                continue
+            led = dict.fromkeys(self._by_content.get((number, name), ()) if needed.by_content else ())
+            for source in inputs[number].records if len(led) < len(fewest) else ():
+                led.update(dict.fromkeys(self._children.get((source, number, needed.selector, name), ())))
+                if len(led) >= len(fewest):
+                    break
+            else:
+                fewest = led if len(led) < len(fewest) else fewest
+        return fewest
 
     def _certainty(self, record: int, step: Step, inputs: Sequence[Found], content: ContentCertainty) -> Certainty:
         certainty = Certainty.SURE
@@ -162,13 +201,10 @@ class Lookup:
         by_content, others = [], False
         for link in self.links(record, number):
             source, selector = self.graph.links[link], self.graph.selectors[link]
-            self._checks -= 1
-            if self._checks < 0:
-                return Certainty.NO
             certainty = Certainty.NO
             if selector == needed.selector:
                 known = found.records.get(source)
-                certainty = max(known, Certainty.LIKELY) if known else self._perhaps(source, found.wild)
+                certainty = max(known, Certainty.LIKELY) if known else self._perhaps(source, found)
             if not selector and self.content[source]:
                 by_content.append(link)
             else:
@@ -179,8 +215,12 @@ class Lookup:
                 best = max(best, self._limited(content(needed, found, others), link))
         return best
 
-    def _perhaps(self, source: int, wild: Wild) -> Certainty:
-        possible = self.content[source] if wild is Wild.ROOT else wild is Wild.ANY and self.unclaimed[source]
+    def _perhaps(self, source: int, found: Found) -> Certainty:
+        possible = (
+            (found.wild is Wild.ROOT and self.content[source])
+            or (found.wild is Wild.ALIKE and self.graph.digests[source] in found.names)
+            or (found.wild is Wild.ANY and self.unclaimed[source])
+        )
         return Certainty.POSSIBLE if possible else Certainty.NO
 
     def _limited(self, certainty: Certainty, link: int) -> Certainty:

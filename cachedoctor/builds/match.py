@@ -163,10 +163,10 @@ class _Matching:
             inputs = [found[number] for number in steps.inputs[place]]
             looked_up = _by_content(step) if relaxed else step
             content = _content if steps.unique[place] else _content_unless_linked
-            records = self._lookup.find(looked_up, steps.places[place].output, inputs, content)
-            for record, certainty in records.items():
+            of_place = self._lookup.find(looked_up, steps.places[place].output, inputs, content, linked_first=True)
+            for record, certainty in of_place.records.items():
                 of_records[record][place] = certainty
-            found.append(before[place]._replace(records={**records, **before[place].records}))
+            found.append(of_place._replace(records={**of_place.records, **before[place].records}))
         for record, certainties in of_records.items():
             if not self._places[record]:
                 best = max(certainties.values())

@@ -36,8 +36,8 @@ def hits(
     lossless = _Outcome(build, caches, lossy=False) if lossy else outcome
     words = _Words(build, caches, outcome, lossless, before)
     steps = [
-        Hit(index, state, *words.why(index, state))
-        for index, state in enumerate(outcome.states)
+        Hit(index, state, *why)
+        for index, (state, why) in enumerate(zip(outcome.states, words.whys, strict=True))
         if build.steps[index].locations
     ]
     steps.sort(key=lambda hit: (build.steps[hit.step].locations[0][:2], hit.step))
@@ -81,25 +81,24 @@ class _Outcome:
     def _look_up(self, lookup: Lookup, cache: Importable) -> list[dict[int, Found]]:
         found: list[dict[int, Found]] = []
         for index, (step, outputs) in enumerate(zip(self._build.steps, self._outputs, strict=True)):
-            nothing = wild_of(step)
             inputs = [found[needed.step][needed.output] for needed in step.inputs]
-            records = {output: lookup.find(step, output, inputs, _unseen) for output in outputs}
+            of_step = {output: lookup.find(step, output, inputs, _unseen) for output in outputs}
             if self._several:
-                for of_output in records.values():
-                    of_output.update((record, min(Certainty.LIKELY, sure)) for record, sure in of_output.items())
-            for record, certainty in records[0].items():
-                if certainty < Certainty.SURE and not step.results.isdisjoint(cache.results[record]):
-                    records[0][record] = Certainty.SURE
-                    self._recorded.add(index)
-            found.append({output: nothing._replace(records=of_output) for output, of_output in records.items()})
+                of_step = {output: _limited(of_output) for output, of_output in of_step.items()}
+            recorded = [record for record in of_step[0].records if not step.results.isdisjoint(cache.results[record])]
+            if any(of_step[0].records[record] < Certainty.SURE for record in recorded):
+                sure = dict.fromkeys(recorded, Certainty.SURE)
+                of_step[0] = of_step[0]._replace(records={**of_step[0].records, **sure})
+                self._recorded.add(index)
+            found.append(of_step)
         return found
 
     def _verdict(self, index: int, output: int, caches: Sequence[Importable]) -> _Verdict:
         anything = Certainty.NO
         with_result = Certainty.NO
-        for found, cache, lookup in zip(self.found, caches, self.lookups, strict=True):
-            if lookup.exhausted or found[index][output].wild is Wild.ANY:
-                return _Verdict.PERHAPS
+        for found, cache in zip(self.found, caches, strict=True):
+            if found[index][output].wild in (Wild.ALIKE, Wild.ANY):
+                anything = with_result = max(with_result, Certainty.POSSIBLE)
             for record, certainty in found[index][output].records.items():
                 anything = max(anything, certainty)
                 if cache.results[record]:
@@ -142,6 +141,11 @@ def _unseen(needed: Input, found: Found, others: bool) -> Certainty:
     return Certainty.POSSIBLE
 
 
+def _limited(found: Found) -> Found:
+    """The same, but none of it sure."""
+    return found._replace(records={record: min(Certainty.LIKELY, sure) for record, sure in found.records.items()})
+
+
 def _state(verdict: _Verdict, needed: State) -> State:
     """What becomes of an output of a step. `needed` is whether its result is: missed means that a step runs with it."""
     if verdict is _Verdict.HIT:
@@ -170,9 +174,12 @@ class _Words:
         self._outcome = outcome
         self._lossless = lossless
         self._earlier = counterparts(build, before) if before else None
+        self.whys: list[tuple[Reason | None, str]] = []
+        """For each step, the reason why it does not hit for certain, and in words."""
+        for index, state in enumerate(outcome.states):
+            self.whys.append(self._why(index, state))
 
-    def why(self, index: int, state: State) -> tuple[Reason | None, str]:
-        """The reason why a step does not hit for certain, and in words."""
+    def _why(self, index: int, state: State) -> tuple[Reason | None, str]:
         verdict = _decisive(self._outcome.verdicts[index], state)
         if state is State.HIT:
             return None, _FOUND if verdict is _Verdict.HIT else "no step that runs needs its result"
@@ -231,8 +238,7 @@ class _Words:
             if source.kind == "source":
                 return Reason.BASE_IMAGE, f"it hits if the layers of {self._line(needed.step)} are those in the cache"
             if any(one.records for one in found):
-                reason = self.why(needed.step, self._outcome.states[needed.step])[0]
-                return reason or Reason.CONTENT_UNKNOWN, f"it depends on {self._line(needed.step)}"
+                return self.whys[needed.step][0] or Reason.CONTENT_UNKNOWN, f"it depends on {self._line(needed.step)}"
         return Reason.CONTENT_UNKNOWN, "its key cannot be computed from the record of the build"
 
     def _content(self, needed: Input) -> str:
