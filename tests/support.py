@@ -112,7 +112,11 @@ def recognizing(
     """As if these builds were given, and named each record by its document, index and digest."""
 
     def recognize(
-        given: Sequence[Build], documents: Sequence[CacheDocument], survey: Survey, before: Sequence[Build] = ()
+        given: Sequence[Build],
+        documents: Sequence[CacheDocument],
+        survey: Survey,
+        before: Sequence[Build] = (),
+        release: object = None,
     ) -> Known:
         names = [
             [name_of(document, record, digest) for record, digest in enumerate(config.digests)]
