@@ -205,7 +205,7 @@ def judged(hits: tuple[Hit, ...], limit: float | None) -> Analysis:
 def test_hits_are_shown_step_by_step() -> None:
     with known(HITS):
         text = rendered(analyze([document(PLAIN)]), "text", Style(width=300))
-    assert "Of 4 steps, 1 will hit, 2 will miss and 1 depend on content." in text
+    assert "Of 4 steps, 1 will hit, 2 will miss and 1 depends on content." in text
     first = text.partition("First miss\n")[2].partition("\n\n")[0].splitlines()
     assert [line.strip() for line in first] == [
         f"{FILE}:3 COPY --from=s2 /f /g",
