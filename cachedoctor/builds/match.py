@@ -139,7 +139,10 @@ class _Matching:
     def names(self) -> list[Name | None]:
         """The name of each record."""
         found = self._forwards([wild_of(step) for step in self._steps.steps], relaxed=False)
-        if not all(self._places):
+        if any(
+            digest in self._steps.by_name and not places
+            for digest, places in zip(self._graph.digests, self._places, strict=True)
+        ):
             self._forwards(found, relaxed=True)
         self._by_digest()
         names = [self._name(record) for record in range(self._graph.size)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, count, pairwise, repeat
@@ -103,13 +103,27 @@ def losable(graph: Graph, joining: Sequence[Sequence[int]] = ()) -> frozenset[in
     for item in reversed(graph.adjacency.topological[0]):
         for source in graph.adjacency.sources[item]:
             leaves_above[source] |= leaves_above[item]
-    late = [
+    late: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for link, (source, item) in enumerate(zip(graph.links, graph.owners(), strict=True)):
+        if leaves_above[source] & ~leaves_above[item]:
+            late[source][leaves_above[item]].append(link)
+    return frozenset(
         link
-        for link, (source, item) in enumerate(zip(graph.links, graph.owners(), strict=True))
-        if leaves_above[source] & ~leaves_above[item]
-    ]
-    met = Counter(graph.links[link] for link in late)
-    return frozenset(link for link in late if met[graph.links[link]] > 1)
+        for source, links_to in late.items()
+        for above, links in links_to.items()
+        if len(links) > 1 or _met_again(leaves_above[source], above, links_to)
+        for link in links
+    )
+
+
+def _met_again(of_source: int, above: int, others: Collection[int]) -> bool:
+    """Whether a walk that stores items under these leaves may meet their source for other items that it stores.
+
+    `others` are the leaves of those, and another leaf's walk has stored the source. If there are many, it may.
+    """
+    return len(others) > MOST_COMPARED or any(
+        other != above and other & above and of_source & ~above & ~other for other in others
+    )
 
 
 def _leaves(graph: Graph, joining: Sequence[Sequence[int]]) -> list[int]:
