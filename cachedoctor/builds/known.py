@@ -72,10 +72,10 @@ class Known:
         """The step at a place."""
         return self.builds[place.build].steps[place.step]
 
-    def named(self, build: int) -> int:
-        """How many records of all documents a build names."""
+    def named(self, build: int, *, sure: bool = False) -> int:
+        """How many records of all documents a build names, or names for sure."""
         return sum(
-            any(place.build == build for place in name.places)
+            any(place.build == build for place in name.places) and name.sure >= sure
             for of_document in self.names
             for name in of_document
             if name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from cachedoctor.buildkit import LOOP_CHECK, Release
 from cachedoctor.builds.build import Build, record_digest
@@ -40,7 +41,9 @@ def recognize(
     operations = _operations(builds)
     for config, of_document in zip(survey.configs, names, strict=True):
         for record, digest in enumerate(config.digests):
-            of_document[record] = of_document[record] or operations.get(digest)
+            operation, name = operations.get(digest), of_document[record]
+            if operation:
+                of_document[record] = replace(name, places=(*name.places, *operation.places)) if name else operation
     outcomes = _hits(builds, documents, survey, before, release) if survey.order else []
     doubled = doublings(builds, names, survey) if LOOP_CHECK.concerns(release) and survey.order else []
     return Known.of(builds, names, survey, outcomes, doubled)

@@ -68,12 +68,12 @@ def strangers(known: Known) -> list[Line]:
     """The builds that name nothing of the caches."""
     return [
         Line(
-            f"{_name(build)} names none of the {plural(known.records, 'record')}: it records another build, or an "
-            "older Dockerfile.",
+            f"{_name(build)} names none of the {plural(known.records, 'record')}"
+            f"{' for sure' if known.named(number) else ''}: it records another build, or a different Dockerfile.",
             Tone.WARNING,
         )
         for number, build in enumerate(known.builds)
-        if known.records and not known.named(number)
+        if known.records and not known.named(number, sure=True)
     ]
 
 
