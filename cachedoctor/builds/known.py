@@ -10,6 +10,7 @@ from cachedoctor.builds.doubling import Doubling
 from cachedoctor.builds.hits import Hits
 from cachedoctor.builds.names import Name, Place
 from cachedoctor.graph.survey import Survey
+from cachedoctor.text import short
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Known:
         """A record of the graph in words: by its line if that is known, otherwise by the start of its digest."""
         name = self.name(*survey.place(record))
         return f"{described(name)} ({survey.number(record)})" if name else survey.name(record)
+
+    def called(self, digest: str) -> str:
+        """A digest in words: by the line of a record that has it, otherwise by its start."""
+        names = self.by_digest.get(digest)
+        return described(names[0]) if names else short(digest)
 
     def lines(self, survey: Survey, records: Iterable[int]) -> tuple[Location, ...]:
         """The lines of records of the graph, in their order, each once."""

@@ -18,7 +18,7 @@ from cachedoctor.report.page import Foreign, Line, Listing, Page, Table, Tone, V
 from cachedoctor.rules import Limits
 from cachedoctor.sources import CacheDocument, Location
 from cachedoctor.sources.document import digest_of
-from cachedoctor.text import printable, short
+from cachedoctor.text import printable
 
 _NEXT_EXPORT = (
     "Importing the repaired cache brings no loops, duplicates or dead records into the next export. Diamonds in the "
@@ -101,7 +101,7 @@ def page(
         sections=[
             *_remedies(problems, rerun),
             _sizes(repaired),
-            Listing("Removed", _removed(repaired)),
+            Listing("Removed", _removed(repaired, known)),
             *_alternatives(repaired, known),
             Listing("Notes", [*_chosen(repaired), _NEXT_EXPORT]),
         ],
@@ -346,7 +346,7 @@ def _sizes(repaired: Repaired) -> Table:
     return Table("Size", ("", "before", "after"), rows, frozenset({1, 2}), note=_FULLY_MERGED)
 
 
-def _removed(repaired: Repaired) -> list[str]:
+def _removed(repaired: Repaired, known: Known) -> list[str]:
     removed = repaired.removed
     rows = (
         (removed.duplicate_records, "record", "that duplicated another; their links and results were merged"),
@@ -370,7 +370,7 @@ def _removed(repaired: Repaired) -> list[str]:
     lines = [f"{plural(number, noun)} {why}" for number, noun, why in rows if number]
     if removed.dropped_records:
         dropped = list(dict.fromkeys(removed.dropped_records))
-        names = ", ".join(map(short, dropped[:_SHOWN_DIGESTS]))
+        names = ", ".join(known.called(digest) for digest in dropped[:_SHOWN_DIGESTS])
         rest = len(dropped) - _SHOWN_DIGESTS
         more = f" and {count(rest)} other digests" if rest > 0 else ""
         lines.append(f"{plural(len(removed.dropped_records), 'record')} dropped, oldest results first: {names}{more}")
