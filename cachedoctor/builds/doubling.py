@@ -62,7 +62,7 @@ def doublings(builds: Sequence[Build], names: Sequence[Sequence[Name | None]], s
     before = survey.loop_check.middle.calls
     affordable = MOST_BITS // (before.bit_length() * (graph.acyclic.size + graph.acyclic.links) + 1)
     counted = []
-    for copy in graph.copies(math.log2(before * _FEWEST) if before else 0.0, min(MOST_COUNTED, affordable // 2)):
+    for copy in graph.copies(math.log2(max(1, before)) + math.log2(_FEWEST), min(MOST_COUNTED, affordable // 2)):
         try:
             left = graph.calls_without(copy)
             if left < before:

@@ -124,7 +124,7 @@ def test_nothing_without_names() -> None:
 
 def test_numbers_too_large_to_count_again_and_again() -> None:
     """Calls with many thousands of digits: none are counted rather than taking minutes."""
-    depth = 60_000
+    depth = 25_000
     steps = [BASE, step("COPY 1", 1, own(0), content(0, "/f"))]
     records = [(key(BASE), []), (key(steps[1]), [[(0, "")], [(0, "/f")]])]
     for line in range(2, depth):
