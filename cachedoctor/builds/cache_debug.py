@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cachedoctor.builds.build import Build, Step
+from cachedoctor.builds.dockerfile import without_values
 from cachedoctor.errors import InputError
-from cachedoctor.sources.names import LONGEST_LABEL, hashed_texts, operation_kind, operation_label
+from cachedoctor.sources.names import hashed_texts, operation_kind, operation_label
 
 
 def debug_build(entries: list[Any]) -> Build:
@@ -17,7 +18,7 @@ def debug_build(entries: list[Any]) -> Build:
     texts = hashed_texts(entries)
     kinds = {digest: kind for digest, text in texts.items() if (kind := operation_kind(text))}
     steps = tuple(
-        Step(digest, kind, (digest,), (), (), operation_label(texts[digest])[:LONGEST_LABEL])
+        Step(digest, kind, (digest,), (), (), without_values(operation_label(texts[digest])))
         for digest, kind in kinds.items()
     )
     if not steps:

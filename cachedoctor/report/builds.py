@@ -87,7 +87,9 @@ def doublings(known: Known) -> Table:
         )
         for doubling in known.doublings
     ]
-    return Table("Where paths double", ("line", "checks without it", "copy instead"), rows, frozenset({1}))
+    heads = ("line", "checks without it", "copy instead")
+    width = 3 if any(row[2] for row in rows) else 2
+    return Table("Where paths double", heads[:width], [row[:width] for row in rows], frozenset({1}))
 
 
 def _instead(doubling: Doubling, known: Known) -> str:
