@@ -116,7 +116,7 @@ def _records(finding: Finding) -> str:
 def _sections(analysis: Analysis) -> list[Section]:
     asked = {finding.table for finding in analysis.findings}
     return [
-        *builds.steps(analysis.known),
+        *builds.misses(analysis.known),
         *sources.details(analysis, _loops(analysis)),
         tables.limits(analysis),
         *sources.details(
@@ -125,6 +125,7 @@ def _sections(analysis: Analysis) -> list[Section]:
                 tables.costs(analysis),
                 builds.doublings(analysis.known) if "hotspots" in asked else Table("", (), ()),
                 tables.hotspots(analysis, level=0 if "hotspots" in asked else 1),
+                *builds.steps(analysis.known),
                 tables.graph(analysis),
             ],
         ),

@@ -102,13 +102,14 @@ def _instead(doubling: Doubling, known: Known) -> str:
     return cut(f"{instead.path} from {source}: {plural(instead.calls, 'check')}{runs}", 2 * _TEXT)
 
 
-def steps(known: Known) -> list[Table | Listing]:
-    """For each build, the first step that misses and why, then all its steps."""
-    sections: list[Table | Listing] = []
-    for hits in known.hits:
-        build, which = known.builds[hits.build], _which(hits.build, known)
-        sections += [_first_miss(hits, build, which), _table(hits, build, which)]
-    return sections
+def misses(known: Known) -> list[Listing]:
+    """For each build, the first step that misses and why."""
+    return [_first_miss(hits, known.builds[hits.build], _which(hits.build, known)) for hits in known.hits]
+
+
+def steps(known: Known) -> list[Table]:
+    """For each build, its steps."""
+    return [_table(hits, known.builds[hits.build], _which(hits.build, known)) for hits in known.hits]
 
 
 def _table(hits: Hits, build: Build, which: str) -> Table:

@@ -55,7 +55,7 @@ def _found(context: Context, hits: Hits, limit: float) -> Found:
     missed = [step for step in hits.steps if step.state is State.MISS]
     causes = [step for step in missed if step.reason is not Reason.INPUT_MISSED] or missed
     lines = [location for step in causes for location in build.steps[step.step].locations[:1]]
-    first = f" The first to miss is {line(lines[0])}: {causes[0].because}" if lines else ""
+    first = f" The first to miss is {line(lines[0])}: {causes[0].because}." if lines else ""
     platform = f" for {build.platform}" if build.platform else ""
     return Found(
         f"Only {hit:,} of {plural(hit + miss, 'step')}{platform} whose outcome is known will hit, "
