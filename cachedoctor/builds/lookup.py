@@ -159,14 +159,17 @@ class Lookup:
     def _linked(self, step: Step, name: str, inputs: Sequence[Found]) -> Collection[int]:
         """The records to which the own records of one of the inputs lead: of the one that leads to the fewest.
 
-        Local sources have none: they lead to records that have nothing but content.
+        Local sources have none: their content leads to records, if there are many, then to those without anything else.
         """
         led = [self._led(number, step, name, inputs[number]) for number in range(len(step.inputs))]
         return min((records for records in led if records), key=len, default=())
 
     def _led(self, number: int, step: Step, name: str, found: Found) -> Collection[int]:
         needed = step.inputs[number]
-        led = dict.fromkeys(self._only_by_content.get((number, name), ()) if found.local and needed.by_content else ())
+        led: dict[int, None] = {}
+        if found.local and needed.by_content:
+            seen = self._by_content.get((number, name), [])
+            led = dict.fromkeys(seen if len(seen) <= MOST_ALIKE else self._only_by_content.get((number, name), []))
         for source in found.records:
             led.update(dict.fromkeys(self._children.get((source, number, needed.selector, name), ())))
             if len(led) > MOST_ALIKE:

@@ -5,43 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
-from cachedoctor.buildkit import LOSES_LINKS, Release
-from cachedoctor.builds.build import Build, Input
+from cachedoctor.buildkit import LOSES_LINKS
+from cachedoctor.builds.build import Build, Input, Step
 from cachedoctor.builds.changes import counterparts, differing, listed
 from cachedoctor.builds.hits import Hit, Hits, Reason, State
-from cachedoctor.builds.importable import Importable
+from cachedoctor.builds.imports import Importable, Imports
 from cachedoctor.builds.lookup import Certainty, Found, Lookup, Wild, names_of, needed_outputs, wild_of
 from cachedoctor.numbers import listing
 
 _MOST_PATHS = 3
 
 
-def hits(
-    number: int,
-    build: Build,
-    caches: Sequence[Importable],
-    *,
-    before: Build | None = None,
-    release: Release | None = None,
-) -> Hits:
+def hits(number: int, build: Build, imported: Sequence[Imports], *, before: Build | None = None) -> Hits:
     """What will become of the steps of a build that imports these caches and has nothing else.
 
     A step hits if its inputs lead to a record with a result (v0.8 to v0.32: `solver.(*edge)`), or if no step that runs
-    needs it. It is unknown if that depends on content that nobody has seen yet, or on links that an importer may lose.
-    If the build was recorded with the very layers that the cache has for a step, then it has hit. `number` is that of
-    the build, `before` is one that wrote the caches, and `release` the importer, `None` for any.
+    needs it. It is unknown if that depends on content that nobody has seen yet, or on links that an importer may lose,
+    or on the release. If the build was recorded with the very layers that the cache has for a step, then it has hit.
+    `number` is that of the build, `imported` is from `imports`, and `before` is the build that wrote the caches.
     """
-    lossy = LOSES_LINKS.concerns(release) and (len(caches) > 1 or any(cache.unsafe for cache in caches))
-    outcome = _Outcome(build, caches, lossy=lossy)
-    lossless = _Outcome(build, caches, lossy=False) if lossy else outcome
-    words = _Words(build, caches, outcome, lossless, before)
+    earlier = counterparts(build, before) if before else None
+    ways = [_one_way(build, of_releases, earlier) for of_releases in imported]
     steps = [
-        Hit(index, state, *why)
-        for index, (state, why) in enumerate(zip(outcome.states, words.whys, strict=True))
-        if build.steps[index].locations
+        Hit(index, *_together([way[index] for way in ways])) for index, step in enumerate(build.steps) if step.locations
     ]
     steps.sort(key=lambda hit: (build.steps[hit.step].locations[0][:2], hit.step))
     return Hits(number, tuple(steps))
+
+
+_Fate = tuple[State, Reason | None, str]
+"""What becomes of a step, the reason, and in words."""
+
+
+def _one_way(build: Build, imported: Imports, earlier: Sequence[Step | None] | None) -> list[_Fate]:
+    """What becomes of each step with some releases."""
+    outcome = _Outcome(build, imported.caches, lossy=imported.lossy)
+    lossless = _Outcome(build, imported.caches, lossy=False) if imported.lossy else outcome
+    whys = _Words(build, imported.caches, outcome, lossless, earlier).whys
+    return [(state, *why) for state, why in zip(outcome.states, whys, strict=True)]
+
+
+def _together(fates: Sequence[_Fate]) -> _Fate:
+    """What becomes of a step with any release. If that differs, it is unknown, for the reason that it may not hit."""
+    state, reason, because = next((fate for fate in fates if fate[0] is not State.HIT), fates[0])
+    return (state if all(fate[0] is state for fate in fates) else State.UNKNOWN), reason, because
 
 
 class _Verdict(Enum):
@@ -167,13 +174,18 @@ class _Words:
     """Says why steps do not hit."""
 
     def __init__(
-        self, build: Build, caches: Sequence[Importable], outcome: _Outcome, lossless: _Outcome, before: Build | None
+        self,
+        build: Build,
+        caches: Sequence[Importable],
+        outcome: _Outcome,
+        lossless: _Outcome,
+        earlier: Sequence[Step | None] | None,
     ) -> None:
         self._build = build
         self._caches = caches
         self._outcome = outcome
         self._lossless = lossless
-        self._earlier = counterparts(build, before) if before else None
+        self._earlier = earlier
         self.whys: list[tuple[Reason | None, str]] = []
         """For each step, the reason why it does not hit for certain, and in words."""
         for index, state in enumerate(outcome.states):

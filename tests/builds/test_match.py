@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cachedoctor.builds.build import Build, Input, Step, record_digest
 from cachedoctor.builds.containers import load
-from cachedoctor.builds.importable import importables
+from cachedoctor.builds.imports import imports
 from cachedoctor.builds.lookup import MOST_ALIKE
 from cachedoctor.builds.match import images, match
 from cachedoctor.builds.names import Name
@@ -72,7 +72,7 @@ def test_every_record_with_inputs_is_named(cache_path: str, record: str) -> None
 def test_names_agree_with_layers(cache_path: str, record: str) -> None:
     """Where the record of a build has the layers of a step, they are those of the record that has its name."""
     builds, config, names = names_of(cache_path, record)
-    results = importables(Survey([config]))[0].results
+    results = imports(Survey([config]))[0].caches[0].results
     by_layers = {result: number for number, of_step in enumerate(builds[0].steps) for result in of_step.results}
     compared = 0
     for index in with_inputs(config):
