@@ -57,12 +57,12 @@ def _hits(
     release: Release | None,
 ) -> list[Hits]:
     """What will become of the steps of each build that has steps with lines."""
-    from cachedoctor.builds.importable import importables
+    from cachedoctor.builds.imports import imports
     from cachedoctor.builds.outcome import hits
 
-    caches = importables(survey, release, [document.usable_blobs for document in documents])
+    imported = imports(survey, release, [document.usable_blobs for document in documents])
     return [
-        hits(number, build, caches, before=_earlier(build, before), release=release)
+        hits(number, build, imported, before=_earlier(build, before))
         for number, build in enumerate(builds)
         if build.kind != DEBUG
     ]
