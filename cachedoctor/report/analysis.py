@@ -73,7 +73,8 @@ def _headline(analysis: Analysis) -> list[Line]:
     lines.append(Line(headline(analysis), Tone(analysis.verdict)))
     if missing := _missing(analysis):
         lines.append(Line(missing))
-    lines += builds.headline(analysis.known)
+    refused = any(finding.refused_by == EVERY for finding in analysis.findings)
+    lines += builds.headline(analysis.known, refused=refused)
     return lines + [Line(note, Tone.NOTE) for note in _notes(analysis)]
 
 

@@ -31,9 +31,14 @@ def hint(known: Known) -> Listing:
     return Listing("Which lines are these?", [] if known.builds else [HOW])
 
 
-def headline(known: Known) -> list[Line]:
-    """What will become of the steps of each build, and which builds name nothing."""
-    return [*(Line(totals(hits, known), _tone(hits)) for hits in known.hits), *strangers(known)]
+def headline(known: Known, *, refused: bool = False) -> list[Line]:
+    """What will become of the steps of each build, and which builds name nothing.
+
+    `refused` says that BuildKit does not import the cache, so no step finds it.
+    """
+    when = "Once it can be imported: " if refused else ""
+    lines = [Line(f"{when}{totals(hits, known)}", _tone(hits)) for hits in known.hits]
+    return [*lines, *strangers(known)]
 
 
 def totals(hits: Hits, known: Known) -> str:

@@ -222,6 +222,13 @@ def test_hits_are_shown_step_by_step() -> None:
     assert [row[5] for row in rows] == ["hit", "miss", "miss", "unknown"]
 
 
+def test_no_step_hits_while_the_cache_is_refused() -> None:
+    with known(HITS):
+        text = rendered(analyze([document([record("root"), record("a", [0]), record("b", [7])])]), "text")
+    assert text.startswith("BuildKit refuses to import this cache")
+    assert "Once it can be imported: Of 4 steps, 1 will hit" in " ".join(text.split())
+
+
 def test_hits_in_json() -> None:
     with known(HITS):
         hits = json.loads(rendered(analyze([document(PLAIN)]), "json"))["hits"]
