@@ -36,6 +36,8 @@ _SHORTEST_HIDDEN = 4
 """Letters of a value that is looked for: shorter ones are everywhere."""
 MOST_STEPS = 50_000
 """Steps of one build."""
+MOST_INPUTS = 200_000
+"""Inputs of all of its steps."""
 
 
 class NoStepsError(InputError):
@@ -258,6 +260,10 @@ class _Reader:
         self._infos = record.notes.source.infos
         self._files: dict[int, Dockerfile] = {}
         self.dockerfile = self._path()
+        if len(self._listed) > MOST_STEPS:
+            raise InputError(f"more than {MOST_STEPS:,} steps, which is refused", record.config_path)
+        if sum(len(step.inputs) for step in self._listed) > MOST_INPUTS:
+            raise InputError(f"steps with more than {MOST_INPUTS:,} inputs, which is refused", record.config_path)
         self._numbers = _numbered([step.id for step in self._listed], record.config_path)
         self._inputs = [self._inputs_of(step) for step in self._listed]
         needed = {number for inputs in self._inputs for number, _ in inputs}
@@ -378,9 +384,7 @@ class _Reader:
 
 
 def _numbered(identifiers: Sequence[str], where: str) -> dict[str, int]:
-    """The number of each step. Raises `InputError` if two have the same id, or if there are too many."""
-    if len(identifiers) > MOST_STEPS:
-        raise InputError(f"more than {MOST_STEPS:,} steps, which is refused", where)
+    """The number of each step. Raises `InputError` if two have the same id."""
     numbers: dict[str, int] = {}
     for number, identifier in enumerate(identifiers):
         if numbers.setdefault(identifier, number) != number:

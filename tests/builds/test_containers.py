@@ -16,7 +16,7 @@ from cachedoctor.buildkit import IMAGE_MANIFEST, INDEX
 from cachedoctor.builds.build import Build
 from cachedoctor.builds.containers import load
 from cachedoctor.errors import InputError
-from cachedoctor.sources import Access
+from cachedoctor.sources import Access, Location
 from cachedoctor.sources.document import digest_of
 from tests.builds.records import BUILDS, load_bytes, predicate, read, source, step
 from tests.registries import TINY, push, serve
@@ -153,6 +153,7 @@ def test_records_without_steps_are_left_out_if_others_have_some() -> None:
 def test_encodings_of_windows_shells(encoding: str) -> None:
     assert len(load_bytes(json.dumps(SMALL).encode(encoding))) == 1
     assert "byte order mark" in problem(b"\xff\xfe" + b"\x00\xd8" * 3)
+    assert "expected the record of a build" in problem("7".encode("utf-16"))
 
 
 @pytest.mark.parametrize(
@@ -297,6 +298,11 @@ def test_what_a_build_history_knows_of_its_builds(tmp_path: Path) -> None:
     assert builds[1].steps[0].locations[0].file == "svc/Dockerfile"
 
 
+def test_a_build_history_with_something_else(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected provenance"):
+        load(str(history(tmp_path / "history", {}, [])))
+
+
 def test_a_build_that_has_no_provenance(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="was still running, or a step of it failed"):
         load(str(history(tmp_path / "history", {"Ref": "x"})))
@@ -333,6 +339,20 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read it: No such file") as caught:
         load(str(tmp_path / "x"))
     assert caught.value.missing
+
+
+def test_what_the_system_cannot_read() -> None:
+    with (
+        Path("/proc/self/mem").open("rb") as unreadable,
+        pytest.raises(InputError, match="cannot read it: Input/output"),
+    ):
+        load("-", stdin=unreadable)
+
+
+def test_places_without_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cachedoctor.builds.containers.parse_source", Location)
+    with pytest.raises(InputError, match="toy://x: no place for records of builds"):
+        load("toy://x")
 
 
 def test_a_tar_of_something_else() -> None:

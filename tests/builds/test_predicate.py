@@ -142,11 +142,7 @@ def test_the_result_is_not_a_step_but_an_unknown_operation_is() -> None:
     ],
 )
 def test_steps_without_a_place_have_a_name(kind: str, op: Any, label: str) -> None:
-    (found,) = (
-        only(predicate([step("a", kind, op)])).steps
-        if kind != "exec"
-        else only(predicate([step("z", "source", source(IMAGE)), step("a", kind, op, "z:0")])).steps[1:]
-    )
+    *_, found = only(predicate([step("a", "source", source(IMAGE)), step("b", kind, op, "a:0")])).steps
     assert (found.label, found.kind) == (label, kind)
 
 
@@ -266,6 +262,8 @@ def test_refuses_what_is_not_a_build(listed: Any, expected: str) -> None:
 def test_refuses_too_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cachedoctor.builds.predicate.MOST_STEPS", 1)
     assert "more than 1 steps" in problem(predicate([step("a"), step("b")]))
+    monkeypatch.setattr("cachedoctor.builds.predicate.MOST_INPUTS", 1)
+    assert "more than 1 inputs" in problem(predicate([step("a", "merge", {}, "a:0", "a:0")]))
 
 
 def test_a_long_chain_is_read_without_recursion() -> None:
