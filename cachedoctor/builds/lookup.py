@@ -136,7 +136,8 @@ class Lookup:
             linked = self._linked(step, name, inputs)
             if linked_first:
                 self._add(found, linked, step, inputs, content)
-                if max(found.values(), default=Certainty.NO) >= Certainty.LIKELY:
+                found = {record: sure for record, sure in found.items() if sure >= Certainty.LIKELY}
+                if found:
                     continue
             candidates = self._candidates(step, name, inputs)
             if len(candidates) > MOST_ALIKE:
