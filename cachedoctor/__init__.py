@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cachedoctor.api import (
         Access,
         Analysis,
+        Build,
         CachedoctorError,
         CacheDocument,
         Finding,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Severity,
         analyze,
         load,
+        load_builds,
         repair,
         to_dict,
         write,
@@ -32,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Access",
     "Analysis",
+    "Build",
     "CacheDocument",
     "CachedoctorError",
     "Finding",
@@ -43,6 +46,7 @@ __all__ = [
     "Severity",
     "analyze",
     "load",
+    "load_builds",
     "repair",
     "to_dict",
     "write",

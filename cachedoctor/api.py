@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from cachedoctor import sources
 from cachedoctor.analysis import analyze as analysis
 from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.buildkit import parse_release
+from cachedoctor.builds.build import Build
 from cachedoctor.errors import CachedoctorError, InputError, LimitError, ProofError
 from cachedoctor.repairs.limits import HEADROOM, Limit
 from cachedoctor.repairs.prune import Preference
@@ -21,6 +22,7 @@ from cachedoctor.sources import Access, CacheDocument
 __all__ = [
     "Access",
     "Analysis",
+    "Build",
     "CacheDocument",
     "CachedoctorError",
     "Finding",
@@ -32,6 +34,7 @@ __all__ = [
     "Severity",
     "analyze",
     "load",
+    "load_builds",
     "repair",
     "to_dict",
     "write",
@@ -56,25 +59,40 @@ def load(
     return sources.load(os.fspath(source), tag=tag, platform=platform, access=access)
 
 
+def load_builds(source: str | os.PathLike[str], *, access: Access | None = None) -> list[Build]:
+    """Read the builds that a record holds: one for each platform.
+
+    `source` is what `--build` takes: a `.dockerbuild`, provenance in any of its forms, the output of
+    `/debug/cache/all`, an image with an attestation (`docker://HOST[:PORT]/REPO[:TAG|@DIGEST]`), or `-`.
+
+    Raises `InputError`, whose text is one line, if it cannot be read.
+    """
+    from cachedoctor.builds.containers import load as load_records
+
+    return load_records(os.fspath(source), access=access)
+
+
 def analyze(
     documents: Sequence[CacheDocument],
     *,
     buildkit: str | None = None,
     limits: Limits | None = None,
-    labels: Mapping[str, str] | None = None,
+    builds: Sequence[Build] = (),
+    before: Sequence[Build] = (),
 ) -> Analysis:
     """Judge the cache that the documents make together, in the order given, as several `--cache-from` would.
 
     `buildkit` judges for one release (`v0.21.1`, or `docker-28.2` for that of a Docker Engine) instead of all; `limits`
-    say what is acceptable; `labels` name the steps of records by digest, for messages. The result has `verdict`,
-    `findings` and `survey`, which holds the graph and all counts as exact integers.
+    say what is acceptable. `builds` say which steps the records are of, and whether they will hit; `before` are the
+    builds that wrote the cache, which say what has changed since. The result has `verdict`, `findings`, `known` (names
+    and hits) and `survey`, which holds the graph and all counts as exact integers.
 
     Raises `InputError` if there are too many paths to count in memory, and `ValueError` for an invalid release or an
     empty list of documents.
     """
     _check_not_empty(documents)
     release = None if buildkit is None else parse_release(buildkit)
-    return analysis.analyze(documents, limits=limits, buildkit=release, labels=labels)
+    return analysis.analyze(documents, limits=limits, buildkit=release, builds=builds, before=before)
 
 
 def repair(

@@ -3,6 +3,7 @@
 CachedoctorError
 ├── InputError            a source that cannot be read, or a place that cannot be written; one line
 │   ├── NoCacheError      there is something, but no cache in it
+│   ├── NoStepsError      provenance without build steps (`builds.predicate`)
 │   └── RegistryError     what is wrong at a registry (`sources.registry.connections`)
 │       ├── Unreachable   no connection
 │       └── Unanswered    no answer in time

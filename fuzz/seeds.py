@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import random
@@ -12,6 +13,7 @@ from typing import Any
 from cachedoctor.buildkit import CACHE_CONFIG
 from cachedoctor.pprof.decode import decode
 from fuzz import containers
+from tests.builds.records import copy, predicate, run, source, step
 from tests.pprof.profiles import Builder
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -46,6 +48,36 @@ def shapes() -> list[bytes]:
     """Bytes from which configs are built."""
     choose = random.Random(0)
     return [choose.randbytes(size) for size in (20, 100, 100, 400, 400, 400)]
+
+
+def records() -> list[bytes]:
+    """Records of builds with every kind of operation, in every form."""
+    record = predicate(
+        [
+            step("a", "source", source("docker-image://a@sha256:" + "1" * 64)),
+            step("b", "source", source("git://h/r#main:d", git_keepgitdir="true")),
+            step("c", "source", source("https://h/x", http_checksum="sha256:1", http_perm="0644")),
+            step("d", "exec", run("a", env=["A=1"], network=1), "a:0", platform={"OS": "linux", "Architecture": "arm"}),
+            step("e", "file", copy("/a", "/b", owner={"user": {"User": {"byName": {"name": "u"}}}}), "d:0", "b:0"),
+            step("f", "merge", {"inputs": [{}, {"input": 1}]}, "e:0", "c:0"),
+            step("g", "diff", {"lower": {"input": -1}, "upper": {}}, "f:0"),
+            step("h", "", None, "g:0"),
+        ],
+        dockerfile="FROM a\nENV A=1\nRUN a \\\n b",
+        lines={"a": [1], "d": [3, 4], "e": [2]},
+        args={"build-arg:A": "/a/b/c", "target": "t"},
+        materials=[{"uri": "https://h/r#main", "digest": {"sha1": "1" * 40}}],
+    )
+    payload = base64.b64encode(_json({"predicate": record})).decode()
+    forms = [
+        record,
+        {"_type": "x", "predicate": record},
+        {"payload": payload},
+        {"linux/386": {"SLSA": record}},
+        {"t": {"buildx.build.provenance/linux/386": record}},
+    ]
+    cut = json.loads((FIXTURES / "debug/cache-all.json").read_bytes())[:4]
+    return [*map(_json, forms), _json(cut), *_files("hostile/records")]
 
 
 def profiles() -> list[bytes]:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fuzz import caches, profiles, seeds
+from fuzz import builds, caches, profiles, seeds
 from fuzz.mutators import json, lines, wire
 
 Mutate = Callable[[bytes, random.Random], bytes | None]
@@ -30,6 +30,7 @@ TARGETS: Mapping[str, Target] = {
     "container": Target(caches.container, seeds.layouts, json.mutate, json.cross),
     "repaired": Target(caches.repaired, seeds.several_configs, json.mutate, json.cross),
     "shaped": Target(caches.shaped, seeds.shapes),
+    "record": Target(builds.record, seeds.records, json.mutate, json.cross),
     "decode": Target(profiles.decode, seeds.profiles, wire.mutate),
     "goroutines": Target(profiles.goroutines, seeds.dumps, lines.mutate),
     "table": Target(profiles.table, seeds.tables, lines.mutate),

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, chdir, contextmanager
 from contextvars import copy_context
 from hashlib import sha256
@@ -20,7 +20,12 @@ from types import FrameType
 from typing import Any, TextIO
 from unittest.mock import patch
 
+from cachedoctor.builds.build import Build, Location, Step
+from cachedoctor.builds.hits import Hits
+from cachedoctor.builds.known import Known, line
+from cachedoctor.builds.names import Name, Place
 from cachedoctor.cacheconfig import CacheConfig, decode
+from cachedoctor.graph.survey import Survey
 from cachedoctor.sources import CacheDocument
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -78,6 +83,52 @@ def document(
         blobs=blobs,
         platform="",
     )
+
+
+def location(line: int, text: str = "RUN make", file: str = "Dockerfile", end_line: int = 0) -> Location:
+    """A line of a Dockerfile."""
+    return Location(file, line, end_line or line, text)
+
+
+def name(*locations: Location, sure: bool = True, label: str = "") -> Name:
+    """The name of a record, which can be any of these lines."""
+    return Name(label or line(locations[0]), locations, (Place(0, 0, 0),), sure)
+
+
+def step(*locations: Location, label: str = "") -> Step:
+    """A step that is made by these lines."""
+    return Step("step1", "exec", (), (), locations, label or (locations[0].text if locations else "step"))
+
+
+def build(*steps: Step, source: str = "app.dockerbuild", dockerfile: str = "Dockerfile", platform: str = "") -> Build:
+    """A build as `builds.containers.load` gives it."""
+    return Build(source, "dockerbuild", "", platform, dockerfile, steps)
+
+
+@contextmanager
+def recognizing(
+    name_of: Callable[[int, int, str], Name | None], *builds: Build, hits: Sequence[Hits] = ()
+) -> Iterator[None]:
+    """As if these builds were given, and named each record by its document, index and digest."""
+
+    def recognize(
+        given: Sequence[Build],
+        documents: Sequence[CacheDocument],
+        survey: Survey,
+        before: Sequence[Build] = (),
+        release: object = None,
+    ) -> Known:
+        names = [
+            [name_of(document, record, digest) for record, digest in enumerate(config.digests)]
+            for document, config in enumerate(survey.configs)
+        ]
+        return Known.of(builds or (build(),), names, survey, hits)
+
+    with (
+        patch("cachedoctor.analysis.analyze.recognize", recognize),
+        patch("cachedoctor.builds.recognize.recognize", recognize),
+    ):
+        yield
 
 
 MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}

@@ -46,6 +46,17 @@ def test_several_sources_are_judged_together() -> None:
     assert [("CD204" in ids) for ids in rules] == [False, False, True]
 
 
+def test_builds_name_lines_and_hits() -> None:
+    builds = cachedoctor.load_builds(FIXTURES / "hits/service-edit-v0.32.2.provenance.json")
+    before = cachedoctor.load_builds(FIXTURES / "hits/service-edit-v0.32.2.before.json")
+    documents = cachedoctor.load(FIXTURES / "hits/service-edit-v0.32.2.cache.json")
+    limits = cachedoctor.Limits(min_hits=80)
+    analysis = cachedoctor.analyze(documents, limits=limits, builds=builds, before=before)
+    finding = next(finding for finding in analysis.findings if finding.rule == "CD401")
+    assert [(location.file, location.line) for location in finding.locations] == [("service-edit.Dockerfile", 5)]
+    assert cachedoctor.to_dict(analysis)["hits"][0]["steps"][2]["reason"] == "changed"
+
+
 def test_limits_and_releases() -> None:
     documents = cachedoctor.load(FIXTURES / "manifests/diamond-20.json")
     strict = cachedoctor.Limits(max_calls=1_000)

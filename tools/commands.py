@@ -62,7 +62,9 @@ def sources() -> str:
 
 def settings() -> str:
     """A table of the options of `check` that a file can set."""
-    options = {(option.name or "").replace("_", "-"): option for option in _options(dict(commands())["check"])}
+    options = {
+        name.removeprefix("--"): option for option in _options(dict(commands())["check"]) for name in option.opts
+    }
     rows = [(f"`{key}`", KEYS[key][0], options[key].help or "", _default(options[key])) for key in KEYS]
     return table(("key", "value", "what it does", "default"), rows)
 

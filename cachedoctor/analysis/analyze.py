@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from cachedoctor.buildkit import Release
+from cachedoctor.builds.build import Build
+from cachedoctor.builds.known import NOTHING, Known
+from cachedoctor.builds.recognize import recognize
 from cachedoctor.errors import CountTooLarge, InputError
 from cachedoctor.graph.survey import Progress, Survey, survey
 from cachedoctor.rules import RULES, Context, Finding, Limits, Severity, findings, verdict
@@ -106,8 +109,8 @@ class Analysis:
     limits: Limits
     buildkit: Release | None
     """The release that was judged for, `None` for all."""
-    labels: Mapping[str, str]
-    """A description of a record, such as `RUN make`, by its digest."""
+    known: Known = NOTHING
+    """What builds say of the records of `documents`."""
     check: Check | None = None
     """`None` if this is not a check."""
 
@@ -178,13 +181,15 @@ def analyze(
     *,
     limits: Limits | None = None,
     buildkit: Release | None = None,
-    labels: Mapping[str, str] | None = None,
+    builds: Sequence[Build] = (),
+    before: Sequence[Build] = (),
     only: Container[str] | None = None,
     progress: Progress = lambda step: None,
 ) -> Analysis:
     """Judge the cache that these documents make together, in the order given, as several `--cache-from` do.
 
-    `only` are the ids of the rules to run, by default all.
+    `builds` say what its records are, and whether their steps will hit; `before` are the builds that wrote it, if
+    others did, which say why a step will not. `only` are the ids of the rules to run, by default all.
 
     Raises `InputError` if there are so many paths that their exact number would not fit into memory.
     """
@@ -194,6 +199,9 @@ def analyze(
     except CountTooLarge as error:
         sources = ", ".join(document.source for document in documents)
         raise InputError(f"cannot count its paths: {error}", source=sources) from error
+    if builds:
+        progress("matching steps")
+    known = recognize(builds, documents, surveyed, before, buildkit)
     progress("judging")
-    context = Context(documents, surveyed, limits, buildkit)
-    return Analysis(documents, surveyed, findings(context, only), limits, buildkit, labels or {})
+    context = Context(documents, surveyed, limits, buildkit, known)
+    return Analysis(documents, surveyed, findings(context, only), limits, buildkit, known)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from cachedoctor.analysis.analyze import Analysis, Check, Input, Judged, Unread, analyze
 from cachedoctor.analysis.baseline import Baseline
 from cachedoctor.buildkit import Release
+from cachedoctor.builds.build import Build
 from cachedoctor.errors import InputError
 from cachedoctor.graph.survey import Progress
 from cachedoctor.rules import RULES, Finding, Limits, Measure, Scope, Severity
@@ -25,6 +26,9 @@ class Policy:
     """The ids of the rules to run."""
     fail_on: Severity = Severity.ERROR
     baseline: Baseline | None = None
+    builds: Sequence[Build] = ()
+    """What says which steps the records are of (see `analyze`)."""
+    before: Sequence[Build] = ()
 
 
 class Checker:
@@ -41,12 +45,10 @@ class Checker:
         policy: Policy,
         *,
         together: bool = True,
-        labels: Mapping[str, str] | None = None,
         progress: Progress = lambda step: None,
     ) -> None:
         self._policy = policy
         self._together = together
-        self._labels = labels
         self._progress = progress
         self._documents: dict[int, Sequence[CacheDocument]] = {}
         self._judged: dict[int, Judged] = {}
@@ -77,7 +79,13 @@ class Checker:
     ) -> Analysis:
         policy = self._policy
         return analyze(
-            documents, limits=policy.limits, buildkit=policy.buildkit, labels=self._labels, only=only, progress=progress
+            documents,
+            limits=policy.limits,
+            buildkit=policy.buildkit,
+            builds=policy.builds,
+            before=policy.before,
+            only=only,
+            progress=progress,
         )
 
     def finish(self, *, missing: Sequence[str] = (), unread: Sequence[Unread] = (), without_cache: int = 0) -> Analysis:
@@ -92,7 +100,7 @@ class Checker:
         if together:
             try:
                 read = [document for index in order for document in self._documents[index]]
-                joint = {rule.id for rule in RULES if rule.scope is Scope.TOGETHER}
+                joint = {rule.id for rule in RULES if rule.scope in (Scope.TOGETHER, Scope.BUILD)}
                 analysis = self._judge(read, self._progress, joint)
             except InputError as error:
                 together = False
@@ -103,8 +111,13 @@ class Checker:
                 replace(finding, source=self._judged[index].source)
                 for index in order
                 for finding in self._findings[index]
+                if not (together and _scope(finding) is Scope.BUILD)
             ]
-            findings = [*alone, *(finding for finding in findings if together and _adds(finding, alone))]
+            joint_findings = findings if together else ()
+            findings = [
+                *alone,
+                *(found for found in joint_findings if _scope(found) is Scope.BUILD or _adds(found, alone)),
+            ]
         policy, baseline = self._policy, self._policy.baseline
         check = Check(
             policy.fail_on,
@@ -126,7 +139,6 @@ def check(
     documents: Sequence[CacheDocument],
     policy: Policy,
     *,
-    labels: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
     unread: Sequence[Unread] = (),
     together: bool = True,
@@ -135,13 +147,17 @@ def check(
 
     Raises `InputError` if the paths of a source cannot be counted.
     """
-    checker = Checker(policy, together=together, labels=labels)
+    checker = Checker(policy, together=together)
     sources: dict[str, list[CacheDocument]] = {}
     for document in _once(documents):
         sources.setdefault(document.source, []).append(document)
     for position, of_source in enumerate(sources.values()):
         checker.add(position, of_source)
     return checker.finish(missing=missing, unread=unread)
+
+
+def _scope(finding: Finding) -> Scope:
+    return next(rule.scope for rule in RULES if rule.id == finding.rule)
 
 
 def accepted(analysis: Analysis, path: str) -> Analysis:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from cachedoctor.cli.output import warn
+import click
+
+from cachedoctor.cli.output import Place, warn
 from cachedoctor.cli.parallel import MOST_READERS, in_parallel
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.memory import share_of, sharing
 from cachedoctor.sources import Access, CacheDocument, load, parse
+
+if TYPE_CHECKING:
+    from cachedoctor.builds.build import Build
 
 MOST_SOURCES = 10_000
 """Sources of one check that a file or tags may name."""
@@ -204,10 +209,33 @@ def every_tag(sources: Sequence[str], access: Access, report_step: Callable[[str
     return Tags(bounded(names), errors)
 
 
-def labels(path: str | None) -> Mapping[str, str]:
-    """The names of records, by digest. Raises `InputError`."""
-    if not path:
-        return {}
-    from cachedoctor.sources.names import load_names
+def records(*paths: Sequence[str]) -> list[Place]:
+    """The records of builds that options name, which nothing may overwrite."""
+    return [Place(path, "record of a build") for of_option in paths for path in of_option]
 
-    return load_names(path)
+
+def builds(
+    paths: Sequence[str],
+    dockerfile: str | None,
+    access: Access,
+    report_step: Callable[[str], None],
+    others: Sequence[str] = (),
+) -> list[Build]:
+    """The builds that these files and images hold, in their order.
+
+    `dockerfile` is the path of the Dockerfile if a record only has its name; `others` are read as well. Raises
+    `InputError` for the first that cannot be read.
+    """
+    if not paths:
+        return []
+    if "-" in paths and (*paths, *others).count("-") > 1:
+        raise click.UsageError("standard input can be read only once")
+    from cachedoctor.builds.containers import load as load_builds
+    from cachedoctor.builds.known import placed
+
+    loaded: list[Build] = []
+    with shared(access) as access:
+        for path in paths:
+            report_step(f"reading {path}")
+            loaded += load_builds(path, stdin=stdin(), access=access)
+    return [placed(build, dockerfile) if dockerfile else build for build in loaded]

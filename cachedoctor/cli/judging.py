@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from cachedoctor.analysis.analyze import Analysis, Unread
 from cachedoctor.analysis.check import Checker, Policy
@@ -48,13 +48,12 @@ class Run:
         platform: str | None,
         *,
         together: bool,
-        labels: Mapping[str, str],
     ) -> Analysis:
         """The result for all sources that can be read; see `Checker` and `inputs.read_each`.
 
         Ends with exit code 2 if there are none.
         """
-        checker = Checker(policy, together=together, labels=labels, progress=self._progress)
+        checker = Checker(policy, together=together, progress=self._progress)
         progress = self._progress if len(self.sources) == 1 else lambda step: None
         problems: dict[int, InputError] = {}
         warnings: dict[int, Sequence[str]] = {}

@@ -29,6 +29,11 @@ def _standard_input_once(context: click.Context, parameter: click.Parameter, giv
     return given
 
 
+def _given(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of an option that can be repeated; an empty one undoes the settings."""
+    return tuple(filter(None, given))
+
+
 def _release(context: click.Context, parameter: click.Parameter, text: str | None) -> Release | None:
     from cachedoctor.buildkit import parse_release
 
@@ -55,12 +60,13 @@ def _settings(context: click.Context, parameter: click.Parameter, path: str | No
     defaults = {key.replace("-", "_"): value for key, value in current.values.items()}
     for option in context.command.params:
         if option.name in defaults:
-            text = str(defaults[option.name])
+            given = defaults[option.name]
+            value = given if isinstance(given, list) else str(given)
             try:
-                option.process_value(context, text)
+                option.process_value(context, value)
             except click.BadParameter as error:
                 fail(f"{current.path}: {option.name.replace('_', '-')}: {error.message}")
-            defaults[option.name] = text
+            defaults[option.name] = value
     context.default_map = defaults
     context.meta[SETTINGS] = current.path
     return path
@@ -149,10 +155,27 @@ verify_blobs = click.option(
     is_flag=True,
     help="Ask the registry whether it still has each layer; in folders and archives this is always looked up.",
 )
-names = click.option(
+build = click.option(
+    "--build",
     "--names",
+    "build",
+    metavar="FILE|IMAGE",
+    multiple=True,
+    callback=_given,
+    help="The record of a build (.dockerbuild, provenance, an image with an attestation, /debug/cache/all): names its "
+    "steps by the lines of the Dockerfile. Can be repeated. --names is the same.",
+)
+before = click.option(
+    "--before",
     metavar="FILE",
-    help="The output of /debug/cache/all of a buildkitd with --save-cache-debug: names records by their steps.",
+    multiple=True,
+    callback=_given,
+    help="The record of the build that wrote the cache: says what has changed since. Can be repeated.",
+)
+dockerfile = click.option(
+    "--dockerfile",
+    metavar="PATH",
+    help="Path of the Dockerfile in its repository, for annotations; a record may only have its name.",
 )
 color = click.option("--no-color", is_flag=True, envvar="NO_COLOR", help="No colors; the same as setting NO_COLOR.")
 
@@ -229,9 +252,15 @@ def number_or_auto(context: click.Context, parameter: click.Parameter, text: str
     return int(text)
 
 
-def percentage(context: click.Context, parameter: click.Parameter, text: str) -> float:
-    """A percentage from 0 to 90: `10%`, or `10`."""
-    match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,9})?) ?%?", text)
-    if match is None or float(match[1]) > 90:
-        raise click.BadParameter(f"{text!r} is not a percentage from 0 to 90, such as 10%")
-    return float(match[1])
+def percentage(most: int) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """A callback for a percentage from 0 to `most`: `10%`, or `10`."""
+
+    def convert(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+        if text is None:
+            return None
+        match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%?", text)
+        if match is None or float(match[1]) > most:
+            raise click.BadParameter(f"{text!r} is not a percentage from 0 to {most}, such as 10%")
+        return float(match[1])
+
+    return convert

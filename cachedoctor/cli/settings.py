@@ -32,13 +32,17 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
 
 KEYS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "baseline": ("a file name", _is(str)),
+    "before": ("a file name, or a list of them", _words),
+    "build": ("the name of a file or an image, or a list of them", _words),
     "buildkit": ("a version such as 'v0.21.1'", _is(str)),
+    "dockerfile": ("a path", _is(str)),
     "fail-on": ("'error', 'warning' or 'note'", _is(str)),
     "format": ("the name of a format", _is(str)),
     "ignore": ("rules: a list of strings, or a string with commas", _words),
     "max-bytes": ("a number, or a size such as '1MiB'", _is(int, str)),
     "max-calls": ("a whole number", _is(int)),
     "max-seconds": ("a number", _is(int, float)),
+    "min-hits": ("a number, or a percentage such as '80%'", _is(int, float, str)),
     "missing-ok": ("true or false", _is(bool)),
     "names": ("a file name", _is(str)),
     "platform": ("a platform such as 'linux/arm64'", _is(str)),
@@ -55,8 +59,10 @@ _DOTTED = re.compile(
 )
 _FLAGS_ALONE = frozenset({"ca-file", "plain-http"})
 """Options that cannot be settings: a branch could use its own file to redirect credentials."""
-_FILES = frozenset({"baseline", "names"})
-"""Keys whose values are relative to the folder of the settings."""
+_FILES = frozenset({"baseline", "before", "build", "names"})
+"""Keys whose values are relative to the folder of the settings, but for images."""
+_REPEATED = {"before": "before", "build": "build", "names": "build"}
+"""Keys whose values are lists, and the parameters that take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Settings:
 
     path: str
     """The path of the file, empty if there is none."""
-    values: Mapping[str, bool | int | float | str]
+    values: Mapping[str, bool | int | float | str | list[str]]
 
 
 def find(folder: Path) -> Settings:
@@ -127,6 +133,7 @@ def _checked(path: Path, table: Any) -> Settings:
     if not isinstance(table, dict):
         raise InputError("expected a table", "tool.cachedoctor", source=str(path))
     values: dict[str, bool | int | float | str] = {}
+    repeated: dict[str, list[str]] = {}
     for key, value in table.items():
         if key in _FLAGS_ALONE:
             raise InputError(
@@ -139,9 +146,18 @@ def _checked(path: Path, table: Any) -> Settings:
             raise InputError(f"expected {expected}", key, source=str(path))
         if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
             raise InputError(f"expected {expected}, of at most {MOST_DIGITS:,} digits", key, source=str(path))
-        if isinstance(value, list):
-            value = ",".join(value)
-        if isinstance(value, str) and "\0" in value:
+        if "\0" in (value if isinstance(value, str) else "".join(value) if isinstance(value, list) else ""):
             raise InputError(f"expected {expected}, without a NUL", key, source=str(path))
-        values[key] = str(path.parent / value) if key in _FILES else value
-    return Settings(str(path), values)
+        if key in _REPEATED:
+            listed = [value] if isinstance(value, str) else value
+            repeated[_REPEATED[key]] = [*repeated.get(_REPEATED[key], ()), *(_file(path, word) for word in listed)]
+        elif isinstance(value, list):
+            values[key] = ",".join(value)
+        else:
+            values[key] = _file(path, value) if key in _FILES else value
+    return Settings(str(path), {**values, **repeated})
+
+
+def _file(settings: Path, name: str) -> str:
+    """A file that settings name; images are named as they are."""
+    return name if "://" in name else str(settings.parent / name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, count, pairwise, repeat
@@ -85,6 +86,45 @@ def imported(graph: Graph, joining: Sequence[Sequence[int]] = ()) -> Imported:
         gone = [importer.replay(order, random.Random(seed)) for seed, order in enumerate(_spaced(orders, replays))]
     found = [size - importer.missed(links_gone) for links_gone in gone]
     return Imported(size, ends, links, _spread(lost), _spread(found), len(lost))
+
+
+def losable(graph: Graph, joining: Sequence[Sequence[int]] = ()) -> frozenset[int]:
+    """The indices of links that can be lost in some order of leaves; a few of them may be safe.
+
+    A link is lost if its source was stored by the walk from a leaf that its item is not part of, and if a later walk
+    meets the source more than once. `graph` and `joining` are as for `imported`. O(links * leaves / 64).
+    """
+    ends = _leaves(graph, joining)
+    if len(ends) <= 1:
+        return frozenset()
+    leaves_above = [0] * graph.size
+    for bit, end in enumerate(ends):
+        for item in (end,) if end < graph.size else joining[end - graph.size]:
+            leaves_above[item] |= 1 << bit
+    for item in reversed(graph.adjacency.topological[0]):
+        for source in graph.adjacency.sources[item]:
+            leaves_above[source] |= leaves_above[item]
+    late: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for link, (source, item) in enumerate(zip(graph.links, graph.owners(), strict=True)):
+        if leaves_above[source] & ~leaves_above[item]:
+            late[source][leaves_above[item]].append(link)
+    return frozenset(
+        link
+        for source, links_to in late.items()
+        for above, links in links_to.items()
+        if len(links) > 1 or _met_again(leaves_above[source], above, links_to)
+        for link in links
+    )
+
+
+def _met_again(of_source: int, above: int, others: Collection[int]) -> bool:
+    """Whether a walk that stores items under these leaves may meet their source for other items that it stores.
+
+    `others` are the leaves of those, and another leaf's walk has stored the source. If there are many, it may.
+    """
+    return len(others) > MOST_COMPARED or any(
+        other != above and other & above and of_source & ~above & ~other for other in others
+    )
 
 
 def _leaves(graph: Graph, joining: Sequence[Sequence[int]]) -> list[int]:

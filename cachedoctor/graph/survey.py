@@ -13,7 +13,7 @@ from itertools import accumulate, chain
 from cachedoctor.cacheconfig import CacheConfig
 from cachedoctor.graph import layers, loops, paths
 from cachedoctor.graph.cost import LoopCheckCost, WalkSteps, loop_check_cost, walk_steps
-from cachedoctor.graph.imports import Imported, imported
+from cachedoctor.graph.imports import Imported, imported, losable
 from cachedoctor.graph.joining import without_joining
 from cachedoctor.graph.layers import LayerTree
 from cachedoctor.graph.loops import Acyclic, Loop
@@ -56,7 +56,7 @@ class Survey:
             return None
         other = copy(self)
         other.written, other.configs = written, configs
-        for changed in ("joining", "imported"):
+        for changed in ("joining", "imported", "losable"):
             vars(other).pop(changed, None)
         return other
 
@@ -170,11 +170,19 @@ class Survey:
     @cached_property
     def imported(self) -> Imported:
         """What importers of BuildKit v0.25 to v0.32 lose."""
-        items = self.merged.item_of
-        joining = [[items[record] for record in records if items[record] >= 0] for records in self.joining]
-        return imported(self.importable, joining)
+        return imported(self.importable, self._joined)
+
+    @cached_property
+    def losable(self) -> frozenset[int]:
+        """The indices of links of `importable` that these importers can lose."""
+        return losable(self.importable, self._joined)
 
     @property
+    def _joined(self) -> list[list[int]]:
+        items = self.merged.item_of
+        return [[items[record] for record in records if items[record] >= 0] for records in self.joining]
+
+    @cached_property
     def importable(self) -> Graph:
         """The items with the links that BuildKit v0.25 and later add."""
         if not self.loops:
@@ -234,9 +242,13 @@ class Survey:
 
     def name(self, record: int) -> str:
         """A name by which people can find a record: its index in its document, and the start of its digest."""
+        return f"{self.number(record)} ({short(self.graph.digests[record])})"
+
+    def number(self, record: int) -> str:
+        """The same without the digest."""
         document, index = self.place(record)
         source = f" of source {document + 1}" if len(self.configs) > 1 else ""
-        return f"record {index}{source} ({short(self.graph.digests[record])})"
+        return f"record {index}{source}"
 
 
 def survey(configs: Sequence[CacheConfig], progress: Progress = lambda step: None) -> Survey:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, compress
 from operator import lt
-from typing import Any
+from typing import Any, NamedTuple
 
 from cachedoctor.cacheconfig import NO_PARENT, CacheConfig, all_within
 from cachedoctor.cacheconfig.document import instant
@@ -19,6 +19,14 @@ from cachedoctor.graph.survey import Survey
 _NONE = -1
 _OUTSIDE = -2
 _MISSING = -3
+
+
+class Alternative(NamedTuple):
+    """A link that was removed, by the items that the survey merged."""
+
+    item: int
+    source: int
+    closed_loop: bool
 
 
 @dataclass(slots=True)
@@ -46,6 +54,8 @@ class Removed:
     """Results and chains of records that are dead or invalid."""
     duplicate_results: int = 0
     unused_layers: int = 0
+    alternatives: tuple[Alternative, ...] = ()
+    """The looping and the pruned links, in the order in which they were removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,8 @@ class Draft:
     removed: Removed
     joins: bool = True
     """Whether `config` adds a joining record if there is more than one leaf."""
+    items: Sequence[int] | None = None
+    """The items of the survey that are left, `None` for all."""
 
     def copy(self) -> Draft:
         """A draft that can be changed while this one stays as it is."""
@@ -106,6 +118,14 @@ class Draft:
         """Remove the links with these indices, and count them."""
         self.removed.pruned_links += len(gone)
         self.removed.pruned_definitions += sum(bool(self.graph.selectors[index]) for index in gone)
+        self.unlink(gone, closed_loop=False)
+
+    def unlink(self, gone: Collection[int], *, closed_loop: bool) -> None:
+        """Remove the links with these indices, and keep which they were."""
+        owners, items = list(self.graph.owners()), self.items or range(self.graph.size)
+        self.removed.alternatives += tuple(
+            Alternative(items[owners[index]], items[self.graph.links[index]], closed_loop) for index in sorted(gone)
+        )
         self.graph = self.graph.without(gone)
 
     def without_imitations(self) -> Draft:

@@ -312,12 +312,13 @@ def drop_oldest(draft: Draft, fits: Callable[[], bool]) -> bool:
 
     A record becomes a leaf when everything that is made from it is dropped. Bisection finds how many must be dropped.
     """
-    graph, results = draft.graph, draft.results
+    graph, results, items = draft.graph, draft.results, draft.items
     order = _leaves_first(draft)
 
     def fits_without(dropped: int) -> bool:
         kept = sorted(order[dropped:])
         draft.graph, draft.results = graph.only(kept), results.of_items(kept)
+        draft.items = kept if items is None else [items[item] for item in kept]
         return fits()
 
     few, enough = 0, len(order)

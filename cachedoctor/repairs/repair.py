@@ -78,6 +78,8 @@ class Repaired:
     manifest_bytes: int | None
     """Of the manifest that goes with it, `None` if the documents do not describe all its layers."""
     warnings: tuple[str, ...]
+    survey: Survey
+    """Of the documents; `removed.alternatives` are between its items."""
 
     @property
     def is_copy(self) -> bool:
@@ -156,6 +158,7 @@ def _repair(documents: Sequence[CacheDocument], options: Options, progress: Prog
         unchanged=after is before and not (documents[0].config.unknown_fields or documents[0].named_digest),
         manifest_bytes=_manifest_bytes(documents, config, data),
         warnings=_warnings(documents),
+        survey=before,
     )
 
 
@@ -230,7 +233,7 @@ def _cut(draft: Draft, before: Survey, options: Options) -> Draft:
     elif before.loops:
         closing = loops.closing(cut.graph, _rank(before), before.loops)
         cut.removed.looping_links = len(closing)
-        cut.graph = cut.graph.without(closing)
+        cut.unlink(closing, closed_loop=True)
     return cut
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cachedoctor.analysis.analyze import Analysis, Check
 from cachedoctor.buildkit import (
     EVERY,
@@ -13,12 +15,14 @@ from cachedoctor.buildkit import (
     SECONDS_PER_WALK_STEP,
     Span,
 )
+from cachedoctor.builds.known import line
 from cachedoctor.graph import cost
 from cachedoctor.numbers import count, count_range, duration, plural, taking
 from cachedoctor.report import analysis_sources as sources
 from cachedoctor.report import analysis_tables as tables
+from cachedoctor.report import builds
 from cachedoctor.report.analysis_document import document
-from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section, Steps, Tone
+from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section, Steps, Table, Tone
 from cachedoctor.rules import RULES, Finding, Severity
 from cachedoctor.text import argument, printable, short
 
@@ -71,6 +75,8 @@ def _headline(analysis: Analysis) -> list[Line]:
         lines.append(Line(f"BuildKit {LOSES_LINKS} find fewer steps in several caches at once than in a joined one."))
     if missing := _missing(analysis):
         lines.append(Line(missing))
+    refused = any(finding.refused_by == EVERY for finding in analysis.findings)
+    lines += builds.headline(analysis.known, refused=refused)
     return lines + [Line(note, Tone.NOTE) for note in _notes(analysis)]
 
 
@@ -90,10 +96,18 @@ def _entry(finding: Finding, analysis: Analysis) -> Entry:
         remark=tables.KNOWN if finding.known else "",
         known=finding.known,
         body=(finding.message,),
-        details=(_records(finding),) if finding.records else (),
+        details=tuple(_details(finding)),
+        lines=finding.locations,
         # Its advice was shown when the baseline was written.
         help=() if finding.known else (Steps(finding.help),),
     )
+
+
+def _details(finding: Finding) -> Iterator[str]:
+    if finding.records:
+        yield _records(finding)
+    if finding.locations:
+        yield f"Lines: {'; '.join(map(line, finding.locations))}"
 
 
 def _records(finding: Finding) -> str:
@@ -105,19 +119,31 @@ def _records(finding: Finding) -> str:
 def _sections(analysis: Analysis) -> list[Section]:
     asked = {finding.table for finding in analysis.findings}
     return [
+        *builds.misses(analysis.known),
         *sources.details(analysis, _loops(analysis)),
         tables.limits(analysis),
         *sources.details(
             analysis,
             [
                 tables.costs(analysis),
+                builds.doublings(analysis.known) if "hotspots" in asked else Table("", (), ()),
                 tables.hotspots(analysis, level=0 if "hotspots" in asked else 1),
+                *builds.steps(analysis.known),
                 tables.graph(analysis),
             ],
         ),
         tables.inputs(analysis)._replace(level=1 if analysis.check and analysis.check.costliest else 0),
         *_several(analysis),
+        *([builds.hint(analysis.known)] if _names_steps(analysis) else []),
     ]
+
+
+def _names_steps(analysis: Analysis) -> bool:
+    """Whether the report would say which lines of a Dockerfile its records are."""
+    return any(
+        finding.records and finding.noun == "record" and finding.severity > Severity.NOTE
+        for finding in analysis.findings
+    )
 
 
 def _several(analysis: Analysis) -> list[Listing]:
@@ -144,10 +170,7 @@ def _loops(analysis: Analysis) -> list[Listing]:
     listings = []
     for number, loop in enumerate(survey.loops):
         records = [survey.merged.records[item] for item in loop.example]
-        names = [
-            f"{survey.name(record)} {analysis.labels.get(survey.graph.digests[record], '')}".rstrip()
-            for record in records
-        ]
+        names = [analysis.known.call(survey, record) for record in records]
         more = plural(len(survey.loops) - MOST_LOOPS, "more loop")
         listings.append(
             Listing(

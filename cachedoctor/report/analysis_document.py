@@ -9,6 +9,7 @@ from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SEC
 from cachedoctor.graph import cost
 from cachedoctor.graph.imports import Spread
 from cachedoctor.numbers import digits
+from cachedoctor.report import builds_document
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.rules import verdict
 
@@ -16,6 +17,7 @@ from cachedoctor.rules import verdict
 def document(analysis: Analysis) -> dict[str, Any]:
     """The document as plain values, with keys in the order of the contract."""
     check = analysis.check
+    known = analysis.known
     return {
         **head("check" if check else "analyze"),
         "inputs": [
@@ -37,13 +39,17 @@ def document(analysis: Analysis) -> dict[str, Any]:
         ],
         "graph": _graph(analysis),
         "loops": _loops(analysis),
-        "hotspots": _hotspots(analysis),
+        "hotspots": hotspots(analysis),
         "cost": {
             "le_0_24": _loop_check(analysis.survey.loop_check),
             "ge_0_25": _re_add(analysis),
             "marshal": _marshal(analysis),
         },
         "import": _import(analysis),
+        "builds": builds_document.listed(known),
+        "hits": builds_document.hits(known),
+        "doublings": builds_document.doublings(known),
+        "names": builds_document.names(analysis.survey, [document.source for document in analysis.documents], known),
         "findings": [
             {
                 "rule": finding.rule,
@@ -55,6 +61,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
                 "source": clean(finding.source),
                 "records": [record if isinstance(record, int) else clean(record) for record in finding.records],
                 "count": finding.count,
+                "locations": builds_document.locations(finding.locations),
                 **({"known": finding.known} if check else {}),
             }
             for finding in analysis.findings
@@ -86,6 +93,7 @@ def _check(analysis: Analysis, check: Check) -> dict[str, Any]:
             "max_seconds": limits.max_seconds,
             "max_calls": None if limits.max_calls is None else digits(limits.max_calls),
             "max_bytes": limits.max_bytes,
+            "min_hits": limits.min_hits,
             "buildkit": str(analysis.buildkit) if analysis.buildkit else None,
             "fail_on": str(check.fail_on),
             "rules": list(check.rules),
@@ -138,18 +146,26 @@ def _graph(analysis: Analysis) -> dict[str, Any]:
 
 def _loops(analysis: Analysis) -> list[dict[str, Any]]:
     survey = analysis.survey
-    digests = [clean(survey.graph.digests[record]) for record in survey.merged.records]
+    known = analysis.known
+    records = survey.merged.records
+    digests = [clean(survey.graph.digests[record]) for record in records]
+
+    def member(item: int) -> dict[str, Any]:
+        return {"digest": digests[item], **builds_document.labelled(known.name(*survey.place(records[item])))}
+
     return [
         {
             "records": [digests[item] for item in loop.items],
             "links": loop.links,
             "example": [digests[item] for item in loop.example],
+            "members": [member(item) for item in loop.items],
         }
         for loop in survey.loops
     ]
 
 
-def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
+def hotspots(analysis: Analysis) -> list[dict[str, Any]]:
+    """The records that most calls go through, most calls first."""
     survey = analysis.survey
     total = survey.loop_check.middle.calls
     costliest = analysis.check.costliest if analysis.check else ""
@@ -163,7 +179,7 @@ def _hotspots(analysis: Analysis) -> list[dict[str, Any]]:
                 "input": first + document,
                 "record": record,
                 "digest": clean(digest),
-                "label": clean(analysis.labels.get(digest, "")),
+                **builds_document.labelled(analysis.known.name(document, record)),
                 "fan_out": hotspot.fan_out,
                 "calls": number(hotspot.calls),
                 "share": hotspot.calls / total,

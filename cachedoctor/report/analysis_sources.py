@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from cachedoctor.analysis.analyze import Analysis, Check
 from cachedoctor.buildkit import EVERY, LOOP_CHECK
 from cachedoctor.numbers import count, listing, plural
+from cachedoctor.report import builds
 from cachedoctor.report.analysis_tables import KNOWN, TOGETHER
 from cachedoctor.report.page import Entry, Foreign, Line, Listing, Section, Steps, Table, Tone
 from cachedoctor.rules import Finding, Severity
@@ -65,7 +66,7 @@ def headline(analysis: Analysis, next_export: Callable[[str], str]) -> list[Line
         lines.append(Line("Each was judged alone; --together also judges the cache that all of them make."))
     elif len(check.judged) > 1 and analysis.survey.order:
         lines.append(Line(next_export("for the next export of all together"), Tone(analysis.verdict)))
-    return lines
+    return [*lines, *builds.headline(analysis.known)]
 
 
 def _refused(analysis: Analysis) -> str:

@@ -73,17 +73,41 @@ def hotspots(analysis: Analysis, level: int) -> Table:
     if not LOOP_CHECK.concerns(analysis.buildkit):
         return _EMPTY
     total = survey.loop_check.middle.calls
+    if analysis.known.names:
+        return _hotspot_lines(analysis)._replace(level=level)
     rows = []
     for hotspot, inputs in zip(survey.hotspots, survey.hotspot_inputs, strict=True):
         document, record = survey.place(survey.loop_check.records[hotspot.item])
         digest = survey.configs[document].digests[record]
         name = f"{document + 1}:{record}" if len(survey.configs) > 1 else str(record)
         shares = " + ".join(f"{branch.share:.0%} ({branch.alternatives})" for branch in inputs) or "root"
-        label = analysis.labels.get(digest) or short(digest)
         share = percent(hotspot.calls / total)
-        rows.append((name, Foreign(label), share, count(hotspot.calls), str(hotspot.fan_out), shares))
-    heads = ("record", "digest or step", "share", "calls", "fan-out", "paths by input (alternatives)")
+        rows.append((name, Foreign(short(digest)), share, count(hotspot.calls), str(hotspot.fan_out), shares))
+    heads = (
+        "record",
+        "digest",
+        "share",
+        "calls",
+        "fan-out",
+        "paths by input (alternatives)",
+    )
     return Table("Hotspots of the loop check", heads, rows, frozenset({0, 2, 3, 4}), level=level)
+
+
+def _hotspot_lines(analysis: Analysis) -> Table:
+    """The same by lines of the Dockerfile, which need the room of the other columns."""
+    survey = analysis.survey
+    records = [survey.loop_check.records[hotspot.item] for hotspot in survey.hotspots]
+    rows = [
+        (
+            percent(hotspot.calls / survey.loop_check.middle.calls),
+            count(hotspot.calls),
+            str(hotspot.fan_out),
+            Foreign(analysis.known.call(survey, record)),
+        )
+        for hotspot, record in zip(survey.hotspots, records, strict=True)
+    ]
+    return Table("Hotspots of the loop check", ("share", "calls", "fan-out", "step"), rows, frozenset({0, 1, 2}))
 
 
 def graph(analysis: Analysis) -> Table:
@@ -132,6 +156,8 @@ def limits(analysis: Analysis) -> Table:
     ]
     if len(check.rules) < len(RULES):
         rows.append(("rules", ", ".join(check.rules)))
+    if bounds.min_hits is not None:
+        rows.append(("steps that hit, of those that are known", f"{bounds.min_hits:g}% and more"))
     if check.baseline:
         rows.append(("baseline", Foreign(check.baseline)))
     return Table("Limits", (), rows)

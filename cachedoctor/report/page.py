@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from cachedoctor.analysis.analyze import Analysis
+    from cachedoctor.builds.build import Location
 
 
 class Tone(StrEnum):
@@ -70,6 +71,8 @@ class Entry(NamedTuple):
     details: Sequence[str] = ()
     """More of them, for those who want every detail."""
     help: Sequence[Steps] = ()
+    lines: Sequence[Location] = ()
+    """The lines of the Dockerfile that cause it, most first."""
 
     @property
     def sentence(self) -> str:
@@ -90,6 +93,12 @@ class Table(NamedTuple):
     note: str = ""
     level: int = 0
     """The verbosity from which it is shown."""
+    brief: Sequence[Sequence[str]] = ()
+    """Fewer rows, shown instead unless every detail is asked for; empty to show all."""
+
+    def shown(self, verbosity: int) -> Sequence[Sequence[str]]:
+        """The rows for a verbosity."""
+        return self.rows if verbosity > 0 or not self.brief else self.brief
 
 
 class Listing(NamedTuple):

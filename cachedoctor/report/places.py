@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cachedoctor.analysis.analyze import Analysis
+from cachedoctor.builds.build import Location as BuildLocation
 from cachedoctor.errors import InputError
-from cachedoctor.rules import Finding
+from cachedoctor.rules import Finding, Severity
 from cachedoctor.sources import Location, parse
 from cachedoctor.text import printable, unpinned
 
@@ -57,6 +58,16 @@ def sources_of(finding: Finding, analysis: Analysis) -> list[str]:
     """The sources that have to change: one, or all of them if the finding is about all together."""
     owner = analysis.owner(finding)
     return [owner] if owner else analysis.sources
+
+
+def line_of(finding: Finding) -> BuildLocation | None:
+    """The line of a Dockerfile to show a finding at, `None` if it has none. Nobody has to change a line for a note."""
+    return finding.locations[0] if finding.locations and finding.severity > Severity.NOTE else None
+
+
+def path_in_repository(line: BuildLocation) -> str:
+    """The file of a line as a path below the root of its repository."""
+    return "/".join(part for part in line.file.split("/") if part not in ("", os.curdir, os.pardir))
 
 
 def fingerprints(analysis: Analysis) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cachedoctor.analysis.analyze import Analysis
 from cachedoctor.diagnosis.causes import CAUSE_OF, KNOWLEDGE, Cause
 from cachedoctor.diagnosis.diagnose import TIMED, Diagnosis, Finding, Remaining
 from cachedoctor.diagnosis.evidence import Evidence
@@ -15,6 +16,9 @@ from cachedoctor.numbers import count_range, duration, elapsed, percent, time_ra
 from cachedoctor.pprof import units
 from cachedoctor.pprof.names import without_folders
 from cachedoctor.pprof.top import HEAD, Row, Top
+from cachedoctor.report import analysis_tables as tables
+from cachedoctor.report import builds, builds_document
+from cachedoctor.report.analysis_document import hotspots
 from cachedoctor.report.formats.json import clean, head, number
 from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Stacks, Steps, Table, Tone, Verbatim
 from cachedoctor.text import printable
@@ -24,22 +28,26 @@ _NAME = len(HEAD) + 2
 """The column of pprof's table in which names begin."""
 
 
-def page(diagnosis: Diagnosis) -> Page:
-    """What a profile has to say."""
+def page(diagnosis: Diagnosis, caches: Analysis | None = None) -> Page:
+    """What a profile has to say; `caches` are those that the build imports."""
     known = diagnosis.main.cause is not Cause.OTHER
     estimated = " (estimated from a table)" if diagnosis.estimated else ""
     return Page(
         command="profile",
-        headline=[Line(headline(diagnosis), Tone.ERROR if known else Tone.WARNING)],
+        headline=[
+            Line(headline(diagnosis), Tone.ERROR if known else Tone.WARNING),
+            *(builds.strangers(caches.known) if caches else ()),
+        ],
         entries=[_entry(finding, diagnosis) for finding in diagnosis.findings],
         sections=[
             Listing("The daemon", daemon(diagnosis)),
             Table(f"Where the time goes{estimated}", (), _phases(diagnosis), frozenset({1})),
+            *(_hotspots(diagnosis, caches) if caches else ()),
             _exports(diagnosis.exports),
             _waits(diagnosis.waits),
             Verbatim("Functions", lambda width: _functions(diagnosis.top, width)),
         ],
-        document=lambda: document(diagnosis),
+        document=lambda: document(diagnosis, caches),
         stacks=_stacks(diagnosis),
     )
 
@@ -179,7 +187,14 @@ def stacks(evidence: Evidence) -> Iterator[tuple[Sequence[str], int]]:
     return evidence.profile.stacks()
 
 
-def document(diagnosis: Diagnosis) -> dict[str, Any]:
+def _hotspots(diagnosis: Diagnosis, caches: Analysis) -> list[Table | Listing]:
+    """What the export spends its time on, if it is the loop check."""
+    if diagnosis.main.cause is not Cause.LOOP_CHECK:
+        return []
+    return [tables.hotspots(caches, level=0), builds.hint(caches.known)]
+
+
+def document(diagnosis: Diagnosis, caches: Analysis | None = None) -> dict[str, Any]:
     """The document as plain values, with keys in the order of the contract."""
     table = diagnosis.top
     return {
@@ -207,6 +222,8 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "go_version": diagnosis.go_version,
         "buildkit": diagnosis.buildkit,
         "remaining": _remaining(diagnosis.remaining) if diagnosis.remaining else None,
+        "hotspots": hotspots(caches) if caches else [],
+        "builds": builds_document.listed(caches.known) if caches else [],
     }
 
 

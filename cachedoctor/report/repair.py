@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from cachedoctor.buildkit import LOOP_CHECK, LOSES_LINKS, SECONDS_PER_CALL
+from cachedoctor.builds.known import NOTHING, Known
 from cachedoctor.graph import cost
 from cachedoctor.graph.imports import Spread
 from cachedoctor.graph.joining import joining_records
 from cachedoctor.numbers import count, count_range, digits, listing, plural, taking
 from cachedoctor.repairs.repair import Repaired, Size
+from cachedoctor.report import builds, builds_document
 from cachedoctor.report.formats.json import clean, head, number
-from cachedoctor.report.page import Line, Listing, Page, Table, Tone, Verbatim
+from cachedoctor.report.page import Foreign, Line, Listing, Page, Table, Tone, Verbatim
 from cachedoctor.rules import Limits
 from cachedoctor.sources import CacheDocument, Location
 from cachedoctor.sources.document import digest_of
-from cachedoctor.text import printable, short
+from cachedoctor.text import printable
 
 _NEXT_EXPORT = (
     "Importing the repaired cache brings no loops, duplicates or dead records into the next export. Diamonds in the "
@@ -34,6 +37,9 @@ _NOTHING_TO_FIX = (
 _BY_DEFINITION = "by definition: a hit there means that BuildKit first pulls and checksums the parent"
 _BY_CONTENT = "by content: a parent that is rebuilt to the same bytes misses there"
 _SHOWN_DIGESTS = 12
+_SHOWN_ALTERNATIVES = 10
+MOST_ALTERNATIVES = 1_000
+"""Removed alternatives that the document names."""
 
 
 class Rerun(Protocol):
@@ -72,12 +78,13 @@ def page(
     left: str | None = None,
     location: Location | None = None,
     rerun: Rerun = _options_only,
+    known: Known = NOTHING,
 ) -> Page:
     """What a repair has to say.
 
     `path` is where the cache was written, `None` for a dry run; `replaced` is what a registry's tag held before. `left`
     is a place that was to be repaired and left as it was, since there was nothing to fix. `location` is where the cache
-    is or would be written.
+    is or would be written. `known` is what builds say of the records of the documents.
     """
     too_large = repaired.too_large(location)
     problems = list(_problems(repaired, too_large, dry=path is None))
@@ -89,20 +96,26 @@ def page(
             *([Line(joining)] if joining else []),
             *(Line(f"{problem.text} {problem.advice}".rstrip(), Tone.WARNING) for problem in problems),
             *(Line(text, Tone.WARNING) for text in _inline_lines(repaired, location)),
+            *builds.strangers(known),
         ],
         entries=(),
         sections=[
             *_remedies(problems, rerun, written=path is not None),
             _sizes(repaired),
-            Listing("Removed", _removed(repaired)),
+            Listing("Removed", _removed(repaired, known)),
+            *_alternatives(repaired, known),
             Listing("Notes", [*_chosen(repaired), *([] if _is_fine(repaired) else [_NEXT_EXPORT])]),
         ],
-        document=lambda: document(repaired, path, replaced, location),
+        document=lambda: document(repaired, path, replaced, location, known),
     )
 
 
 def document(
-    repaired: Repaired, path: str | None = None, replaced: str | None = None, location: Location | None = None
+    repaired: Repaired,
+    path: str | None = None,
+    replaced: str | None = None,
+    location: Location | None = None,
+    known: Known = NOTHING,
 ) -> dict[str, Any]:
     """The JSON document; see `page`."""
     removed = repaired.removed
@@ -133,6 +146,7 @@ def document(
                 "dead": removed.dead_results,
             },
             "layers": {"unused": removed.unused_layers},
+            "alternatives": _listed(repaired, known),
         },
         "lost": {"records": repaired.lost.records, "results": repaired.lost.results},
         "limits": {
@@ -149,6 +163,7 @@ def document(
             "replaced": replaced,
         },
         "warnings": [clean(warning) for warning in repaired.warnings],
+        "builds": builds_document.listed(known),
     }
 
 
@@ -343,7 +358,7 @@ def _sizes(repaired: Repaired) -> Table:
     return Table("Size", ("", "before", "after"), rows, frozenset({1, 2}), note=_FULLY_MERGED)
 
 
-def _removed(repaired: Repaired) -> list[str]:
+def _removed(repaired: Repaired, known: Known) -> list[str]:
     removed = repaired.removed
     rows = (
         (removed.duplicate_records, "record", "that duplicated another; their links and results were merged"),
@@ -367,11 +382,48 @@ def _removed(repaired: Repaired) -> list[str]:
     lines = [f"{plural(number, noun)} {why}" for number, noun, why in rows if number]
     if removed.dropped_records:
         dropped = list(dict.fromkeys(removed.dropped_records))
-        names = ", ".join(map(short, dropped[:_SHOWN_DIGESTS]))
+        names = ", ".join(known.called(digest) for digest in dropped[:_SHOWN_DIGESTS])
         rest = len(dropped) - _SHOWN_DIGESTS
         more = f" and {count(rest)} other digests" if rest > 0 else ""
         lines.append(f"{plural(len(removed.dropped_records), 'record')} dropped, oldest results first: {names}{more}")
     return lines
+
+
+def _listed(repaired: Repaired, known: Known) -> list[dict[str, Any]]:
+    """The removed alternatives, each with the step that had it."""
+    survey = repaired.survey
+    records = survey.merged.records
+
+    def member(item: int) -> dict[str, Any]:
+        document, record = survey.place(records[item])
+        digest = clean(survey.graph.digests[records[item]])
+        return {
+            "input": document,
+            "record": record,
+            "digest": digest,
+            **builds_document.labelled(known.name(document, record)),
+        }
+
+    return [
+        {"step": member(alternative.item), "source": member(alternative.source), "closed_loop": alternative.closed_loop}
+        for alternative in repaired.removed.alternatives[:MOST_ALTERNATIVES]
+    ]
+
+
+def _alternatives(repaired: Repaired, known: Known) -> list[Table | Listing]:
+    """Which steps lost which alternatives, the steps that lost most first."""
+    survey, removed = repaired.survey, repaired.removed.alternatives
+    if not removed or not known.builds:
+        return [builds.hint(known)] if removed else []
+    records = survey.merged.records
+    pairs = Counter((alternative.item, alternative.source) for alternative in removed)
+    rows = [
+        (Foreign(known.call(survey, records[item])), Foreign(known.call(survey, records[source])), count(number))
+        for (item, source), number in pairs.most_common(_SHOWN_ALTERNATIVES)
+    ]
+    more = len(pairs) - len(rows)
+    note = f"{count(more)} more in the JSON." if more > 0 else ""
+    return [Table("Removed alternatives", ("step", "is not made from any more", "links"), rows, frozenset({2}), note)]
 
 
 def _chosen(repaired: Repaired) -> list[str]:

@@ -107,14 +107,14 @@ def _heading(entry: Entry) -> Text:
 
 def _print_section(console: Console, section: Section, style: Style) -> None:
     if isinstance(section, Table):
-        _print_table(console, section)
+        _print_table(console, section, style)
     elif isinstance(section, Listing):
         _print_listing(console, section, style)
     else:
         _print_verbatim(console, section, style)
 
 
-def _print_table(console: Console, table: Table) -> None:
+def _print_table(console: Console, table: Table, style: Style) -> None:
     if not table.rows:
         return
     console.print()
@@ -124,7 +124,7 @@ def _print_table(console: Console, table: Table) -> None:
         right = index in table.right
         heading = head if table.heads else ""
         grid.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=right)
-    for row in table.rows:
+    for row in table.shown(style.verbosity):
         grid.add_row(*(Text(printable(cell)) for cell in row))
     console.print(_indented(grid))
     if table.note:

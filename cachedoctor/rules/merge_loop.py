@@ -65,7 +65,10 @@ def merge_loop(context: Context) -> Iterator[Found]:
     if survey.loops:
         digests = [survey.graph.digests[record] for record in survey.merged.records]
         members = [digests[item] for loop in survey.loops for item in loop.items]
-        cycle = [survey.name(survey.merged.records[item]) for item in survey.loops[0].example]
+        cycle = [context.known.call(survey, survey.merged.records[item]) for item in survey.loops[0].example]
+        lines = context.known.lines(
+            survey, (survey.merged.records[item] for loop in survey.loops for item in loop.items)
+        )
         shown = " → ".join([*cycle[:_SHOWN], *(["…"] if len(cycle) > _SHOWN else []), cycle[0]])
         number = "a loop" if len(survey.loops) == 1 else plural(len(survey.loops), "loop")
         yield Found(
@@ -74,6 +77,7 @@ def merge_loop(context: Context) -> Iterator[Found]:
             f"link may miss the cache. Which links {LOOP_CHECK} remove varies from run to run.",
             members,
             members=frozenset(members),
+            lines=lines,
         )
     elif any(order.links_removed for order in survey.loop_check.orders):
         yield Found(

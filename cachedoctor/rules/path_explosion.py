@@ -6,7 +6,9 @@ outlast any build. See [Why is my export stuck?](why-is-my-export-stuck.md)
 
 **How it is found.** Records are merged the way that exporter merges them, in one order or in several. The paths of
 each outcome are counted, not walked, and multiplied by 175 ns. [The cost page](cost.md) says when the number is
-exact. The finding names up to ten hotspots: the records that most paths pass through, most first.
+exact. The finding names up to ten hotspots: the records that most paths pass through, most first. With the record of
+the build ([`--build`](which-line.md)), it names the lines of the Dockerfile that double the paths: copies between
+stages, and how many checks would be left without each.
 
 **Severity.** Silent below 1 second (about 5.7 million checks) in the most expensive order, then a warning. Error
 above 60 seconds (about 343 million checks), if the order in the middle takes that long too; if only the most
@@ -34,8 +36,8 @@ the same build finishes quickly.
     If buildkitd runs inside Docker Engine (driver `docker`), its release comes with the engine, and no engine up to
     29.7.2 has v0.33: create a builder as above instead. Or use Docker Engine 28.5.1 or later with a repaired cache.
     [Which release to use](why-is-my-export-stuck.md#which-release-to-use) has a table.
-2. Have fewer diamonds in the Dockerfile. The hotspots show where: look for stages reached by more than one route, and
-   copy from the stage where the content was made.
+2. Have fewer diamonds in the Dockerfile. The hotspots show where, and with `--build`, the line: look for stages reached
+   by more than one route, and copy from the stage where the content was made.
 3. If the cache grew over many builds, [start over](#a-fresh-start).
 4. Export less often, for example only on the main branch. Keep `--cache-from` everywhere.
 
@@ -56,7 +58,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cachedoctor.buildkit import LOOP_CHECK, SECONDS_PER_CALL, UPGRADE, UPGRADE_ENGINE
+from cachedoctor.builds.build import Location
+from cachedoctor.builds.known import line
 from cachedoctor.graph import cost
+from cachedoctor.graph.paths import Hotspot
+from cachedoctor.graph.survey import Survey
 from cachedoctor.numbers import count, count_range, plural, taking
 from cachedoctor.rules._shared import START_OVER, severity_of
 from cachedoctor.rules.rule import Context, Found, Measure, Scope, Severity, rule
@@ -92,11 +98,14 @@ def path_explosion(context: Context) -> Iterator[Found]:
     limit = context.limits.max_calls
     excess = f"The limit is {plural(limit, 'check')}. " if limit is not None and typical > limit else ""
     digests = context.survey.graph.digests
+    records = [loop_check.records[hotspot.item] for hotspot in _by_fan_out(context.survey)]
+    where = f"{_hotspot(context)}{_doubling(context)}"
     yield Found(
-        f"The next export on BuildKit {LOOP_CHECK} makes {_checks(loop_check)}. {excess}{_hotspot(context)}".rstrip(),
+        f"The next export on BuildKit {LOOP_CHECK} makes {_checks(loop_check)}. {excess}{where}".rstrip(),
         [digests[loop_check.records[hotspot.item]] for hotspot in context.survey.hotspots],
         severity=Severity.ERROR if _severity(typical, context) is Severity.ERROR else Severity.WARNING,
         measure=Measure("calls", typical, loop_check.exact),
+        lines=[*_doubled(context), *context.known.lines(context.survey, records)],
     )
 
 
@@ -121,10 +130,29 @@ def _checks(loop_check: cost.LoopCheckCost) -> str:
 def _hotspot(context: Context) -> str:
     """What the first record is that most paths pass through, preferring one where they part."""
     survey = context.survey
-    hotspots = [hotspot for hotspot in survey.hotspots if hotspot.fan_out > 1] or survey.hotspots
-    if not hotspots:
+    if not survey.hotspots:
         return ""
-    hotspot = hotspots[0]
+    hotspot = _by_fan_out(survey)[0]
     share = 100 * hotspot.calls // max(1, survey.loop_check.middle.calls)
-    name = survey.name(survey.loop_check.records[hotspot.item])
+    name = context.known.call(survey, survey.loop_check.records[hotspot.item])
     return f"{share}% of them pass through {name}, which has {plural(hotspot.fan_out, 'outgoing link')}."
+
+
+def _doubled(context: Context) -> list[Location]:
+    """The lines that multiply the paths, the worst first."""
+    known = context.known
+    return [location for doubling in known.doublings for location in known.step(doubling.place).locations[:1]]
+
+
+def _doubling(context: Context) -> str:
+    """Which line multiplies the paths most, and what would be left without it."""
+    lines = _doubled(context)
+    if not lines:
+        return ""
+    left = plural(context.known.doublings[0].calls, "check")
+    return f" Paths double at {line(lines[0])}: without it, {left} would be left."
+
+
+def _by_fan_out(survey: Survey) -> list[Hotspot]:
+    """The hotspots, those where paths part before the others; otherwise most calls first."""
+    return sorted(survey.hotspots, key=lambda hotspot: hotspot.fan_out <= 1)

@@ -8,14 +8,17 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from importlib import import_module
 
 from cachedoctor import rules as package
+from cachedoctor.builds.build import Location
 from cachedoctor.rules._advice import adapted, with_names
-from cachedoctor.rules.rule import Context, Finding, Measure, Rule
+from cachedoctor.rules.rule import Context, Finding, Found, Measure, Rule
 from cachedoctor.suggest import meant
 
 TOLERANCE = 5
 """An estimated number may grow by this percentage before that counts."""
 MOST_RECORDS = 1_000
 """Records that a finding names; `Finding.count` says how many there are."""
+MOST_LINES = 100
+"""Lines of the Dockerfile that a finding names."""
 
 
 @functools.cache
@@ -57,7 +60,17 @@ def _of_rule(rule: Rule, context: Context) -> Iterator[Finding]:
             table=rule.table,
             members=match.members,
             headline=match.headline,
+            locations=tuple(match.lines or _lines(match, rule, context))[:MOST_LINES],
         )
+
+
+def _lines(match: Found, rule: Rule, context: Context) -> Sequence[Location]:
+    """The lines of the records that a finding names."""
+    if rule.noun != "record":
+        return ()
+    concerned = [number for number, document in enumerate(context.documents) if match.source in ("", document.source)]
+    document = concerned[0] if len(concerned) == 1 else None
+    return context.known.lines_of(match.records[:MOST_RECORDS], document)
 
 
 def chosen(select: Sequence[str], ignore: Sequence[str]) -> tuple[str, ...]:

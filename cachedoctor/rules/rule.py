@@ -9,6 +9,8 @@ from enum import Enum, StrEnum
 from typing import NamedTuple
 
 from cachedoctor.buildkit import IMPORT_LIMIT, Release, Span
+from cachedoctor.builds.build import Location
+from cachedoctor.builds.known import NOTHING, Known
 from cachedoctor.graph.survey import Survey
 from cachedoctor.sources import CacheDocument
 
@@ -47,6 +49,8 @@ class Scope(Enum):
     """Each source alone. All sources together never break such a rule, even if they do not keep it as one cache."""
     TOGETHER = "together"
     """Each source alone, and the cache that all of them make together."""
+    BUILD = "build"
+    """What a build finds in all sources together; each source alone only if they are not judged together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Limits:
     """More loop-check calls are an error, however fast they are; `None` if only time counts."""
     max_bytes: int = IMPORT_LIMIT
     """A larger config or manifest is an error."""
+    min_hits: float | None = None
+    """A smaller percentage of the steps of a build that hit is an error; `None` if any will do."""
 
 
 class Context(NamedTuple):
@@ -82,6 +88,8 @@ class Context(NamedTuple):
     limits: Limits
     buildkit: Release | None
     """The release to judge for, `None` for all."""
+    known: Known = NOTHING
+    """What builds say of the records."""
 
 
 class Found(NamedTuple):
@@ -104,6 +112,8 @@ class Found(NamedTuple):
     that no source has in a finding of its own; otherwise `measure` decides."""
     headline: str = ""
     """A sentence for the headline of the report, if the usual one does not say it."""
+    lines: Sequence[Location] = ()
+    """The lines of the Dockerfile that cause it, most first, if they are not those of `records`."""
 
 
 class Rule(NamedTuple):
@@ -199,6 +209,8 @@ class Finding:
     """All digests that it is about, if that decides whether it is new (`Found.members`)."""
     headline: str = ""
     """A sentence for the headline of the report, if the usual one does not say it."""
+    locations: tuple[Location, ...] = ()
+    """The lines of the Dockerfile that cause it, most first, if a build is known; at most `registry.MOST_LINES`."""
 
 
 def verdict(findings: Iterable[Finding]) -> str:

@@ -113,6 +113,11 @@ class ArchiveStore:
             raise InputError("the archive is cut short", member.name)
         return member.size
 
+    @property
+    def index(self) -> bytes | None:
+        """The `index.json` of the layout that it is, `None` if it is something else."""
+        return self._files.get(_INDEX)
+
     def documents(self, tag: str | None, platform: str | None) -> list[CacheDocument]:
         """The caches in it. Raises `InputError`."""
         if _INDEX in self._files:

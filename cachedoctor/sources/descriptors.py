@@ -75,6 +75,8 @@ class Annotations(Struct, frozen=True):
     ref_name: str | None = field(default=None, name=REF_NAME)
     image_name: str | None = field(default=None, name="io.containerd.image.name")
     reference_type: Any = field(default=None, name="vnd.docker.reference.type")
+    reference_digest: Any = field(default=None, name="vnd.docker.reference.digest")
+    predicate_type: Any = field(default=None, name="in-toto.io/predicate-type")
 
 
 class Descriptor(Struct, frozen=True):
@@ -122,6 +124,18 @@ class Descriptor(Struct, frozen=True):
         """Whether it is about another image, and not an image itself (BuildKit, "Image attestation storage")."""
         typed_so = self.annotations is not None and self.annotations.reference_type == "attestation-manifest"
         return typed_so or f"{self.platform}/".startswith("unknown/unknown/")
+
+    @property
+    def attested(self) -> str:
+        """The digest of the image that an attestation is about, empty if absent."""
+        digest = self.annotations and self.annotations.reference_digest
+        return digest if isinstance(digest, str) else ""
+
+    @property
+    def predicate_type(self) -> str:
+        """What kind of statement a blob has (in-toto, "predicateType"), empty if absent."""
+        kind = self.annotations and self.annotations.predicate_type
+        return kind if isinstance(kind, str) else ""
 
 
 class Manifest(Struct, frozen=True):

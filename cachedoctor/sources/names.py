@@ -1,45 +1,20 @@
-"""Labels for records: the build steps behind their digests, as buildkitd serves them for debugging."""
+"""Operations as buildkitd lists them for debugging: the texts behind digests, and what they are in words.
+
+BuildKit v0.24 and later serve the list at `/debug/cache/all`, if started with `--save-cache-debug`.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from cachedoctor.errors import InputError, reading
-from cachedoctor.io.files import read_bounded
-from cachedoctor.sources.json import parse
 
-MOST_BYTES = 256 << 20
-LONGEST_LABEL = 120
-
-
-def load_names(path: str) -> dict[str, str]:
-    """The label of each digest that identifies a step, from a file with what buildkitd serves at `/debug/cache/all`.
-
-    BuildKit v0.24 and later serve it, if started with `--save-cache-debug`, to requests with
-    `Accept: application/json`. A record's digest is the hash of the text `<op digest>@<output index>`; the entry of
-    the op digest has the JSON of the operation. Entries of any other shape get no label.
-
-    Raises `InputError` if the file is not such a list.
-    """
-    with reading(path):
-        entries = parse(read_bounded(path, MOST_BYTES))
-        if not isinstance(entries, list):
-            raise InputError("expected the JSON list of /debug/cache/all")
-    texts = dict(_texts(entries))
-    labels = {}
-    for digest, text in texts.items():
-        operation, at, output = text.partition("@")
-        label = _label(texts.get(operation, "")) if at else ""
-        if at and output == "-1":
-            label = label or "content of files"
-        if label:
-            labels[digest] = label[:LONGEST_LABEL]
-    return labels
+def hashed_texts(entries: list[Any]) -> dict[str, str]:
+    """The text that each digest is the hash of, from the list of `/debug/cache/all`."""
+    return dict(_texts(entries))
 
 
 def _texts(entries: list[Any]) -> Iterator[tuple[str, str]]:
@@ -59,11 +34,17 @@ def _texts(entries: list[Any]) -> Iterator[tuple[str, str]]:
 def _decoded(data: object) -> str:
     try:
         return base64.b64decode(data, validate=True).decode() if isinstance(data, str) else ""
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""
 
 
-def _label(operation: str) -> str:
+def operation_kind(operation: str) -> str:
+    """The kind of an operation, such as `exec`, from its JSON; empty for anything else."""
+    kind = _object(operation).get("Type")
+    return kind.removeprefix("buildkit.").removesuffix(".v0") if isinstance(kind, str) else ""
+
+
+def operation_label(operation: str) -> str:
     """A step as a Dockerfile would say it, from the JSON of its operation."""
     parsed = _object(operation)
     kind = parsed.get("Type")
@@ -76,7 +57,7 @@ def _label(operation: str) -> str:
             if isinstance(actions, list)
             else "files"
         )
-    return str(kind).removeprefix("buildkit.").removesuffix(".v0") if isinstance(kind, str) else ""
+    return operation_kind(operation)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -94,7 +75,9 @@ def _exec(operation: dict[str, Any]) -> str:
     if not isinstance(args, list):
         return "RUN"
     words = [str(arg) for arg in args]
-    return f"RUN {words[2] if words[:2] == ['/bin/sh', '-c'] and len(words) == 3 else ' '.join(words)}"
+    command = words[2] if words[:2] == ["/bin/sh", "-c"] and len(words) == 3 else " ".join(words)
+    # Only heredocs have line breaks. What they hold is not shown, as with the lines of a Dockerfile.
+    return "RUN, a heredoc" if "\n" in command.strip() else f"RUN {command}"
 
 
 def _action(action: dict[str, Any]) -> str:

@@ -173,6 +173,7 @@ def test_every_setting_is_applied(folder: Path) -> None:
         "max_seconds": 60.0,
         "max_calls": "5",
         "max_bytes": 2000,
+        "min_hits": None,
         "buildkit": "v0.21.1",
         "fail_on": "warning",
         "rules": ["CD101", "CD102", "CD103", "CD104", "CD105", "CD201"],
@@ -216,7 +217,7 @@ def test_config_option_overrides_the_settings_found(folder: Path) -> None:
     ("text", "reason"),
     [
         ("max_second = 5", "max_second: unknown setting; did you mean max-seconds?"),
-        ("xyz = 5", "xyz: unknown setting; expected one of baseline, buildkit, fail-on"),
+        ("xyz = 5", "xyz: unknown setting; expected one of baseline, before, build"),
         (
             "plain-http = true",
             "plain-http: cannot be a setting, because a branch could redirect credentials; use --plain-http",
@@ -404,7 +405,7 @@ def test_no_file_overwrites_another(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     for writes, reason in (
         (["-o", "cache"], "cache: is the cache itself; write the report elsewhere"),
-        (["-o", "names"], "names: is the file of names itself; write the report elsewhere"),
+        (["-o", "names"], "names: is the record of a build itself; write the report elsewhere"),
         (["-o", "certificates"], "certificates: is the file of certificates itself"),
         (["-o", ".cachedoctor.toml"], ".cachedoctor.toml: is the file of settings itself"),
         (["-o", "base"], "base: is the baseline itself; write the report elsewhere"),
@@ -420,7 +421,7 @@ def test_no_file_overwrites_another(folder: Path) -> None:
         assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before, writes
     got = run("check", "cache", "--step-summary", cwd=folder, env={"GITHUB_STEP_SUMMARY": "cache"})
     assert "cache: is the cache itself; write the step summary elsewhere" in one_line(got)
-    for name, what in (("cache", "cache"), ("names", "file of names"), ("certificates", "file of certificates")):
+    for name, what in (("cache", "cache"), ("names", "record of a build"), ("certificates", "file of certificates")):
         assert f"is the {what} itself" in one_line(run("analyze", "cache", *reads[:4], "-o", name, cwd=folder))
     with (folder / "cache").open("rb") as stdin:
         command = [sys.executable, "-m", "cachedoctor", "check", "-", "-o", "cache"]

@@ -34,6 +34,7 @@ FILES = {
     "cache-branch.json": "manifests/shared-copies-t2.json",
     "cpu.pprof": "profiles/cpu-stuck.pprof",
     "goroutines.txt": "profiles/goroutine-stuck-debug2.txt",
+    "build.dockerbuild": "builds/captures/service.json",
     "fixtures": "",
 }
 """The files in a reader's folder, with their paths below `fixtures/`."""
@@ -59,12 +60,15 @@ PLACEHOLDERS = {
 PIPED = {"crane": "cache.json", "docker": "goroutines.txt"}
 """The file that another command pipes into cachedoctor."""
 EXITS = {
+    "cachedoctor check fixtures/builds/media-v0.32.2.cache.json "
+    "--build fixtures/builds/media-v0.32.2.provenance.json --max-calls 50000": 1,
     "cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning": 1,
 }
 """Exit codes other than 0 that the page does not show, neither in a comment nor with `echo $?`."""
 OTHERS = {
     "crane": "another tool, which needs a registry",
     "docker": "needs a daemon",
+    "gh": "needs an account",
     "jq": "another tool; the JSON is checked against its schema",
     "just": "runs recipes of developers; `.ci/run` does it",
     "mutmut": "takes hours",

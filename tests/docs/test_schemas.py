@@ -26,6 +26,8 @@ CACHES = [
 PROFILES = sorted((FIXTURES / "profiles").iterdir())
 TAGS = [FIXTURES / "manifests/tag-a.json", FIXTURES / "manifests/tag-b.json"]
 DIAMONDS = FIXTURES / "manifests/diamond-28.json"
+CAPTURES = FIXTURES / "builds/captures"
+BUNDLE = FIXTURES / "builds/bundle-v0.32.2.cache.json"
 WAITING = """\
 goroutine 7 [IO wait, 12 minutes]:
 net/http.(*persistConn).roundTrip(0xc000001000)
@@ -92,6 +94,10 @@ def printed(*arguments: str | Path, stdin: str = "") -> Any:
 def analyses() -> Iterator[Any]:
     yield from (printed("analyze", cache) for cache in CACHES)
     yield printed("analyze", *TAGS, "--names", FIXTURES / "debug/cache-all.json")
+    yield printed("analyze", *TAGS, *(word for tag in "ab" for word in ("--build", CAPTURES / f"tag-{tag}.json")))
+    yield printed("analyze", BUNDLE, "--build", FIXTURES / "builds/bundle-v0.32.2.provenance.json")
+    edited = FIXTURES / "hits/service-edit-v0.32.2"
+    yield printed("analyze", f"{edited}.cache.json", "--build", f"{edited}.provenance.json")
     yield printed("analyze", DIAMONDS, "--buildkit", "v0.21.1")
     yield from goldens("goldens", "check-*.json")
 
@@ -110,6 +116,8 @@ def repairs(folder: Path) -> Iterator[Any]:
     yield from (printed("repair", cache, "--dry-run") for cache in CACHES)
     yield printed("repair", *TAGS, "-o", folder / "joined.json")
     yield printed("repair", DIAMONDS, "-o", folder / "smaller.json", "--prune", "minimal")
+    eight = FIXTURES / "manifests/diamond-8.json"
+    yield printed("repair", eight, "--dry-run", "--prune", "minimal", "--build", CAPTURES / "diamond-8.json")
     small = ("--max-bytes", "2000", "--drop-oldest", "--dry-run")
     yield printed("repair", FIXTURES / "manifests/service.json", *small)
 
@@ -117,6 +125,8 @@ def repairs(folder: Path) -> Iterator[Any]:
 def diagnoses() -> Iterator[Any]:
     yield from (printed("profile", profile) for profile in PROFILES)
     yield from (printed("profile", profile, "--cache", DIAMONDS, "--running-for", "1m") for profile in PROFILES)
+    eight = ("--cache", FIXTURES / "manifests/diamond-8.json", "--build", CAPTURES / "diamond-8.json")
+    yield printed("profile", FIXTURES / "profiles/cpu-stuck.pprof", *eight)
     yield printed("profile", "-", stdin=WAITING)
     yield from goldens("goldens/profile", "*.json")
 

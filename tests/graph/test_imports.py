@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cachedoctor.cacheconfig import decode
 from cachedoctor.graph import leaves
-from cachedoctor.graph.imports import Imported, Spread, _Importer, imported
+from cachedoctor.graph.imports import Imported, Spread, _Importer, imported, losable
 from cachedoctor.graph.records import Adjacency, Graph
 from cachedoctor.graph.survey import Survey
 from tests.graph.strategies import configs, documents
@@ -215,6 +215,25 @@ def test_two_tags_that_loop_together_are_imported_without_the_loop() -> None:
     assert result.loops
     assert result.imported.links < result.merged.links
     assert result.imported.leaves == 2
+
+
+@given(documents(most_records=10), st.integers(0, 1 << 16))
+def test_what_is_lost_can_be_lost(docs: list[dict[str, Any]], seed: int) -> None:
+    graph = Survey(configs(docs)).importable
+    order = leaves_of(graph)
+    can_be_lost = losable(graph)
+    for first in order:
+        others = [leaf for leaf in order if leaf != first]
+        random.Random(seed).shuffle(others)
+        assert can_be_lost.issuperset(_Importer(graph, ()).replay([first, *others], random.Random(seed)))
+
+
+def test_only_links_that_a_walk_can_meet_again_can_be_lost() -> None:
+    """Of the links from the root of `two_walks`, those to `a` and `b`: the walk from `two` never goes there."""
+    graph = two_walks()
+    lost = {(graph.links[link], list(graph.owners())[link]) for link in losable(graph)}
+    assert lost == {(0, 1), (0, 2)}
+    assert not losable(graph, [[3, 4]])
 
 
 def test_long_chains_and_many_leaves_are_replayed_once() -> None:

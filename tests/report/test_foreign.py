@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from markdown_it import MarkdownIt
 
 from cachedoctor.analysis.analyze import Analysis, Unread, analyze
 from cachedoctor.analysis.check import Policy, accepted, check
+from cachedoctor.builds.hits import Hit, Hits, Reason, State
 from cachedoctor.diagnosis.diagnose import Diagnosis, diagnose
 from cachedoctor.diagnosis.evidence import Evidence, read
 from cachedoctor.pprof.goroutines import Goroutine, profile_of
@@ -32,7 +34,7 @@ from cachedoctor.text import printable
 from tests.pprof.profiles import Builder
 from tests.report.foreign import NASTY, cells, commands, markup, steering
 from tests.report.rendered import OF_ANALYSES, OF_PROFILES, OF_REPAIRS, junit_schema, rendered
-from tests.support import document
+from tests.support import build, document, location, name, recognizing, step
 
 SCHEMAS = Path(__file__).parent / "schemas"
 SARIF = json.loads((SCHEMAS / "sarif-2.1.0.json").read_text())
@@ -72,9 +74,17 @@ def documents(nasty: str) -> list[CacheDocument]:
 
 
 def checked(nasty: str) -> Analysis:
-    labels = {nasty: nasty, f"{nasty} a": nasty}
-    analysis = check(documents(nasty), Policy(fail_on=Severity.NOTE), labels=labels, missing=[nasty])
+    with named(nasty):
+        analysis = check(documents(nasty), Policy(fail_on=Severity.NOTE), missing=[nasty])
     return accepted(analysis, nasty)
+
+
+def named(nasty: str) -> AbstractContextManager[None]:
+    """A build in which every name and every reason is the text."""
+    line = location(1, nasty, nasty)
+    hit = Hit(0, State.MISS, Reason.CHANGED, nasty)
+    of_build = build(step(line, label=nasty), source=nasty, dockerfile=nasty, platform=nasty)
+    return recognizing(lambda *record: name(line, line, sure=False, label=nasty), of_build, hits=[Hits(0, (hit,))])
 
 
 def checked_apart(nasty: str) -> Analysis:
@@ -90,7 +100,8 @@ def checked_apart(nasty: str) -> Analysis:
 
 
 def analyzed(nasty: str) -> Analysis:
-    return analyze(documents(nasty), labels={nasty: nasty})
+    with named(nasty):
+        return analyze(documents(nasty))
 
 
 def strings(value: Any) -> set[str]:
@@ -119,7 +130,10 @@ def is_github(text: str, nasty: str) -> None:
     lines = commands(text)
     assert lines == text.splitlines()[: len(lines)]
     assert lines
-    assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.+", line) for line in lines)
+    assert all(
+        re.fullmatch(r"::(error|warning|notice) (?:file=[^:,]*,line=1,endLine=1,)?title=[^:,]*::.+", line)
+        for line in lines
+    )
     assert not any(re.search(r"%(?!25|3A|2C)", line) for line in lines)
 
 

@@ -16,7 +16,7 @@ ALL = tuple(rule.id for rule in RULES)
         ([], [], ALL),
         (["CD2"], [], ("CD201", "CD202", "CD203", "CD204")),
         (["cd201", "Path-Explosion", "CD30"], ["CD301", "missing-blob"], ("CD201", "CD302", "CD304")),
-        ([], ["CD1", "CD2"], ("CD301", "CD302", "CD303", "CD304")),
+        ([], ["CD1", "CD2", "CD4"], ("CD301", "CD302", "CD303", "CD304")),
         (["CD"], [], ALL),
     ],
 )

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @options.platform
 @options.registry
 @options.verify_blobs
-@options.names
+@options.build
+@options.before
+@options.dockerfile
 @options.verbosity
 @options.color
 @click.option(
@@ -47,7 +49,9 @@ def analyze(
     tag: str | None,
     platform: str | None,
     access: Access,
-    names: str | None,
+    build: tuple[str, ...],
+    before: tuple[str, ...],
+    dockerfile: str | None,
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -65,6 +69,7 @@ def analyze(
       cachedoctor analyze manifest.json
       cachedoctor analyze oci:/var/cache/build:main --buildkit v0.21.1
       cachedoctor analyze docker://registry.example.com/app:buildcache
+      cachedoctor analyze cache.json --build app.dockerbuild --before yesterday.dockerbuild
       cachedoctor analyze tag-a.json tag-b.json --format markdown
       cachedoctor analyze cache.json --report cache-report
     """
@@ -75,17 +80,16 @@ def analyze(
 
     out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     caches = list(map(Place.of_cache, sources))
-    reads = ((names, "file of names"), (access.ca_file, "file of certificates"))
-    out.spare(
-        *caches,
-        *(Place(path, what) for path, what in reads if path),
-    )
+    trusted = [Place(access.ca_file, "file of certificates")] if access.ca_file else []
+    out.spare(*caches, *inputs.records(build, before), *trusted)
     if report is not None:
         _check_report(report, caches, out.path)
     try:
         with progress(quiet) as step:
+            recorded = inputs.builds(build, dockerfile, access, step, sources)
+            earlier = inputs.builds(before, dockerfile, access, step, (*sources, *build))
             documents = inputs.documents(sources, tag, platform, access, step)
-            analysis = judge(documents, buildkit=buildkit, labels=inputs.labels(names), progress=step)
+            analysis = judge(documents, buildkit=buildkit, builds=recorded, before=earlier, progress=step)
             result = page(analysis)
             if report is not None:
                 result = _with_report(result, report, analysis, step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,12 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
     callback=options.size,
     help="Fail if the config or the manifest has more bytes.",
 )
+@click.option(
+    "--min-hits",
+    metavar="PERCENT",
+    callback=options.percentage(100),
+    help="Fail if fewer of the steps of a --build will hit, of those whose outcome is known: 80%.",
+)
 @options.buildkit
 @click.option(
     "--fail-on",
@@ -141,7 +148,9 @@ def _rules(context: click.Context, parameter: click.Parameter, text: str | None)
 @options.platform
 @options.registry
 @options.verify_blobs
-@options.names
+@options.build
+@options.before
+@options.dockerfile
 @options.verbosity
 @options.color
 @click.pass_context
@@ -154,6 +163,7 @@ def check(
     max_seconds: float,
     max_calls: int | None,
     max_bytes: int,
+    min_hits: float | None,
     buildkit: Release | None,
     fail_on: str,
     select: tuple[str, ...],
@@ -168,7 +178,9 @@ def check(
     tag: str | None,
     platform: str | None,
     access: Access,
-    names: str | None,
+    build: tuple[str, ...],
+    before: tuple[str, ...],
+    dockerfile: str | None,
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -186,6 +198,7 @@ def check(
       cachedoctor check tag-a.json tag-b.json --max-seconds 10 --fail-on warning
       cachedoctor check oci:cache:main --buildkit v0.21.1 --format junit -o cache.xml
       cachedoctor check docker://registry.example.com/app-cache --all-tags
+      cachedoctor check cache.json --build app.dockerbuild --min-hits 80%
     """
     from cachedoctor.analysis.check import Policy, accepted
     from cachedoctor.cli import inputs
@@ -208,16 +221,22 @@ def check(
         rules = chosen(select, ignore)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    if min_hits is not None and not build:
+        raise click.UsageError("--min-hits needs the record of the build: --build FILE|IMAGE")
     try:
         policy = Policy(
-            limits=Limits(max_seconds=max_seconds, max_calls=max_calls, max_bytes=max_bytes),
+            limits=Limits(max_seconds=max_seconds, max_calls=max_calls, max_bytes=max_bytes, min_hits=min_hits),
             buildkit=buildkit,
             rules=rules,
             fail_on=Severity[fail_on.upper()],
             baseline=_baseline(context, baseline, write_baseline),
         )
-        labels = inputs.labels(names)
         with progress(quiet) as step, inputs.shared(access) as shared:
+            policy = replace(
+                policy,
+                builds=inputs.builds(build, dockerfile, shared, step, named),
+                before=inputs.builds(before, dockerfile, shared, step, (*named, *build)),
+            )
             run = Run(named, shared, step, missing_ok=missing_ok)
             if all_tags:
                 run.list_tags()
@@ -226,7 +245,6 @@ def check(
                 lambda source: None if all_tags else _tag(context, source, tag),
                 platform,
                 together=not all_tags and len(run.sources) <= MOST_TOGETHER if together is None else together,
-                labels=labels,
             )
             if write_baseline and not policy.baseline and run.is_complete:
                 result = accepted(result, write_baseline)
@@ -260,18 +278,20 @@ def _named(context: click.Context, sources: tuple[str, ...], path: str | None) -
 
 def _keep_apart(context: click.Context, out: Output, sources: Sequence[str]) -> None:
     """End if a file to be written is one that is read, or written twice. Only the baseline may be replaced."""
+    from cachedoctor.cli import inputs
+
     given = context.params
     reads = [Place.of_cache(source) for source in sources] + [
         Place(path, what)
         for path, what in (
             (given["sources_from"], "list of sources"),
-            (given["names"], "file of names"),
             (given["ca_file"], "file of certificates"),
             (context.meta.get(options.SETTINGS), "file of settings"),
             (given["baseline"], "baseline"),
         )
         if path
     ]
+    reads += inputs.records(given["build"], given["before"])
     writes = (
         (out.path, "report"),
         (given["write_baseline"], "baseline"),

@@ -16,9 +16,9 @@ from cachedoctor.report import Part
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cachedoctor.analysis.analyze import Analysis
     from cachedoctor.diagnosis.daemon import Answer
     from cachedoctor.diagnosis.evidence import Evidence
-    from cachedoctor.graph.survey import Survey
     from cachedoctor.sources import Access
 
 USUAL_ROWS = 20
@@ -52,6 +52,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
     multiple=True,
     help="A cache that the build imports, to estimate how long the export takes. Pass every imported cache.",
 )
+@options.build
 @click.option("--running-for", metavar="TIME", callback=_seconds, help="How long the export has run: 40m, 1h30m.")
 @click.option(
     "--seconds",
@@ -74,6 +75,7 @@ def profile(
     focus: str | None,
     sample_type: str | None,
     caches: tuple[str, ...],
+    build: tuple[str, ...],
     running_for: float | None,
     seconds: int,
     save: str | None,
@@ -97,22 +99,26 @@ def profile(
       cachedoctor profile http://127.0.0.1:6060 --save report
       cachedoctor profile cpu.pprof --format svg -o flame.svg
     """
+    from cachedoctor.cli import inputs
     from cachedoctor.diagnosis.diagnose import diagnose
     from cachedoctor.report import render
     from cachedoctor.report.profile import page
 
     out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     trusted = [Place(access.ca_file, "file of certificates")] if access.ca_file else []
-    out.spare(Place(source, "profile"), *map(Place.of_cache, caches), *trusted)
+    out.spare(Place(source, "profile"), *map(Place.of_cache, caches), *inputs.records(build), *trusted)
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
     try:
         with progress(quiet) as step:
             evidence = _evidence(source, sample_type, seconds, save, step)
-            survey = _survey(caches, access, step)
+            analysis = _analysis(caches, build, access, step)
+            survey = analysis.survey if analysis else None
             step("looking for the cause")
             diagnosis = diagnose(evidence, sort=sort, count=shown, focus=focus, caches=survey, elapsed=running_for)
             step("writing the report")
-            text = render(page(diagnosis), format, out.style)
+            text = render(page(diagnosis, analysis), format, out.style)
+        if build and not caches:
+            warn("--build has no effect without --cache")
         if running_for is not None and not caches:
             warn("--running-for has no effect without --cache")
         if focus and not diagnosis.top.rows:
@@ -169,10 +175,13 @@ def _save(answer: Answer, folder: str) -> None:
         fail(f"{folder}: cannot keep what was fetched: {reason(error)}")
 
 
-def _survey(caches: Sequence[str], access: Access, step: Callable[[str], None]) -> Survey | None:
+def _analysis(
+    caches: Sequence[str], builds: Sequence[str], access: Access, step: Callable[[str], None]
+) -> Analysis | None:
     if not caches:
         return None
     from cachedoctor.analysis.analyze import analyze
     from cachedoctor.cli import inputs
 
-    return analyze(inputs.documents(caches, None, None, access, step), progress=step).survey
+    recorded = inputs.builds(builds, None, access, step, caches)
+    return analyze(inputs.documents(caches, None, None, access, step), builds=recorded, progress=step)

@@ -53,7 +53,7 @@ _PREFERENCES = ("cheapest", "definition", "content")
 )
 @click.option(
     "--headroom",
-    callback=options.percentage,
+    callback=options.percentage(90),
     default="10%",
     show_default=True,
     metavar="PERCENT",
@@ -79,6 +79,8 @@ _PREFERENCES = ("cheapest", "definition", "content")
 @options.platform
 @options.registry
 @options.verify_blobs
+@options.build
+@options.dockerfile
 @options.verbosity
 @options.color
 def repair(
@@ -99,6 +101,8 @@ def repair(
     tag: str | None,
     platform: str | None,
     access: Access,
+    build: tuple[str, ...],
+    dockerfile: str | None,
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -115,6 +119,7 @@ def repair(
       cachedoctor repair oci:cache:main -o oci:cache:repaired
       cachedoctor repair docker://registry.example.com/app:old -o docker://registry.example.com/app:new
     """
+    from cachedoctor.builds.recognize import recognize
     from cachedoctor.cli import inputs
     from cachedoctor.cli.rerun import rerun
     from cachedoctor.repairs.repair import Options
@@ -128,6 +133,7 @@ def repair(
     limits = Options(prune == "minimal", max_calls, max_bytes, prefer, drop_oldest, headroom, join)
     try:
         with progress(quiet) as step:
+            recorded = inputs.builds(build, dockerfile, access, step, sources)
             documents = inputs.documents(sources, None if in_place else tag, platform, access, step)
             writer = None
             if in_place:
@@ -135,6 +141,7 @@ def repair(
             elif output:
                 writer = parse(output).writer(documents, force=force, access=access)
             repaired = repair_documents(documents, limits, step)
+            known = recognize(recorded, documents, repaired.survey)
             location = writer.location if writer else None
             too_large = None if allow_too_large else repaired.too_large(location)
             # A tag that does not exist yet has to be set even if there is nothing to fix.
@@ -144,7 +151,7 @@ def repair(
                 step("writing")
                 written.write(repaired.config, repaired.data, repaired.check)
         path, replaced = (written.path, written.replaced) if written else (None, None)
-        result = page(repaired, path, replaced, left=left, location=location, rerun=rerun)
+        result = page(repaired, path, replaced, left=left, location=location, rerun=rerun, known=known)
         text = render(result, format, out.style)
     except (InputError, LimitError) as error:
         fail(f"{error}{_hint(error)}")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from cachedoctor.numbers import plural
+from cachedoctor.builds.build import Location
+from cachedoctor.builds.known import line
+from cachedoctor.numbers import count, plural
 from cachedoctor.report import Part
 from cachedoctor.report.formats import text
 from cachedoctor.report.page import Entry, Page, Style, Tone
+from cachedoctor.report.places import path_in_repository
 from cachedoctor.text import inert, printable
 
 NEEDS = Part.WORDS
 MOST = 10
 """Annotations of one kind that GitHub shows for a step."""
+_OTHERS = 3
+"""More lines of the Dockerfile that an annotation names."""
 _COMMANDS = {Tone.ERROR: "error", Tone.WARNING: "warning", Tone.NOTE: "notice"}
 
 
@@ -23,7 +28,7 @@ def render(page: Page, style: Style) -> str:
     for tone, command in _COMMANDS.items():
         entries = [entry for entry in _entries(page) if _tone(entry) is tone]
         shown = entries if len(entries) <= MOST else entries[: MOST - 1]
-        lines += [annotation(command, _title(entry), printable(entry.sentence)) for entry in shown]
+        lines += [annotation(command, _title(entry), _message(entry), _line(entry)) for entry in shown]
         if len(entries) > len(shown):
             rest = plural(len(entries) - len(shown), "more finding")
             lines.append(annotation(command, "cachedoctor", f"{rest}: see the log of this step."))
@@ -49,8 +54,27 @@ def _title(entry: Entry) -> str:
     return f"{entry.title}{source}{' (known)' if entry.known else ''}"
 
 
-def annotation(command: str, title: str, message: str) -> str:
+def _message(entry: Entry) -> str:
+    others = entry.lines[1 : 1 + _OTHERS]
+    also = f" Also: {'; '.join(map(line, others))}" if others else ""
+    more = f" and {count(len(entry.lines) - 1 - len(others))} more" if len(entry.lines) > 1 + _OTHERS else ""
+    return f"{printable(entry.sentence)}{also}{more}"
+
+
+def _line(entry: Entry) -> Location | None:
+    """The line to show an entry at. Nobody has to change a line for a note."""
+    return entry.lines[0] if entry.lines and entry.tone is not Tone.NOTE else None
+
+
+def annotation(command: str, title: str, message: str, line: Location | None = None) -> str:
     """A command as the runner reads it: `toolkit/packages/core`, `escapeData` and `escapeProperty`."""
-    data, name = (inert(printable(text)).replace("%", "%25") for text in (message, title))
-    name = name.replace(":", "%3A").replace(",", "%2C")
-    return f"::{command} title={name}::{data}"
+    place = f"file={_property(path_in_repository(line))},line={line.line},endLine={line.end_line}," if line else ""
+    return f"::{command} {place}title={_property(title)}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return inert(printable(text)).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

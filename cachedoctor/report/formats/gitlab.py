@@ -5,11 +5,11 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from cachedoctor.analysis.analyze import Unread
+from cachedoctor.analysis.analyze import Analysis, Unread
 from cachedoctor.report import Part
 from cachedoctor.report.formats.json import dumps
 from cachedoctor.report.page import Page, Style
-from cachedoctor.report.places import fingerprints, path_or_name, sentence, sources_of
+from cachedoctor.report.places import fingerprints, line_of, path_in_repository, path_or_name, sentence, sources_of
 from cachedoctor.rules import Finding, Severity
 from cachedoctor.text import printable, unpinned
 
@@ -33,15 +33,20 @@ def render(page: Page, style: Style) -> str:
                     "check_name": finding.name,
                     "fingerprint": fingerprint,
                     "severity": _severity(finding),
-                    "location": {
-                        "path": printable(path_or_name(sources_of(finding, analysis)[0])),
-                        "lines": {"begin": 1},
-                    },
+                    "location": _location(finding, analysis),
                 }
                 for finding, fingerprint in zip(analysis.findings, fingerprints(analysis), strict=True)
             ),
         ]
     )
+
+
+def _location(finding: Finding, analysis: Analysis) -> dict[str, Any]:
+    """The line of the Dockerfile that causes it, otherwise the cache."""
+    line = line_of(finding)
+    if line:
+        return {"path": printable(path_in_repository(line)), "lines": {"begin": line.line, "end": line.end_line}}
+    return {"path": printable(path_or_name(sources_of(finding, analysis)[0])), "lines": {"begin": 1}}
 
 
 def _unread(unread: Unread) -> dict[str, Any]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cachedoctor.builds.known import line
 from cachedoctor.report import Part
 from cachedoctor.report.analysis_tables import KNOWN, TOGETHER
 from cachedoctor.report.page import Page, Style
-from cachedoctor.rules import RULES, Finding, Scope
+from cachedoctor.rules import RULES, Finding, Rule, Scope
 from cachedoctor.text import printable
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from cachedoctor.analysis.analyze import Unread
+    from cachedoctor.analysis.analyze import Analysis, Unread
 
 NEEDS = Part.FINDINGS
 
@@ -30,8 +31,9 @@ def render(page: Page, style: Style) -> str:
     analysis = page.analysis
     assert analysis
     findings, failing = analysis.by_owner(analysis.findings), analysis.by_owner(analysis.failing)
+    scopes = analysis.scopes
     suites = [
-        _suite(source, analysis.rules, findings.get(source, ()), failing.get(source, ())) for source in analysis.scopes
+        _suite(source, _rules(source, analysis), findings.get(source, ()), failing.get(source, ())) for source in scopes
     ]
     suites += map(_unread, analysis.check.unread if analysis.check else ())
     totals = {key: str(sum(int(suite.attrib[key]) for suite in suites)) for key in ("tests", "failures", "errors")}
@@ -43,12 +45,16 @@ def render(page: Page, style: Style) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
-def _suite(source: str, selected: Sequence[str], findings: Sequence[Finding], failing: Sequence[Finding]) -> Element:
+def _rules(source: str, analysis: Analysis) -> list[Rule]:
     """The rules of one source; for all together only those that are judged on all together."""
+    others = {Scope.DOCUMENT, Scope.SOURCE} if not source else {Scope.BUILD} if "" in analysis.scopes else set[Scope]()
+    return [rule for rule in RULES if rule.id in analysis.rules and rule.scope not in others]
+
+
+def _suite(source: str, rules: Sequence[Rule], findings: Sequence[Finding], failing: Sequence[Finding]) -> Element:
     from xml.etree.ElementTree import Element, SubElement
 
     name = printable(source) or TOGETHER
-    rules = [rule for rule in RULES if rule.id in selected and (source or rule.scope is Scope.TOGETHER)]
     suite = Element("testsuite")
     for rule in rules:
         case = SubElement(suite, "testcase", {"name": f"{rule.id} {rule.name}", "classname": name, "time": "0"})
@@ -85,7 +91,9 @@ def _describe(case: Element, findings: Sequence[Finding], failing: Sequence[Find
 
     if failing:
         worst = failing[0]
-        failure = SubElement(case, "failure", {"type": str(worst.severity), "message": printable(worst.message)})
+        where = f"{line(worst.locations[0])}: " if worst.locations else ""
+        message = printable(f"{where}{worst.message}")
+        failure = SubElement(case, "failure", {"type": str(worst.severity), "message": message})
         failure.text = "\n\n".join(_words(finding) for finding in failing)
     rest = [finding for finding in findings if finding not in failing]
     if rest:
@@ -94,5 +102,6 @@ def _describe(case: Element, findings: Sequence[Finding], failing: Sequence[Find
 
 def _words(finding: Finding) -> str:
     known = f" ({KNOWN})" if finding.known else ""
-    steps = [line for number, step in enumerate(finding.help, 1) for line in f"{number}. {step}".split("\n")]
-    return "\n".join(map(printable, (f"{finding.severity}: {finding.message}{known}", *steps)))
+    steps = [text for number, step in enumerate(finding.help, 1) for text in f"{number}. {step}".split("\n")]
+    lines = map(line, finding.locations)
+    return "\n".join(map(printable, (f"{finding.severity}: {finding.message}{known}", *lines, *steps)))

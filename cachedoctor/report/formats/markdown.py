@@ -57,18 +57,21 @@ def _step(step: str) -> str:
 
 def _section(section: Section, style: Style) -> list[str]:
     if isinstance(section, Table):
-        return _table(section)
+        return _table(section, style)
     if isinstance(section, Listing):
         return _listing(section, style)
     return _verbatim(section)
 
 
-def _table(table: Table) -> list[str]:
+def _table(table: Table, style: Style) -> list[str]:
     if not table.rows:
         return []
     width = len(table.rows[0])
     marks = ["---:" if index in table.right else "---" for index in range(width)]
-    rows = [[code(cell) if isinstance(cell, Foreign) else escape(cell) for cell in row] for row in table.rows]
+    rows = [
+        [code(cell) if isinstance(cell, Foreign) else escape(cell) for cell in row]
+        for row in table.shown(style.verbosity)
+    ]
     lines = [f"| {' | '.join(row)} |" for row in (list(table.heads) or [""] * width, marks, *rows)]
     note = [line(table.note)] if table.note else []
     return [f"### {escape(table.title)}", "\n".join(lines), *note]

@@ -10,10 +10,21 @@ from typing import Any
 
 from cachedoctor import __version__
 from cachedoctor.analysis.analyze import Analysis
+from cachedoctor.builds.build import Location
 from cachedoctor.report import Part
 from cachedoctor.report.formats.json import dumps
 from cachedoctor.report.page import Page, Style
-from cachedoctor.report.places import fingerprints, path_of, path_or_name, section, sentence, sources_of, uri
+from cachedoctor.report.places import (
+    fingerprints,
+    line_of,
+    path_in_repository,
+    path_of,
+    path_or_name,
+    section,
+    sentence,
+    sources_of,
+    uri,
+)
 from cachedoctor.rules import RULES, Finding, Severity
 from cachedoctor.text import printable
 
@@ -93,14 +104,28 @@ def _rule(index: int, site: str) -> dict[str, Any]:
 
 def _result(finding: Finding, fingerprint: str, analysis: Analysis) -> dict[str, Any]:
     states = {"baselineState": "unchanged" if finding.known else "new"}
+    sources = [_location(source) for source in sources_of(finding, analysis)]
+    line = line_of(finding)
+    related = [*map(_line, finding.locations[1:]), *sources] if line else []
     return {
         "ruleId": finding.rule,
         "ruleIndex": analysis.rules.index(finding.rule),
         "level": _LEVELS[finding.severity],
         "message": {"text": sentence(finding)},
-        "locations": [_location(source) for source in sources_of(finding, analysis)],
+        "locations": [_line(line)] if line else sources,
+        **({"relatedLocations": related} if related else {}),
         "partialFingerprints": {"cachedoctor/v1": fingerprint},
         **(states if analysis.check and analysis.check.baseline else {}),
+    }
+
+
+def _line(line: Location) -> dict[str, Any]:
+    """A line of a Dockerfile; the message is what viewers show for a related location."""
+    artifact = {"uri": uri(path_in_repository(line))}
+    region = {"startLine": line.line, "endLine": line.end_line}
+    return {
+        "physicalLocation": {"artifactLocation": artifact, "region": region},
+        "message": {"text": printable(line.text) or "a line of the Dockerfile"},
     }
 
 

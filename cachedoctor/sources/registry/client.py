@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -325,6 +326,16 @@ def registry_documents(reference: Reference, platform: str | None, access: Acces
 
     Raises `InputError`, in bounded time and memory; it is `missing` if there is no such tag.
     """
+    with opened_repository(reference, access) as (store, digest):
+        return Resolver(store, platform).follow([Descriptor(given_digest=digest)])
+
+
+@contextmanager
+def opened_repository(reference: Reference, access: Access) -> Iterator[tuple[RepositoryStore, str]]:
+    """The blobs of a repository, and the digest of the manifest that a reference names, which has been fetched.
+
+    Raises `InputError`; it is `missing` if there is no such tag.
+    """
     repository = Repository(reference, access, VERIFYING_DEADLINE if access.verify_blobs else None)
     with repository.transport.opened():
         store = RepositoryStore(repository, verifies=access.verify_blobs)
@@ -333,4 +344,4 @@ def registry_documents(reference: Reference, platform: str | None, access: Acces
             what = f"manifest {reference.digest}" if reference.digest else f"tag {reference.name!r}"
             problem = f"the registry has no {what} in {reference.repository}, or no such repository (404)"
             raise RegistryError(problem, missing=not reference.digest)
-        return Resolver(store, platform).follow([Descriptor(given_digest=digest)])
+        yield store, digest
