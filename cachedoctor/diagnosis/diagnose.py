@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
 from cachedoctor.diagnosis import exports as dumps
 from cachedoctor.diagnosis import phases
-from cachedoctor.diagnosis.causes import CAUSE_OF, Cause
 from cachedoctor.diagnosis.evidence import Evidence
 from cachedoctor.diagnosis.exports import Export, Wait
 from cachedoctor.diagnosis.findings import TIMED, Finding, findings
 from cachedoctor.diagnosis.phases import Phase, shares, shares_of_table
+from cachedoctor.diagnosis.seen import Seen
 from cachedoctor.errors import FocusError
 from cachedoctor.numbers import YEAR
 from cachedoctor.pprof import units
@@ -77,7 +77,7 @@ def diagnose(
     by_phase, estimated = _shares(first, exports)
     cores = _cores(first)
     waits = dumps.waits(dump)
-    results = findings(first, by_phase, cores, exports, waits)
+    results = findings(Seen(ordered, by_phase, cores, exports, waits, dump))
     functions = [name for item in ordered for name in item.functions]
     left = None
     if caches:
@@ -134,7 +134,7 @@ def _cores(first: Evidence) -> float | None:
     return seconds / first.duration_seconds if unit == "s" else None
 
 
-def _elapsed(exports: Sequence[Export], cause: Cause) -> float | None:
+def _elapsed(exports: Sequence[Export], cause: str) -> float | None:
     """Seconds since the first export of a cause began, `None` if unknown."""
     minutes = [export.minutes for export in _of_cause(exports, cause) if export.minutes is not None]
     return max(minutes) * 60.0 if minutes else None
@@ -149,8 +149,8 @@ def _cores_of_each(main: Finding, cores: float | None, exports: Sequence[Export]
     return used / number
 
 
-def _of_cause(exports: Sequence[Export], cause: Cause) -> list[Export]:
-    return [export for export in exports if CAUSE_OF.get(export.phase) is cause]
+def _of_cause(exports: Sequence[Export], cause: str) -> list[Export]:
+    return [export for export in exports if export.cause == cause]
 
 
 OLD_MAPS = 1.4
@@ -186,7 +186,7 @@ class Remaining(NamedTuple):
 
 
 def remaining(
-    cause: Cause, caches: Survey, *, old_maps: bool | None, elapsed: float | None, cores: float | None
+    cause: str, caches: Survey, *, old_maps: bool | None, elapsed: float | None, cores: float | None
 ) -> Remaining | None:
     """How long the work of a cause takes for these caches; `None` if it does not depend on them.
 
@@ -194,15 +194,15 @@ def remaining(
     """
     from cachedoctor.graph import cost
 
-    if cause is Cause.LOOP_CHECK:
+    if cause == "loop-check":
         fast, _, slow = SECONDS_PER_CALL
         orders = caches.loop_check.orders
         work, fewest, most = "loop-check calls", orders[0].calls, orders[-1].calls
         seconds = (OLD_MAPS * fast if old_maps else fast, slow)
-    elif cause is Cause.DEEP_CHAINS:
+    elif cause == "deep-chains":
         work, fewest, most = "marshalling steps", caches.marshal_steps, caches.marshal_steps
         seconds = (SECONDS_PER_MARSHAL_STEP, 2 * SECONDS_PER_MARSHAL_STEP)
-    elif cause is Cause.RE_ADD:
+    elif cause == "re-add":
         work, fewest, most = "descendants walked", caches.walk.steps, caches.walk.steps
         seconds = (SECONDS_PER_WALK_STEP, 2 * SECONDS_PER_WALK_STEP)
     else:

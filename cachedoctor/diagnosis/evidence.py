@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
+from cachedoctor.diagnosis.crash_marks import crash_marks
 from cachedoctor.diagnosis.daemon import MOST_BYTES, Answer
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import opened
@@ -48,6 +49,8 @@ class Evidence:
     """The goroutines, if it is a goroutine dump."""
     warning: str = ""
     """What of it could not be read, empty if nothing is missing."""
+    marks: Sequence[str] = ()
+    """Lines that only a process prints that dies, and what killed it."""
 
     @property
     def kind(self) -> str:
@@ -141,6 +144,7 @@ def _from_text(data: bytes, source: str) -> Evidence:
     from cachedoctor.pprof import goroutines, table
 
     lines = _lines(data)
+    marks = crash_marks(lines)
     if table.is_table(lines):
         top = table.read(lines)
         skipped = f"{plural(top.skipped, 'line')} of the table could not be read" if top.skipped else ""
@@ -153,9 +157,11 @@ def _from_text(data: bytes, source: str) -> Evidence:
         dump = goroutines.listed(lines)
         cut = goroutines.is_cut(lines)
         warning = "the dump seems to be cut short: its last goroutine is incomplete" if cut else ""
+    elif marks:
+        dump, warning = [], ""
     else:
         raise InputError(f"{_guess(data.lstrip())}; {EXPECTED}")
-    return Evidence(source, goroutines.profile_of(dump), goroutines=dump, warning=warning)
+    return Evidence(source, goroutines.profile_of(dump), goroutines=dump, warning=warning, marks=marks)
 
 
 def _lines(data: bytes) -> list[str]:

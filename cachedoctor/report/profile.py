@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cachedoctor.diagnosis.causes import CAUSE_OF, KNOWLEDGE, Cause
+from cachedoctor.diagnosis.causes.registry import OTHER
 from cachedoctor.diagnosis.diagnose import TIMED, Diagnosis, Finding, Remaining
 from cachedoctor.diagnosis.evidence import Evidence
-from cachedoctor.diagnosis.exports import RUNNING, Export, Wait
+from cachedoctor.diagnosis.exports import Export, Wait
 from cachedoctor.diagnosis.phases import WORDS
+from cachedoctor.diagnosis.stacks import RUNNING
 from cachedoctor.errors import InputError
 from cachedoctor.numbers import count_range, duration, elapsed, percent, time_range
 from cachedoctor.pprof import units
@@ -26,7 +27,7 @@ _NAME = len(HEAD) + 2
 
 def page(diagnosis: Diagnosis) -> Page:
     """What a profile has to say."""
-    known = diagnosis.main.cause is not Cause.OTHER
+    known = diagnosis.main.cause != OTHER
     estimated = " (estimated from a table)" if diagnosis.estimated else ""
     return Page(
         command="profile",
@@ -46,13 +47,13 @@ def page(diagnosis: Diagnosis) -> Page:
 
 def headline(diagnosis: Diagnosis) -> str:
     """The answer in a sentence or two."""
-    title = KNOWLEDGE[diagnosis.main.cause].title
-    number = sum(export.count for export in diagnosis.exports if CAUSE_OF.get(export.phase) is diagnosis.main.cause)
+    title = diagnosis.main.title
+    number = sum(export.count for export in diagnosis.exports if export.cause == diagnosis.main.cause)
     if number > 1:
         title = f"{title} ({number} exports at once)"
     if diagnosis.remaining:
         return f"{title}. {remaining(diagnosis.remaining)}"
-    if diagnosis.main.cause is Cause.OTHER:
+    if diagnosis.main.cause == OTHER:
         return diagnosis.main.explanation
     return f"{title}."
 
@@ -96,16 +97,24 @@ def daemon(diagnosis: Diagnosis) -> list[str]:
 
 
 def _entry(finding: Finding, diagnosis: Diagnosis) -> Entry:
-    known = finding.cause is not Cause.OTHER
+    known = finding.cause != OTHER
     estimated = diagnosis.remaining is not None and finding is diagnosis.main
     ends = [] if estimated else [f"Does it end? {finding.ends}"]
+    fixed = [f"Fixed in: {finding.fixed_in}"] if finding.fixed_in and finding.fixed_in not in finding.explanation else []
     return Entry(
         tone=Tone.ERROR if known else Tone.WARNING,
         title=str(finding.cause) if known else "",
         affects=finding.affects if known else "",
         body=[finding.explanation, *ends] if known else (),
+        details=finding.evidence,
         help=(Steps(finding.now, "Now"), Steps(finding.for_good, "For good")),
     )
+
+
+def outcome(finding: Finding, diagnosis: Diagnosis) -> str:
+    """How it goes on if nobody does anything; an estimate knows more than the cause alone."""
+    left = diagnosis.remaining if finding is diagnosis.main else None
+    return "never" if left and left.never else "ends" if left and not left.overdue else finding.outcome
 
 
 def _phases(diagnosis: Diagnosis) -> list[tuple[str, str]]:
@@ -163,7 +172,7 @@ def _functions(top: Top, width: int | None) -> list[str]:
 def _stacks(diagnosis: Diagnosis) -> Stacks:
     first = diagnosis.evidence[0]
     return Stacks(
-        title=f"{first.sample_type} of {first.source}: {KNOWLEDGE[diagnosis.main.cause].title}",
+        title=f"{first.sample_type} of {first.source}: {diagnosis.main.title}",
         source=first.source,
         stacks=lambda: stacks(first),
         value=lambda value: units.label(value, first.unit),
@@ -197,6 +206,9 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
                 "affects": finding.affects,
                 "explanation": clean(finding.explanation),
                 "ends": finding.ends,
+                "outcome": outcome(finding, diagnosis),
+                "fixed_in": finding.fixed_in,
+                "evidence": [clean(line) for line in finding.evidence],
                 "help": "\n".join(finding.help),
             }
             for finding in diagnosis.findings

@@ -1,0 +1,87 @@
+"""Goroutines wait for a lock that another goroutine holds.
+
+**How it is found.** `sync.(*Mutex)`, `sync.(*RWMutex)` or BuildKit's locks by name at the leaf. Who holds it is the
+goroutine that has a method of the same type in its stack without waiting for it; one that runs comes first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from cachedoctor.buildkit import EVERY
+from cachedoctor.diagnosis.causes._advice import RESTART, TWICE, UPSTREAM
+from cachedoctor.diagnosis.causes.cause import Cause, Match, Question
+from cachedoctor.diagnosis.phases import Phase
+from cachedoctor.diagnosis.seen import Seen
+from cachedoctor.diagnosis.stacks import (
+    RUNNING,
+    function_of,
+    is_buildkit,
+    line,
+    lines,
+    longest,
+    may_hold,
+    number_of,
+    receiver,
+    wanted_lock,
+)
+from cachedoctor.numbers import elapsed, plural
+from cachedoctor.pprof.goroutines import Goroutine
+from cachedoctor.text import printable
+
+
+def _find(seen: Seen) -> Iterator[Match]:
+    """The lock that most goroutines of builds wait for, and who holds it."""
+    waiting: dict[str, list[Goroutine]] = {}
+    for goroutine in seen.goroutines:
+        wanted = wanted_lock(goroutine)
+        if wanted and any(map(is_buildkit, goroutine.stack)):
+            waiting.setdefault(function_of(goroutine), []).append(goroutine)
+    if not waiting:
+        return
+    counts = Counter({function: number_of(group) for function, group in waiting.items()})
+    function = counts.most_common(1)[0][0]
+    group = waiting[function]
+    minutes = longest(group)
+    since = f", for up to {elapsed(minutes * 60)}" if minutes else ""
+    verb = "waits" if counts[function] == 1 else "wait"
+    number = plural(counts[function], "goroutine")
+    holder = holder_of(seen.goroutines, receiver(function), group)
+    text = f"{number} of builds {verb} for a lock in {printable(function)}{since}."
+    if holder:
+        text += (
+            f" What holds it is probably goroutine {holder.id}, which is in {printable(function_of(holder))}"
+            f" ({printable(holder.state or 'state unknown')})."
+            if holder.id is not None
+            else f" What holds it is probably in {printable(function_of(holder))}."
+        )
+    evidence = (*lines(group), *([line(holder)] if holder else []))
+    question = Question.WAIT
+    yield Match(question=question, observation=text, evidence=evidence)
+
+
+def holder_of(goroutines: Sequence[Goroutine], owner: str, waiting: Sequence[Goroutine]) -> Goroutine | None:
+    """The goroutine that probably holds the lock of a type, one that runs if there is such; `None` if none shows it."""
+    if not owner:
+        return None
+    inside = [item for item in goroutines if item not in waiting and owner in may_hold(item)]
+    return min(inside, key=lambda item: (item.state not in RUNNING, wanted_lock(item) is not None), default=None)
+
+
+CAUSE = Cause(
+    name="lock",
+    title="Waiting for a lock",
+    phase=Phase.LOCKS,
+    affects=str(EVERY),
+    what="Goroutines wait for a lock that another goroutine holds.",
+    ends="It ends when the lock is released; if its holder is stuck too, never.",
+    outcome="unknown",
+    now=(
+        TWICE,
+        f"If nothing changes between the two: {RESTART[0].lower()}{RESTART[1:]}",
+    ),
+    for_good=(UPSTREAM,),
+    find=_find,
+    leaf=True,
+)

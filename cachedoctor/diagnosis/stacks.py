@@ -1,0 +1,131 @@
+"""What the stack of a goroutine shows: BuildKit's function in it, the lock it waits for, and the locks it may hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from cachedoctor.pprof.goroutines import Goroutine
+
+HIDDEN = "running: its stack is not in this dump"
+"""Takes the place of a function if a dump does not show it."""
+RUNNING = frozenset({"running", "runnable", "syscall"})
+"""States for which Go gives no time."""
+MOST_LINES = 4
+"""Lines of evidence for one cause."""
+_CLOSURE = re.compile(r"(\.(func|gowrap)\d+(\.\d+)*)+$")
+_LOCK = re.compile(
+    r"^(internal/)?sync\.(\(\*(RW)?Mutex\)\.(Lock|RLock|lockSlow)|runtime_Semacquire(RW)?Mutex(R|RLock)?$)"
+)
+_SYNC = re.compile(r"^(internal/)?sync\.|^runtime\.")
+_RECEIVER = re.compile(r"^(.*\.\(\*\w+(?:\[\.\.\.\])?\))\.[^/]*$")
+_DAEMON = re.compile(
+    r"buildkit/(control\.\(\*Controller|solver\.|solver/llbsolver|cache\.|cache/(remotecache|metadata|contenthash)|worker"
+    r"|executor|source/|snapshot|util/(resolver|push)|frontend/gateway\.)|docker/docker/(daemon|builder|api/server)"
+)
+_CLIENT = re.compile(
+    r"docker/buildx/(build|commands|bake|driver|util|cmd)|buildkit/cmd/buildctl|buildkit/client\.\(\*Client\)"
+    r"|docker/compose/|docker/cli/"
+)
+_BUILDKIT = re.compile(r"moby/buildkit/|/buildkit/(?:solver|cache|util|worker|executor|session|frontend|source|control)")
+
+
+def without_closure(name: str) -> str:
+    """A function without the closures in it: the function that they are in."""
+    return _CLOSURE.sub("", name)
+
+
+def buildkit_function(stack: Sequence[str]) -> str:
+    """The function of BuildKit nearest to the leaf, empty if there is none; for a closure the function it is in."""
+    return without_closure(next(filter(is_buildkit, stack), ""))
+
+
+@cache
+def is_buildkit(name: str) -> bool:
+    """Whether a function is BuildKit's own."""
+    return _BUILDKIT.search(name) is not None
+
+
+def function_of(goroutine: Goroutine) -> str:
+    """The function of BuildKit nearest to the leaf, or the leaf if there is none."""
+    if goroutine.hidden:
+        return HIDDEN
+    stack = goroutine.stack
+    return buildkit_function(stack) or without_closure(stack[0] if stack else "")
+
+
+def is_waiting(goroutine: Goroutine) -> bool:
+    """Whether it is known to wait."""
+    return bool(goroutine.state) and goroutine.state not in RUNNING
+
+
+def longest(goroutines: Iterable[Goroutine]) -> int | None:
+    """The longest wait in minutes, `None` if unknown or shorter."""
+    return max((goroutine.minutes for goroutine in goroutines if goroutine.minutes is not None), default=None)
+
+
+def line(goroutine: Goroutine, function: str = "") -> str:
+    """A goroutine in a line, as a dump begins it, with the function that matters."""
+    function = function or function_of(goroutine)
+    if goroutine.id is None:
+        return f"{goroutine.count} @ {function}"
+    minutes = f", {goroutine.minutes} minutes" if goroutine.minutes else ""
+    return f"goroutine {goroutine.id} [{goroutine.state}{minutes}]: {function}"
+
+
+def lines(goroutines: Sequence[Goroutine]) -> tuple[str, ...]:
+    """The first few of some goroutines, those that have waited longest first."""
+    ordered = sorted(goroutines, key=lambda goroutine: -(goroutine.minutes or 0))
+    return tuple(map(line, ordered[:MOST_LINES]))
+
+
+def number_of(goroutines: Iterable[Goroutine]) -> int:
+    """How many goroutines there are, those with equal stacks counted each."""
+    return sum(goroutine.count for goroutine in goroutines)
+
+
+def receiver(function: str) -> str:
+    """The type of a method, such as `cache.(*cacheManager)` with its package; empty for other functions."""
+    match = _RECEIVER.match(function)
+    return match.group(1) if match else ""
+
+
+class Wanted(NamedTuple):
+    """A lock that a goroutine waits for."""
+
+    at: int
+    """The place in the stack of the function that locks."""
+    function: str
+
+
+def wanted_lock(goroutine: Goroutine) -> Wanted | None:
+    """The lock it waits for, `None` if it does not wait for any."""
+    stack = goroutine.stack
+    locks = False
+    for at, name in enumerate(stack):
+        if not _SYNC.match(name):
+            return Wanted(at, without_closure(name)) if locks else None
+        locks = locks or bool(_LOCK.match(name))
+    return None
+
+
+def may_hold(goroutine: Goroutine) -> Iterator[str]:
+    """The types of BuildKit whose methods are in its stack, except for the method that waits for a lock itself."""
+    wanted = wanted_lock(goroutine)
+    for at, name in enumerate(goroutine.stack):
+        if is_buildkit(name) and not (wanted and at <= wanted.at):
+            owner = receiver(without_closure(name))
+            if owner:
+                yield owner
+
+
+def is_daemons(stack: Iterable[str]) -> bool:
+    """Whether only a daemon has such a stack."""
+    return any(_DAEMON.search(name) for name in stack)
+
+
+def is_clients(stack: Iterable[str]) -> bool:
+    """Whether only a client, such as `docker buildx` or `buildctl`, has such a stack."""
+    return any(_CLIENT.search(name) for name in stack)
