@@ -34,3 +34,8 @@ def crash_marks(lines: Sequence[str]) -> list[str]:
             if len(marks) == MOST_MARKS:
                 break
     return marks
+
+
+def names_daemon(mark: str) -> bool:
+    """Whether a mark itself says that it was the daemon that died, so that no stack has to."""
+    return _KILLED.search(mark) is not None

@@ -14,6 +14,7 @@ from cachedoctor.diagnosis.exports import Export, Wait
 from cachedoctor.diagnosis.findings import TIMED, Finding, findings
 from cachedoctor.diagnosis.phases import Phase, shares, shares_of_table
 from cachedoctor.diagnosis.seen import Seen
+from cachedoctor.diagnosis.twice import Twice, compare
 from cachedoctor.errors import FocusError
 from cachedoctor.numbers import YEAR
 from cachedoctor.pprof import units
@@ -45,6 +46,8 @@ class Diagnosis:
     go_version: str | None
     buildkit: str | None
     """The releases that the exporter may be from."""
+    twice: Twice | None = None
+    """What moved between two dumps, if there are two."""
     remaining: Remaining | None = None
     """How long it goes on, if caches were given and the work of the main cause depends on them."""
 
@@ -63,13 +66,21 @@ def diagnose(
     caches: Survey | None = None,
     elapsed: float | None = None,
 ) -> Diagnosis:
-    """Find the cause. `caches` is what the export holds, `elapsed` how many seconds it has run.
+    """Find the cause. Of several goroutine dumps the last one counts, and is compared with the first.
+
+    `caches` is what the export holds, `elapsed` how many seconds it has run.
 
     `count` is the number of functions in the table, 0 for all. Raises `FocusError` if `focus` is not a regular
     expression, or the evidence is a table.
     """
-    ordered = sorted(evidence, key=lambda item: bool(item.goroutines))
+    dumps_read = [item for item in evidence if item.goroutines]
+    earlier = dumps_read[:-1]
+    ordered = sorted(
+        (item for item in evidence if not any(item is other for other in earlier)),
+        key=lambda item: bool(item.goroutines),
+    )
     first = ordered[0]
+    twice = compare(earlier[0].goroutines, dumps_read[-1].goroutines) if earlier else None
     table = top(first.profile, sort, count, focus) if first.profile else _table(first, sort, count, focus)
     dump = [goroutine for item in ordered for goroutine in item.goroutines]
     tables = [item.table.top for item in ordered if item.table and item.kind == "goroutine"]
@@ -77,7 +88,7 @@ def diagnose(
     by_phase, estimated = _shares(first, exports)
     cores = _cores(first)
     waits = dumps.waits(dump)
-    results = findings(Seen(ordered, by_phase, cores, exports, waits, dump))
+    results = findings(Seen(ordered, by_phase, cores, exports, waits, dump, twice))
     functions = [name for item in ordered for name in item.functions]
     left = None
     if caches:
@@ -90,7 +101,7 @@ def diagnose(
             cores=_cores_of_each(results[0], cores, exports),
         )
     return Diagnosis(
-        evidence=ordered,
+        evidence=[*ordered, *earlier],
         top=table,
         phases=by_phase,
         estimated=estimated,
@@ -100,6 +111,7 @@ def diagnose(
         cores=cores,
         go_version=phases.go_version(functions),
         buildkit=phases.buildkit_regime(functions),
+        twice=twice,
         remaining=left,
     )
 

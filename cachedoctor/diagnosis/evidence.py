@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
-from cachedoctor.diagnosis.crash_marks import crash_marks
+from cachedoctor.diagnosis.crash_marks import crash_marks, names_daemon
 from cachedoctor.diagnosis.daemon import MOST_BYTES, Answer
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.files import opened
@@ -157,7 +157,7 @@ def _from_text(data: bytes, source: str) -> Evidence:
         dump = goroutines.listed(lines)
         cut = goroutines.is_cut(lines)
         warning = "the dump seems to be cut short: its last goroutine is incomplete" if cut else ""
-    elif marks:
+    elif any(map(names_daemon, marks)):
         dump, warning = [], ""
     else:
         raise InputError(f"{_guess(data.lstrip())}; {EXPECTED}")

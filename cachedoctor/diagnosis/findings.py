@@ -19,7 +19,7 @@ from cachedoctor.diagnosis.causes.registry import (
 )
 from cachedoctor.diagnosis.exports import Export, roots_of
 from cachedoctor.diagnosis.phases import WORDS, Phase, phase_of
-from cachedoctor.diagnosis.seen import Seen
+from cachedoctor.diagnosis.seen import Seen, row_line
 from cachedoctor.diagnosis.stacks import (
     HIDDEN,
     RUNNING,
@@ -156,7 +156,9 @@ def _no_cause(seen: Seen) -> Finding:
     if first.kind in _UNTIMED or first.unit == "bytes":
         explanation, advice = _UNTIMED.get(first.kind, _UNTIMED["heap"])
         if first.unit == "bytes" and first.total:
-            explanation += f" This daemon's holds {units.label(first.total, 'bytes')}, which is too little to be a problem."
+            explanation += (
+                f" This daemon's heap holds {units.label(first.total, 'bytes')}, which is too little to be a problem."
+            )
         return _other(explanation)._replace(now=(advice, *HOW_TO_PROFILE))
     if first.kind == "goroutine":
         if first.table:
@@ -218,11 +220,11 @@ def _of_time(seen: Seen) -> Iterator[_Answer]:
     kept = sorted(filter(counts, by_name), key=rank)
     claims = [name for name in kept if by_name[name][2]]
     for name in kept:
-        cause, share, shown, phase = by_name[name]
+        cause, share, shown, of_phase = by_name[name]
         if cause.leaf and claims:
             continue
-        row = _row_of(table, shown, phase)
-        words = shown.signature.doing if shown else WORDS[phase] if phase else ""
+        row = _row_of(table, shown, of_phase)
+        words = shown.signature.doing if shown else WORDS[of_phase] if of_phase else ""
         above = _allocator(table) if name == "gc" else None
         if above:
             yield _Answer(all_causes()[OTHER], _made_garbage(above, share, table))
@@ -231,7 +233,7 @@ def _of_time(seen: Seen) -> Iterator[_Answer]:
             question=Question.GRAPH if is_first(name) else Question.TIME,
             observation=f"{percent(share)} of the CPU time{_cores(share, seen.cores)} goes to: {words}.",
             share=share,
-            evidence=(printable(table.line(row, 0).strip()),) if row else (),
+            evidence=(row_line(table, row),) if row else (),
         )
         yield _Answer(cause, match.by(shown.signature) if shown else match)
 
@@ -296,9 +298,9 @@ def _made_garbage(row: Row, share: float, table: Top) -> Match:
     part = percent(min(1.0, abs(row.cum) / table.total))
     return Match(
         question=Question.TIME,
-        observation=f"{part} of the CPU time goes to {printable(row.function)} and what it calls, and {percent(share)} to "
-        "collecting the garbage that this makes. This is not a known cause.",
-        evidence=(printable(table.line(row, 0).strip()),),
+        observation=f"{part} of the CPU time goes to {printable(row.function)} and what it calls, and {percent(share)} "
+        "to collecting the garbage that this makes. This is not a known cause.",
+        evidence=(row_line(table, row),),
         what="",
     )
 
@@ -417,12 +419,13 @@ def _of_running(seen: Seen) -> Iterator[_Answer]:
         busy = doing(group[0].stack, waiting=False)
         number = number_of(group)
         what = WORDS[busy.phase] if busy.phase is not Phase.OTHER else "work that is not a known cause"
+        verb = "is" if number == 1 else "are"
         yield _Answer(
             busy.cause or all_causes()[OTHER],
             Match(
                 question=Question.RUNNING,
-                observation=f"{_no_export(seen)}{plural(number, 'goroutine')} of BuildKit {'is' if number == 1 else 'are'} "
-                f"running in {printable(function)}: {what}.",
+                observation=f"{_no_export(seen)}{plural(number, 'goroutine')} of BuildKit {verb} running in "
+                f"{printable(function)}: {what}.",
                 evidence=(printable(line(group[0])),),
                 what=None if busy.cause else "",
             ),
@@ -450,5 +453,3 @@ def _finding(cause: Cause, match: Match) -> Finding:
 def _other(explanation: str) -> Finding:
     cause = all_causes()[OTHER]
     return _finding(cause, Match(question=cause.question, observation=explanation or cause.what, what=""))
-
-

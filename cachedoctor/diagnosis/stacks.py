@@ -29,7 +29,9 @@ _CLIENT = re.compile(
     r"docker/buildx/(build|commands|bake|driver|util|cmd)|buildkit/cmd/buildctl|buildkit/client\.\(\*Client\)"
     r"|docker/compose/|docker/cli/"
 )
-_BUILDKIT = re.compile(r"moby/buildkit/|/buildkit/(?:solver|cache|util|worker|executor|session|frontend|source|control)")
+_BUILDKIT = re.compile(
+    r"moby/buildkit/|/buildkit/(?:solver|cache|util|worker|executor|session|frontend|source|control)"
+)
 
 
 def without_closure(name: str) -> str:

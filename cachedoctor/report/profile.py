@@ -11,6 +11,7 @@ from cachedoctor.diagnosis.evidence import Evidence
 from cachedoctor.diagnosis.exports import Export, Wait
 from cachedoctor.diagnosis.phases import WORDS
 from cachedoctor.diagnosis.stacks import RUNNING
+from cachedoctor.diagnosis.twice import Still, Twice
 from cachedoctor.errors import InputError
 from cachedoctor.numbers import count_range, duration, elapsed, percent, time_range
 from cachedoctor.pprof import units
@@ -38,6 +39,7 @@ def page(diagnosis: Diagnosis) -> Page:
             Table(f"Where the time goes{estimated}", (), _phases(diagnosis), frozenset({1})),
             _exports(diagnosis.exports),
             _waits(diagnosis.waits),
+            *_twice(diagnosis.twice),
             Verbatim("Functions", lambda width: _functions(diagnosis.top, width)),
         ],
         document=lambda: document(diagnosis),
@@ -100,15 +102,27 @@ def _entry(finding: Finding, diagnosis: Diagnosis) -> Entry:
     known = finding.cause != OTHER
     estimated = diagnosis.remaining is not None and finding is diagnosis.main
     ends = [] if estimated else [f"Does it end? {finding.ends}"]
-    fixed = [f"Fixed in: {finding.fixed_in}"] if finding.fixed_in and finding.fixed_in not in finding.explanation else []
+    fixed = [f"Fixed in {finding.fixed_in}."] if finding.fixed_in and not _says(finding) else []
     return Entry(
         tone=Tone.ERROR if known else Tone.WARNING,
         title=str(finding.cause) if known else "",
         affects=finding.affects if known else "",
-        body=[finding.explanation, *ends] if known else (),
-        details=finding.evidence,
+        body=[finding.explanation, *ends, *fixed, *_seen(finding.evidence[:1])] if known else (),
+        details=_seen(finding.evidence[1:]),
         help=(Steps(finding.now, "Now"), Steps(finding.for_good, "For good")),
     )
+
+
+def _says(finding: Finding) -> bool:
+    """Whether the text or the advice of a cause says already what fixed it."""
+    return all(
+        release in " ".join((finding.explanation, finding.ends, *finding.help))
+        for release in finding.fixed_in.split(", ")
+    )
+
+
+def _seen(lines: Sequence[str]) -> list[str]:
+    return [f"Seen: {line}" for line in lines]
 
 
 def outcome(finding: Finding, diagnosis: Diagnosis) -> str:
@@ -150,6 +164,32 @@ def _waits(waits: Sequence[Wait]) -> Table:
     ]
     heads = ("goroutines", "wait for", "up to", "function")
     return Table("What goroutines of builds wait for", heads, rows, frozenset({0}))
+
+
+def _twice(twice: Twice | None) -> list[Table | Listing]:
+    """What moved between two dumps, and what did not."""
+    if twice is None:
+        return []
+    between = f"at least {elapsed(twice.minutes * 60)} apart" if twice.minutes else "less than a minute apart"
+    moved = (
+        f"The dumps are {between}. Of BuildKit's goroutines, {twice.moved:,} moved, {twice.begun:,} began and "
+        f"{twice.ended:,} ended."
+    )
+    rows = [
+        (f"{still.count:,}", what, _since(still.minutes, still.state), Foreign(without_folders(still.function)))
+        for what, group in (("waiting", twice.stuck), ("running", twice.busy))
+        for still in group[:MOST_WAITS]
+    ]
+    grown = [
+        f"{item.before:,} → {item.now:,} goroutines in {printable(without_folders(item.function))}"
+        for item in twice.grown[:MOST_WAITS]
+    ]
+    heads = ("goroutines", "still", "up to", "function")
+    return [
+        Listing("Between the two dumps", [moved]),
+        Table("What did not move", heads, rows, frozenset({0})),
+        Listing("What became more: a leak, if it goes on", grown),
+    ]
 
 
 def _since(minutes: int | None, state: str) -> str:
@@ -215,6 +255,7 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         ],
         "exports": [_goroutines(export) for export in diagnosis.exports],
         "waits": [_goroutines(wait) for wait in diagnosis.waits],
+        "twice": _compared(diagnosis.twice) if diagnosis.twice else None,
         "cores": diagnosis.cores,
         "go_version": diagnosis.go_version,
         "buildkit": diagnosis.buildkit,
@@ -229,6 +270,29 @@ def _goroutines(group: Export | Wait) -> dict[str, Any]:
         "function": clean(group.function),
         "state": clean(group.state),
         "minutes": group.minutes,
+    }
+
+
+def _compared(twice: Twice) -> dict[str, Any]:
+    def still(group: Sequence[Still]) -> list[dict[str, Any]]:
+        return [
+            {
+                "count": item.count,
+                "function": clean(item.function),
+                "state": clean(item.state),
+                "minutes": item.minutes,
+            }
+            for item in group
+        ]
+
+    return {
+        "minutes": twice.minutes,
+        "stuck": still(twice.stuck),
+        "busy": still(twice.busy),
+        "moved": twice.moved,
+        "begun": twice.begun,
+        "ended": twice.ended,
+        "grown": [{"function": clean(item.function), "before": item.before, "now": item.now} for item in twice.grown],
     }
 
 

@@ -24,9 +24,7 @@ HOW_TO_PROFILE = (
     "create --buildkitd-flags '--debugaddr 127.0.0.1:6060'. dockerd with \"debug\": true serves it on its own socket.",
 )
 """How to get evidence."""
-TWICE = (
-    "Take a second dump a minute later and pass both: cachedoctor profile FIRST SECOND shows which waits are stuck."
-)
+TWICE = "Take a second dump a minute later and pass both: cachedoctor profile FIRST SECOND shows which waits are stuck."
 UPSTREAM = (
     "To report it at https://github.com/moby/buildkit/issues, attach this profile, a goroutine dump "
     "(/debug/pprof/goroutine?debug=2), the output of `buildctl debug workers -v`, the daemon's version, and what "

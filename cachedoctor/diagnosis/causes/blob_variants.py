@@ -1,7 +1,7 @@
 """The cache export makes every combination of the compressions that its layers exist in.
 
-**How it is found.** `getAvailableBlobs` and `appendRemote` in `buildkit/cache`, in a CPU or heap profile or a dump, even if
-garbage collection takes most of the time: it collects what these allocate.
+**How it is found.** `getAvailableBlobs` and `appendRemote` in `buildkit/cache`, in a CPU or heap profile or a dump,
+even if garbage collection takes most of the time: it collects what these allocate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from cachedoctor.buildkit import EVERY
 from cachedoctor.diagnosis.causes._advice import NO_EXPORT
 from cachedoctor.diagnosis.causes.cause import Cause, Match, Question, Signature, matches
-from cachedoctor.diagnosis.seen import Seen
+from cachedoctor.diagnosis.seen import Seen, row_line
 from cachedoctor.numbers import percent
 from cachedoctor.pprof.top import top
 
@@ -31,10 +31,10 @@ def _find(seen: Seen) -> Iterator[Match]:
     if table and largest and share >= MAIN_SHARE:
         yield Match(
             question=Question.GRAPH,
-            observation=f"{percent(share)} of {table.value(first.total)} of memory: combinations of the compressions of "
-            "layers (getAvailableBlobs).",
+            observation=f"{percent(share)} of {table.value(first.total)} of memory: combinations of the compressions "
+            "of layers (getAvailableBlobs).",
             share=share,
-            evidence=(table.line(largest, 0).strip(),),
+            evidence=(row_line(table, largest),),
         )
 
 

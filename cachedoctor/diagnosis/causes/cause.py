@@ -71,6 +71,7 @@ class Signature(NamedTuple):
     outcome: Outcome | None = None
     now: tuple[str, ...] = ()
     for_good: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def plain(self) -> bool:
@@ -117,6 +118,7 @@ class Match:
         """The same with the facts of the signature that was seen."""
         return replace(
             self,
+            title=signature.title or self.title,
             what=signature.what or self.what,
             affects=signature.affects or self.affects,
             ends=signature.ends or self.ends,

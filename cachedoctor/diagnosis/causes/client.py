@@ -42,13 +42,11 @@ CAUSE = Cause(
     ends="It ends when the daemon answers.",
     outcome="unknown",
     now=(
-        "Take a dump of the daemon instead. Without --debugaddr: docker kill -s QUIT BUILDER_CONTAINER, then docker logs "
-        "BUILDER_CONTAINER 2>&1 | cachedoctor profile - (this ends the daemon; the container of a builder is named "
-        "buildx_buildkit_NAME0).",
+        "Take a dump of the daemon instead. Without --debugaddr: docker kill -s QUIT BUILDER_CONTAINER, then docker "
+        "logs BUILDER_CONTAINER 2>&1 | cachedoctor profile - (this ends the daemon; the container of a builder is "
+        "named buildx_buildkit_NAME0).",
         *HOW_TO_PROFILE,
     ),
-    for_good=(
-        "Start buildkitd with --debugaddr, so that it can be asked while it hangs.",
-    ),
+    for_good=("Start buildkitd with --debugaddr, so that it can be asked while it hangs.",),
     find=_find,
 )

@@ -1,9 +1,9 @@
 """The daemon is dead: what was read is the trace that it left.
 
-**How it is found.** Lines such as `fatal error:`, `panic:`, `goroutine stack exceeds`, `SIGSEGV` or that the kernel killed
-buildkitd, with a goroutine of the daemon below. The first goroutine is the one that crashed, and its first function of
-BuildKit says where. A test that ran out of time (`panic: test timed out`), and what a program in a RUN step prints, are no
-crash of the daemon.
+**How it is found.** Lines such as `fatal error:`, `panic:`, `goroutine stack exceeds`, `SIGSEGV` or that the kernel
+killed buildkitd, with a goroutine of the daemon below. The first goroutine is the one that crashed, and its first
+function of BuildKit says where. A test that ran out of time (`panic: test timed out`), and what a program in a RUN
+step prints, are no crash of the daemon.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from cachedoctor.buildkit import EVERY, LOOP_CHECK, REWRITTEN
 from cachedoctor.diagnosis.causes._advice import NEWER, START_OVER, UPSTREAM
 from cachedoctor.diagnosis.causes.cause import Cause, Match, Question, matches
+from cachedoctor.diagnosis.crash_marks import names_daemon
 from cachedoctor.diagnosis.seen import Seen
 from cachedoctor.diagnosis.stacks import buildkit_function, is_buildkit, is_clients, is_daemons, line
 from cachedoctor.pprof.goroutines import Goroutine
@@ -38,8 +39,8 @@ class _Known(NamedTuple):
 
 _ALONE = "To get builds through, export one cache at a time: leave out --cache-to, or all of several but one."
 _WITHOUT = (
-    "To get builds through, leave out --cache-from, or use a new builder: the loop is in the records that it has. Leave "
-    "out --cache-to as well if it crashes again."
+    "To get builds through, leave out --cache-from, or use a new builder: the loop is in the records that it has. "
+    "Leave out --cache-to as well if it crashes again."
 )
 _LOOP = (NEWER, f"Find the loop with cachedoctor analyze CACHE, and repair the cache. {START_OVER}", UPSTREAM)
 _PARALLEL = r"remotecache/v1\.|solver\.(addBacklinks|\(\*(merged)?[eE]xporter\))"
@@ -52,13 +53,16 @@ _KNOWN = (
         affects="v0.6 and earlier",
         fixed_in="v0.7.0",
         now=(_WITHOUT,),
-        for_good=(NEWER, "Prune the builder, which removes the records: docker buildx prune --all (docker builder prune)."),
+        for_good=(
+            NEWER,
+            "Prune the builder, which removes the records: docker buildx prune --all (docker builder prune).",
+        ),
     ),
     _Known(
         r"stack (overflow|exceeds)",
         r"remotecache/v1\.(marshalItem|normalizeItem|parseRecord|\(\*)",
-        "Cache records that link in a cycle, or a chain of very many of them, made the exporter or importer call itself "
-        f"until the stack overflowed (moby/buildkit#1609, #2002). The exporter of {REWRITTEN} makes no such loops.",
+        "Cache records that link in a cycle, or a chain of very many of them, made the exporter or importer call "
+        f"itself until the stack overflowed (moby/buildkit#1609, #2002). BuildKit  {REWRITTEN} makes no such loops.",
         affects=str(LOOP_CHECK._replace(since=None)),
         now=(_WITHOUT,),
         for_good=_LOOP,
@@ -96,8 +100,8 @@ _KNOWN = (
     _Known(
         r"(?i)out of memory|oom|signal: killed|cannot allocate",
         "",
-        "The memory of the daemon, its container or the machine ran out. What held it is in a heap profile, taken before "
-        "that: cachedoctor profile http://HOST:PORT/debug/pprof/heap",
+        "The memory of the daemon, its container or the machine ran out. What held it is in a heap profile, taken "
+        "before that: cachedoctor profile http://HOST:PORT/debug/pprof/heap",
         now=(
             "To get builds through, run fewer builds at a time, leave out --cache-to, or give the daemon more memory.",
         ),
@@ -115,9 +119,8 @@ def _find(seen: Seen) -> Iterator[Match]:
     marks = tuple(seen.marks)
     if not marks and not (crashed and crashed.stack and matches(_THROWN, crashed.stack[0])):
         return
-    if not marks or seen.goroutines:
-        if not _is_daemon(seen):
-            return
+    if not any(map(names_daemon, marks)) and not _is_daemon(seen):
+        return
     stack = crashed.stack if crashed else ()
     function = buildkit_function(stack)
     part = f" in {printable(function)}" if function else ""

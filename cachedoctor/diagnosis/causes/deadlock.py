@@ -1,8 +1,8 @@
 """Goroutines wait for each other, and will forever.
 
-**How it is found.** A lock that is waited for in a place that is known to dead-lock; the same function twice in one stack,
-waiting for its own lock; two goroutines of which each waits for a lock that the other may hold; or locks that have been
-waited for over an hour while nothing runs. A wait has to be a minute old at least.
+**How it is found.** A lock that is waited for in a place that is known to dead-lock; the same function twice in one
+stack, waiting for its own lock; two goroutines of which each waits for a lock that the other may hold; or locks that
+have been waited for over an hour while nothing runs. A wait has to be a minute old at least.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from cachedoctor.text import printable
 
 LONG_MINUTES = 60
 """Minutes after which a lock that nothing running can hold counts as lost."""
+STILL_MINUTES = 5
+"""Minutes between two dumps after which locks count as lost if nothing moved."""
+_ELSEWHERE = r"executor/\w+\.|go-runc\.|^net/http\.\(\*Transport\)|/content/proxy\.|tonistiigi/fsutil\."
 _LOCKED = r"sync\.(\(\*(RW)?Mutex\)\.(R?Lock|lockSlow)|runtime_Semacquire)"
 _PROCESS = r"executor/\w+\.|go-runc\.|os/exec\.\(\*Cmd\)\.Wait"
 _EXEC_MESSAGES = Signature(
@@ -40,8 +43,8 @@ _EXEC_MESSAGES = Signature(
     "waiting for messages of a process that a frontend started (ExecProcess)",
     fixed_in="v0.29.0",
     affects="v0.28 and earlier",
-    what="A frontend started a process in a container, and both ends wait for the other's message. If the process ended "
-    "at once, its last messages could get lost (moby/buildkit#5087, #5875; fixed in v0.29.0 by #6531).",
+    what="A frontend started a process in a container, and both ends wait for the other's message. If the process "
+    "ended at once, its last messages could get lost (moby/buildkit#5087, #5875; fixed in v0.29.0 by #6531).",
 )
 
 
@@ -63,8 +66,8 @@ def _find(seen: Seen) -> Iterator[Match]:
         if again:
             yield Match(
                 question=Question.DEADLOCK,
-                observation=f"{_named(goroutine)} waits{_since([goroutine])} for a lock in {printable(again)}, which is "
-                "in its own stack twice: it waits for itself.",
+                observation=f"{_named(goroutine)} waits{_since([goroutine])} for a lock in {printable(again)}, which "
+                "is in its own stack twice: it waits for itself.",
                 evidence=(line(goroutine, again),),
             )
             return
@@ -72,10 +75,22 @@ def _find(seen: Seen) -> Iterator[Match]:
         yield Match(
             question=Question.DEADLOCK,
             observation=f"{_named(first)} waits in {printable(function_of(first))} and goroutine {second.id} in "
-            f"{printable(function_of(second))}{_since([first, second])}: each may hold the lock that the other waits for.",
+            f"{printable(function_of(second))}{_since([first, second])}: each may hold what the other waits for.",
             evidence=(line(first), line(second)),
         )
         return
+    twice = seen.twice
+    if twice and twice.is_still and seen.whole and (twice.minutes or 0) >= STILL_MINUTES:
+        stuck = [item for item in waiting if item.id in twice.stuck_ids]
+        if stuck and not any(matches(_ELSEWHERE, name) for item in seen.goroutines for name in item.stack):
+            yield Match(
+                question=Question.DEADLOCK,
+                observation=f"{plural(len(stuck), 'goroutine')} wait for a lock in {printable(function_of(stuck[0]))}"
+                f"{_since(stuck)}, and nothing of BuildKit has moved for at least {elapsed((twice.minutes or 0) * 60)} "
+                "between the two dumps.",
+                evidence=lines(stuck),
+            )
+            return
     old = [item for item in waiting if (item.minutes or 0) >= LONG_MINUTES]
     if old and seen.whole and not any(item.state in RUNNING and _is_buildkits(item) for item in seen.goroutines):
         number = number_of(old)

@@ -1,7 +1,7 @@
 """The cache export looks up the blobs of long chains of layers.
 
-**How it is found.** `marshalRemote` and `(*MultiProvider).Info`. Profiles cut off deep stacks, so `Marshal` itself can be
-almost invisible.
+**How it is found.** `marshalRemote` and `(*MultiProvider).Info`. Profiles cut off deep stacks, so `Marshal` itself can
+be almost invisible.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Files or layers are being checksummed.
 
-**How it is found.** `crypto/sha256` and `contenthash`, unless a function of BuildKit above them is the cause: then they
-are only its leaves.
+**How it is found.** `crypto/sha256` and `contenthash`, unless a function of BuildKit above them is the cause: then
+they are only its leaves.
 """
 
 from __future__ import annotations

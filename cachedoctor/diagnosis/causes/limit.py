@@ -18,12 +18,13 @@ from cachedoctor.pprof.goroutines import Goroutine
 
 _STEPS = r"ops\.\(\*[eE]xecOp\)\.Exec$|executor\.\(\*\w+\)\.Run$"
 _TRANSFERS = r"^net/http\.\(\*persistConn\)|^net\.\(\*|^crypto/tls\.|docker\.\(\*(pushWriter|httpReadSeeker)"
+_FOR_BUILDS = r"/remotes[./]|buildkit/"
 _DIALS = r"^net/http\.\(\*Transport\)\.dialConn|^net\.\(\*Dialer\)|^crypto/tls\.\(\*Conn\)\.[hH]andshake"
 STUCK_MINUTES = 5
 """Minutes without any transfer after which a pool of connections counts as dead-locked."""
 
 
-def _refine(seen: Seen, signature: Signature, goroutines: Sequence[Goroutine], match: Match) -> Match:
+def _refine(seen: Seen, signature: Signature, goroutines: Sequence[Goroutine], match: Match) -> Match | None:
     """Say who uses the limit up, as far as the dump shows it."""
     if signature is _MAX_PARALLELISM:
         steps = sum(item.count for item in seen.goroutines if any(matches(_STEPS, name) for name in item.stack))
@@ -33,7 +34,7 @@ def _refine(seen: Seen, signature: Signature, goroutines: Sequence[Goroutine], m
     if signature is _POOL:
         dials = any(matches(_DIALS, name) for item in seen.goroutines for name in item.stack)
         return None if dials else match
-    transfers = [item for item in seen.goroutines if any(matches(_TRANSFERS, name) for name in item.stack)]
+    transfers = [item for item in seen.goroutines if _transfers(item.stack)]
     waited = max((item.minutes or 0 for item in goroutines), default=0)
     if transfers or waited < STUCK_MINUTES:
         return match
@@ -44,9 +45,15 @@ def _refine(seen: Seen, signature: Signature, goroutines: Sequence[Goroutine], m
     return replace(match, observation=observation, outcome="never" if seen.whole else "unknown")
 
 
+def _transfers(stack: Sequence[str]) -> bool:
+    """Whether a stack sends or receives for a build; idle connections have goroutines as well."""
+    return any(matches(_TRANSFERS, name) for name in stack) and any(matches(_FOR_BUILDS, name) for name in stack)
+
+
 _MAX_PARALLELISM = Signature(
     r"ops\.\(\*[eE]xecOp\)\.Acquire",
     "waiting for a free place among max-parallelism steps",
+    title="The daemon runs as many steps as max-parallelism allows, and others wait",
     what="The daemon runs only so many steps at a time: max-parallelism in buildkitd.toml ([worker.oci] or "
     "[worker.containerd]), --oci-worker-max-parallelism or --containerd-worker-max-parallelism. The other steps of all "
     "builds wait. This is a limit, not a lock.",
@@ -64,6 +71,7 @@ _REGISTRY = Signature(
     r"resolver/limited\.\(\*req\)\.acquire",
     "waiting for one of the connections to a registry (limited.acquire)",
     fixed_in="v0.9.2, v0.10.0",
+    title="Transfers wait for the daemon's own limit of connections to a registry",
     what="The daemon opens only so many connections to one registry host (4, and one more for manifests; "
     "max-parallelism does not change it). This is the daemon's own limit, not the network. v0.9.0 and v0.9.1 could "
     "dead-lock here: a push that held a connection waited for another one (moby/buildkit#2403).",

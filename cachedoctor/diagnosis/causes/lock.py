@@ -25,6 +25,7 @@ from cachedoctor.diagnosis.stacks import (
     number_of,
     receiver,
     wanted_lock,
+    without_closure,
 )
 from cachedoctor.numbers import elapsed, plural
 from cachedoctor.pprof.goroutines import Goroutine
@@ -47,18 +48,16 @@ def _find(seen: Seen) -> Iterator[Match]:
     since = f", for up to {elapsed(minutes * 60)}" if minutes else ""
     verb = "waits" if counts[function] == 1 else "wait"
     number = plural(counts[function], "goroutine")
-    holder = holder_of(seen.goroutines, receiver(function), group)
+    owner = receiver(function)
+    holder = holder_of(seen.goroutines, owner, group)
     text = f"{number} of builds {verb} for a lock in {printable(function)}{since}."
     if holder:
-        text += (
-            f" What holds it is probably goroutine {holder.id}, which is in {printable(function_of(holder))}"
-            f" ({printable(holder.state or 'state unknown')})."
-            if holder.id is not None
-            else f" What holds it is probably in {printable(function_of(holder))}."
-        )
-    evidence = (*lines(group), *([line(holder)] if holder else []))
-    question = Question.WAIT
-    yield Match(question=question, observation=text, evidence=evidence)
+        inside = method_of(holder, owner)
+        who = f"goroutine {holder.id}" if holder.id is not None else "one"
+        state = f" ({holder.state})" if holder.state else ""
+        text += f" It is probably held by {who}, which is in {printable(inside)}{printable(state)}."
+    evidence = (*lines(group), *([line(holder, method_of(holder, owner))] if holder else []))
+    yield Match(question=Question.WAIT, observation=text, evidence=evidence)
 
 
 def holder_of(goroutines: Sequence[Goroutine], owner: str, waiting: Sequence[Goroutine]) -> Goroutine | None:
@@ -67,6 +66,12 @@ def holder_of(goroutines: Sequence[Goroutine], owner: str, waiting: Sequence[Gor
         return None
     inside = [item for item in goroutines if item not in waiting and owner in may_hold(item)]
     return min(inside, key=lambda item: (item.state not in RUNNING, wanted_lock(item) is not None), default=None)
+
+
+def method_of(goroutine: Goroutine, owner: str) -> str:
+    """The method of a type that a goroutine called first."""
+    names = [without_closure(name) for name in goroutine.stack]
+    return next((name for name in reversed(names) if receiver(name) == owner), "")
 
 
 CAUSE = Cause(

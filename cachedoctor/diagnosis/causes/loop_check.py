@@ -1,7 +1,8 @@
 """The cache export walks every path through its cache keys.
 
 **How it is found.** `(*normalizeState).checkLoops` or `removeLoops`, wherever the export began: with `--cache-to`, an
-inline cache or the record of a build. A profile shows it at 90% and more; in a dump the goroutine is running or runnable.
+inline cache or the record of a build. A profile shows it at 90% and more; in a dump the goroutine is running or
+runnable.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CAUSE = Cause(
     ends="It ends once all paths are walked, which takes seconds or years, depending only on the cache. Pass every "
     "imported cache with --cache to get an estimate.",
     outcome="unknown",
-    fixed_in=str(REWRITTEN.since),
+    fixed_in=REWRITTEN.since.line if REWRITTEN.since else "",
     now=(
         "Canceling the build does not stop it: the loop check never checks for cancellation. Restart buildkitd "
         "(`docker buildx stop BUILDER` for a builder in a container) to get the core back; other builds on it end "

@@ -1,7 +1,7 @@
 """The daemon holds, or has allocated, a lot of memory.
 
-**How it is found.** A heap or allocs profile, or its table. Which structure of BuildKit holds the most goes by the function
-that allocated it. Heaps below 1 GB are not a cause. Many thousand goroutines in one function are a leak.
+**How it is found.** A heap or allocs profile, or its table. Which structure of BuildKit holds the most goes by the
+function that allocated it. Heaps below 1 GB are not a cause. Many thousand goroutines in one function are a leak.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cachedoctor.buildkit import EVERY
 from cachedoctor.diagnosis.causes._advice import NEWER, NO_EXPORT, UPSTREAM
 from cachedoctor.diagnosis.causes.cause import Cause, Match, Question, matches
 from cachedoctor.diagnosis.evidence import Evidence
-from cachedoctor.diagnosis.seen import Seen
+from cachedoctor.diagnosis.seen import Seen, row_line
 from cachedoctor.diagnosis.stacks import function_of, is_buildkit, lines
 from cachedoctor.numbers import percent
 from cachedoctor.pprof import units
@@ -58,8 +58,8 @@ _STRUCTURES = (
     _Structure(
         r"buildkit/solver\.(newKey|\(\*(cacheManager|CacheKey|inMemory\w*|edge|state|index\w*)\)|NewInMemory)",
         "cache keys of the solver",
-        "They are kept for as long as the builds that use them, and grow with the steps of all builds that run at once, "
-        "and with the alternatives that their caches offer.",
+        "They are kept for as long as the builds that use them, and grow with the steps of all builds that run at "
+        "once, and with the alternatives that their caches offer.",
         ("Run fewer builds at a time on one builder, and import fewer caches.",),
     ),
     _Structure(
@@ -131,7 +131,7 @@ def _of_heap(seen: Seen) -> Iterator[Match]:
         observation=f"{text} Of this: {', '.join(parts)}. The function with the most is "
         f"{printable(without_folders(row.function))}.",
         share=share,
-        evidence=tuple(printable(top_of(first).line(row, 0).strip()) for _, _, row in held[:3]),
+        evidence=tuple(row_line(top_of(first), row) for _, _, row in held[:3]),
         title=f"The daemon needs a lot of memory, most of it for {structure.words}",
         what=structure.grows,
         now=structure.now,

@@ -1,7 +1,7 @@
 """The daemon walks cache keys to record the provenance of a build.
 
-**How it is found.** `(*ProvenanceCreator)` and `NewProvenanceCreator`, with the exporter's `ExportTo` and `addBacklinks` or
-a lock of the database nearer to the leaf.
+**How it is found.** `(*ProvenanceCreator)` and `NewProvenanceCreator`, with the exporter's `ExportTo` and
+`addBacklinks` or a lock of the database nearer to the leaf.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ CAUSE = Cause(
     question=Question.GRAPH,
     affects=f"{EVERY}, worst in {PROVENANCE_WALKS}",
     what=f"To record where layers come from, the daemon walks cache keys as an export does, without any --cache-to. "
-    f"{PROVENANCE_WALKS} also walk the links back, which can take exponential time; {PROVENANCE_WALKS.until} stopped that. "
-    "All builds that do so at once share the locks of one database.",
+    f"{PROVENANCE_WALKS} also walk the links back, which can take exponential time; {PROVENANCE_WALKS.until} stopped "
+    "that. All builds that do so at once share the locks of one database.",
     ends="Unknown: it ends if the walk is only slow.",
     outcome="unknown",
     now=(
@@ -54,8 +54,8 @@ CAUSE = Cause(
     ),
     for_good=(
         NEWER,
-        f"On {REWRITTEN} as well, run fewer builds at a time on one builder, and prune its cache (docker buildx prune): "
-        "the walk and the database grow with it.",
+        f"On {REWRITTEN} as well, run fewer builds at a time on one builder, and prune its cache (docker buildx "
+        "prune): the walk and the database grow with it.",
         UPSTREAM,
     ),
     signatures=(

@@ -1,7 +1,8 @@
 """Layers are being sent or received.
 
-**How it is found.** `remotes`, `util/push`, `util/pull`, `net/http` below a function of BuildKit. The daemon's own servers
-(`http2.(*serverConn)`, gRPC below `frontend/gateway`) do not count: every build with `# syntax=` has an idle one.
+**How it is found.** `remotes`, `util/push`, `util/pull`, `net/http` below a function of BuildKit. The daemon's own
+servers (`http2.(*serverConn)`, gRPC below `frontend/gateway`) do not count: every build with `# syntax=` has an idle
+one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The daemon waits for the client: for files, secrets, credentials, or to hand over a result.
 
-**How it is found.** `session/filesync`, `session/content`, `fsutil`, `content/proxy` and their like in a goroutine that
-waits. The streams that every build keeps open (`session.(*Manager)`, `frontend/gateway`) do not count.
+**How it is found.** `session/filesync`, `session/content`, `fsutil`, `content/proxy` and their like in a goroutine
+that waits. The streams that every build keeps open (`session.(*Manager)`, `frontend/gateway`) do not count.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ CAUSE = Cause(
     title="Waiting for the client (docker buildx, buildctl) at the other end of its session",
     question=Question.WAIT,
     affects=str(EVERY),
-    what="Files, layers, secrets and credentials go through a stream between the daemon and the client that started the "
-    "build. The daemon waits for that stream: the client, or the connection to it, is slow or gone. A registry has "
+    what="Files, layers, secrets and credentials go through a stream between the daemon and the client that started "
+    "the build. The daemon waits for that stream: the client, or the connection to it, is slow or gone. A registry has "
     "nothing to do with it.",
     ends="It ends when the client reads or sends on, or goes away.",
     outcome="unknown",
@@ -36,8 +36,8 @@ CAUSE = Cause(
             r"tonistiigi/fsutil\.|session/filesync\.",
             "transferring files to or from the client",
             what="Files go through a stream between the daemon and the client that started the build, and this stream "
-            "does not move. The client, or the connection to it, is slow or gone; a registry has nothing to do with it. "
-            "Before v0.12.0, the daemon's own flow control could dead-lock here (moby/buildkit#2950, fixed by #3940).",
+            "does not move. The client, or the connection to it, is slow or gone; a registry has nothing to do with "
+            "it. Before v0.12.0, the daemon's own flow control could dead-lock here (moby/buildkit#2950, #3940).",
         ),
         Signature(r"/content/proxy\.|buildkit/session/content\.", "transferring layers to or from the client"),
         Signature(r"buildkit/session/(auth|secrets|upload|exporter)[./]", "asking the client"),

@@ -1,7 +1,7 @@
 """The solver works on the build graph itself, before or between the steps of a build.
 
-**How it is found.** `recomputeDigests` in any goroutine or with most of the CPU time, whatever its leaves are (hashing,
-protobuf). `(*scheduler).dispatch` only if it is at work, since it is where an idle solver waits too.
+**How it is found.** `recomputeDigests` in any goroutine or with most of the CPU time, whatever its leaves are
+(hashing, protobuf). `(*scheduler).dispatch` only if it is at work, since it is where an idle solver waits too.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ CAUSE = Cause(
         Signature(
             r"llbsolver\.recomputeDigests",
             "recomputing the digests of all steps (recomputeDigests)",
+            title="The solver recomputes the digests of all steps, before the build begins",
             fixed_in="v0.12.0",
             affects="v0.11",
-            what="Before a build starts, the solver recomputes the digest of each step. Before v0.12 it did so again for "
-            "each way that leads to a step, and the number of ways doubles with each diamond in the build graph.",
+            what="Before a build starts, the solver recomputes the digest of each step. Before v0.12 it did so again "
+            "for each way that leads to a step, and the number of ways doubles with each diamond in the build graph.",
             ends="It ends once all ways are walked, which can take years. v0.12.0 fixed it (moby/buildkit#3732).",
             now=(
                 "Restart buildkitd: the build would have to be canceled, and nothing checks for that here.",
-                "To get the build through on this release, build less at once: one target, fewer stages that branch and "
-                "meet again.",
+                "To get the build through on this release, build less at once: one target, fewer stages that branch "
+                "and meet again.",
             ),
             for_good=(NEWER,),
         ),

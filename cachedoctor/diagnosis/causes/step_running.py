@@ -1,7 +1,7 @@
 """A step of a build is executing: the daemon waits for its process.
 
-**How it is found.** `runcexecutor` or `containerdexecutor`, with the process that is waited for nearer to the leaf. The
-container of a frontend (`# syntax=`) does not count: it lives as long as its build.
+**How it is found.** `runcexecutor` or `containerdexecutor`, with the process that is waited for nearer to the leaf.
+The container of a frontend (`# syntax=`) does not count: it lives as long as its build.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ def _refine(seen: Seen, signature: Signature, goroutines: Sequence[Goroutine], m
     return replace(match, observation=f"{plural(number, 'RUN step')} {verb} executing ({how}){since}.")
 
 
-_COMMON = {"unless": _FRONTEND}
 CAUSE = Cause(
     name="step-running",
     title="A step of a build is executing",
@@ -45,13 +44,17 @@ CAUSE = Cause(
     ),
     for_good=("Give commands that can hang a time limit: RUN timeout 20m …",),
     signatures=(
-        Signature(r"executor/runcexecutor\.\(\*runcExecutor\)\.(Run|Exec|run)\b", "a RUN step (runc)", **_COMMON),
+        Signature(
+            r"executor/runcexecutor\.\(\*runcExecutor\)\.(Run|Exec|run)\b", "a RUN step (runc)", unless=_FRONTEND
+        ),
         Signature(
             r"executor/containerdexecutor\.\(\*containerdExecutor\)\.(Run|Exec|runProcess)\b",
             "a RUN step (containerd)",
-            **_COMMON,
+            unless=_FRONTEND,
         ),
-        Signature(r"ops\.\(\*[eE]xecOp\)\.Exec$", "a RUN step", leaf=r"go-runc\.|os/exec\.\(\*Cmd\)\.Wait|executor[./]"),
+        Signature(
+            r"ops\.\(\*[eE]xecOp\)\.Exec$", "a RUN step", leaf=r"go-runc\.|os/exec\.\(\*Cmd\)\.Wait|executor[./]"
+        ),
     ),
     refine=_refine,
 )
