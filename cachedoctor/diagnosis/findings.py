@@ -156,9 +156,7 @@ def _no_cause(seen: Seen) -> Finding:
     if first.kind in _UNTIMED or first.unit == "bytes":
         explanation, advice = _UNTIMED.get(first.kind, _UNTIMED["heap"])
         if first.unit == "bytes" and first.total:
-            explanation += (
-                f" This daemon's heap holds {units.label(first.total, 'bytes')}, which is too little to be a problem."
-            )
+            explanation += f" This daemon's heap holds {units.label(first.total, 'bytes')}, which is rarely a problem."
         return _other(explanation)._replace(now=(advice, *HOW_TO_PROFILE))
     if first.kind == "goroutine":
         if first.table:

@@ -9,6 +9,7 @@ step prints, are no crash of the daemon.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from cachedoctor.buildkit import EVERY, LOOP_CHECK, REWRITTEN
@@ -16,8 +17,9 @@ from cachedoctor.diagnosis.causes._advice import NEWER, START_OVER, UPSTREAM
 from cachedoctor.diagnosis.causes.cause import Cause, Match, Question, matches
 from cachedoctor.diagnosis.crash_marks import names_daemon
 from cachedoctor.diagnosis.seen import Seen
-from cachedoctor.diagnosis.stacks import buildkit_function, is_buildkit, is_clients, is_daemons, line
+from cachedoctor.diagnosis.stacks import buildkit_function, is_buildkit, is_clients, is_daemons, line, without_closure
 from cachedoctor.pprof.goroutines import Goroutine
+from cachedoctor.pprof.names import without_folders
 from cachedoctor.text import printable
 
 _THROWN = r"^runtime\.(throw|fatal|fatalthrow|fatalpanic|dopanic_m)$"
@@ -122,31 +124,32 @@ def _find(seen: Seen) -> Iterator[Match]:
     if not any(map(names_daemon, marks)) and not _is_daemon(seen):
         return
     stack = crashed.stack if crashed else ()
-    function = buildkit_function(stack)
-    part = f" in {printable(function)}" if function else ""
+    known = next((known for known in _KNOWN if _is(known, marks, stack)), None)
+    function = _where(known, stack)
+    part = f" in {printable(without_folders(function))}" if function else ""
     said = f": {printable(marks[0])}" if marks else ""
-    evidence = (*map(printable, marks[:3]), *([line(crashed, function)] if crashed else []))
     match = Match(
         question=Question.DEAD,
         observation=f"The daemon crashed{part}{said}.",
-        evidence=evidence,
+        evidence=(*map(printable, marks[:3]), *([printable(line(crashed, function))] if crashed else [])),
         title=f"The daemon is dead: it crashed{part}",
     )
-    known = next((known for known in _KNOWN if _is(known, marks, stack)), None)
     if known:
-        yield Match(
-            question=match.question,
-            observation=match.observation,
-            evidence=evidence,
-            title=match.title,
+        match = replace(
+            match,
             what=known.what,
             affects=known.affects,
             fixed_in=known.fixed_in,
             now=(*known.now, *_START),
             for_good=known.for_good,
         )
-    else:
-        yield match
+    yield match
+
+
+def _where(known: _Known | None, stack: tuple[str, ...]) -> str:
+    """The function of BuildKit that crashed: that of a known crash, otherwise the one nearest to the leaf."""
+    own = (name for name in stack if known and known.function and matches(known.function, name))
+    return without_closure(next(own, "")) or buildkit_function(stack)
 
 
 def _crashed(seen: Seen) -> Goroutine | None:

@@ -184,6 +184,7 @@ CAUSE = Cause(
             "releasing a snapshot while looking up another one",
             leaf=_LOCKED,
             root=r"buildkit/cache\.\(\*cacheManager\)\.getRecord",
+            affects="unknown",
             what="Looking up a snapshot releases another one, which waits for the lock that the lookup itself holds "
             "(moby/buildkit#1014).",
         ),

@@ -1,7 +1,7 @@
 """The daemon holds, or has allocated, a lot of memory.
 
 **How it is found.** A heap or allocs profile, or its table. Which structure of BuildKit holds the most goes by the
-function that allocated it. Heaps below 1 GB are not a cause. Many thousand goroutines in one function are a leak.
+function that allocated it. Heaps below 256 MB are not a cause. Many thousand goroutines in one function are a leak.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cachedoctor.pprof.profile import Profile
 from cachedoctor.pprof.top import Row, Top, top
 from cachedoctor.text import printable
 
-LARGE_BYTES = 1 << 30
+LARGE_BYTES = 256 << 20
 """Bytes in use from which memory is a cause."""
 LEAKED = 10_000
 """Goroutines in one function from which they are a leak."""

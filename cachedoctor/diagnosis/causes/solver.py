@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from cachedoctor.buildkit import EVERY
 from cachedoctor.diagnosis.causes._advice import NEWER, RESTART, UPSTREAM
 from cachedoctor.diagnosis.causes.cause import Cause, Question, Signature
 
@@ -13,7 +14,7 @@ CAUSE = Cause(
     name="solver",
     title="The solver is busy with the graph of the build itself, not with a cache export",
     question=Question.GRAPH,
-    affects="unknown",
+    affects=str(EVERY),
     what="The solver schedules steps and merges equal ones.",
     ends="Unknown: one pass takes milliseconds, so something makes it start again and again.",
     outcome="unknown",
