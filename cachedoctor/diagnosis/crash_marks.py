@@ -18,6 +18,7 @@ _KILLED = re.compile(
     rf"(?i)(killed process \d+ \({_DAEMON}\)|oom[-_](kill|reaper).*{_DAEMON}|{_DAEMON}.*(\bOOMKilled\b|signal: killed"
     r"|status=9/KILL))"
 )
+_POD = re.compile(r"\bOOMKilled\b")
 _PROGRESS = re.compile(r"#\d+ ")
 
 
@@ -26,9 +27,10 @@ def crash_marks(lines: Sequence[str]) -> list[str]:
 
     Source: runtime of Go 1.24 (`throw`, `fatalthrow`, `printpanics`, `newstack`), Linux's `oom_kill`.
     """
+    named = any(re.search(_DAEMON, line) for line in lines)
     marks = []
     for line in lines:
-        mark = _MARK.match(line.lstrip(" >\t")) or _KILLED.search(line)
+        mark = _MARK.match(line.lstrip(" >\t")) or _KILLED.search(line) or (named and _POD.search(line))
         if mark and not _PROGRESS.match(line):
             marks.append(line.strip(" >\t")[:_LONGEST])
             if len(marks) == MOST_MARKS:
@@ -38,4 +40,4 @@ def crash_marks(lines: Sequence[str]) -> list[str]:
 
 def names_daemon(mark: str) -> bool:
     """Whether a mark itself says that it was the daemon that died, so that no stack has to."""
-    return _KILLED.search(mark) is not None
+    return bool(_KILLED.search(mark) or _POD.search(mark))

@@ -73,14 +73,12 @@ def diagnose(
     `count` is the number of functions in the table, 0 for all. Raises `FocusError` if `focus` is not a regular
     expression, or the evidence is a table.
     """
-    dumps_read = [item for item in evidence if item.goroutines]
-    earlier = dumps_read[:-1]
-    ordered = sorted(
-        (item for item in evidence if not any(item is other for other in earlier)),
-        key=lambda item: bool(item.goroutines),
-    )
+    with_goroutines = [item for item in evidence if item.goroutines]
+    earlier, now = with_goroutines[:-1], with_goroutines[-1:]
+    others = sorted((item for item in evidence if not item.goroutines), key=lambda item: item.kind not in TIMED)
+    ordered = [*others, *now]
     first = ordered[0]
-    twice = compare(earlier[0].goroutines, dumps_read[-1].goroutines) if earlier else None
+    twice = compare(earlier[0].goroutines, now[0].goroutines) if earlier else None
     table = top(first.profile, sort, count, focus) if first.profile else _table(first, sort, count, focus)
     dump = [goroutine for item in ordered for goroutine in item.goroutines]
     tables = [item.table.top for item in ordered if item.table and item.kind == "goroutine"]

@@ -67,6 +67,8 @@ class Export:
     """The cause that it shows."""
     lines: tuple[str, ...] = ()
     """The goroutine in a line, as a dump begins it."""
+    claimed: bool = False
+    """Whether a function decides on the cause, not the phase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +102,19 @@ def exports(goroutines: Sequence[Goroutine]) -> list[Export]:
     counts: Counter[_Key] = Counter()
     minutes: dict[_Key, int] = {}
     shown: dict[_Key, tuple[str, ...]] = {}
+    claimed: set[_Key] = set()
     for root in roots:
         busy, shows = _busiest(root, family.descendants(root) or helpers)
         key = _Key(busy.phase, function_of(shows), shows.state, busy.name)
         counts[key] += root.count
+        if busy.claim:
+            claimed.add(key)
         shown.setdefault(key, (line(shows),))
         since = max(family.waited_for(root), root.minutes or 0)
         if since:
             minutes[key] = max(since, minutes.get(key, 0))
     return [
-        Export(count, key.phase, key.function, key.state, minutes.get(key), key.cause, shown[key])
+        Export(count, key.phase, key.function, key.state, minutes.get(key), key.cause, shown[key], key in claimed)
         for key, count in counts.most_common()
     ]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cachedoctor.buildkit import LOOP_CHECK
 from cachedoctor.diagnosis.causes._advice import HOW_TO_PROFILE
-from cachedoctor.diagnosis.causes.cause import Cause, Match, Outcome, Question
+from cachedoctor.diagnosis.causes.cause import Cause, Match, Outcome, Question, matches
 from cachedoctor.diagnosis.causes.registry import (
     OTHER,
     Claim,
@@ -119,6 +119,10 @@ def findings(seen: Seen) -> list[Finding]:
     for answer in answers:
         results.setdefault(answer.cause.name, _finding(answer.cause, answer.match))
     named = [finding for name, finding in results.items() if name != OTHER]
+    strong = any(answer.cause.name != OTHER and answer.match.question < Question.STEP for answer in answers)
+    if seen.exports and OTHER in results and not strong:
+        # What other builds do must not hide that there is an export.
+        return [results[OTHER], *named]
     return named or list(results.values()) or [_no_cause(seen)]
 
 
@@ -156,7 +160,12 @@ def _no_cause(seen: Seen) -> Finding:
     if first.kind in _UNTIMED or first.unit == "bytes":
         explanation, advice = _UNTIMED.get(first.kind, _UNTIMED["heap"])
         if first.unit == "bytes" and first.total:
-            explanation += f" This daemon's heap holds {units.label(first.total, 'bytes')}, which is rarely a problem."
+            amount = units.label(first.total, "bytes")
+            explanation += (
+                f" This daemon has allocated {amount} since it started."
+                if first.sample_type.startswith("alloc")
+                else f" This daemon's heap holds {amount}, which is rarely a problem."
+            )
         return _other(explanation)._replace(now=(advice, *HOW_TO_PROFILE))
     if first.kind == "goroutine":
         if first.table:
@@ -252,13 +261,14 @@ def _claimed(seen: Seen, table: Top) -> list[tuple[Claim, float]]:
     total = seen.first.total
     if not total:
         return []
+    names = seen.first.functions
     claims: dict[tuple[str, int], Claim] = {}
     values: dict[tuple[str, int], int] = {}
     if seen.first.profile:
         numbers: dict[tuple[str, int], int] = {}
         labels = []
-        for name in seen.first.profile.names:
-            claim = claim_of_function(name)
+        for name in names:
+            claim = claim_of_function(name, names)
             labels.append(numbers.setdefault(claim.key, len(numbers)) if claim else -1)
             if claim:
                 claims[claim.key] = claim
@@ -266,7 +276,7 @@ def _claimed(seen: Seen, table: Top) -> list[tuple[Claim, float]]:
         values = {key: by_label.get(number, 0) for key, number in numbers.items()}
     else:
         for row in table.rows:
-            claim = claim_of_function(row.function)
+            claim = claim_of_function(row.function, names)
             if claim:
                 claims[claim.key] = claim
                 values[claim.key] = max(values.get(claim.key, 0), abs(row.cum))
@@ -276,7 +286,7 @@ def _claimed(seen: Seen, table: Top) -> list[tuple[Claim, float]]:
 def _row_of(table: Top, claim: Claim | None, phase: Phase | None) -> Row | None:
     """The widest function that shows a claim or a phase."""
     if claim:
-        rows = [row for row in table.rows if (found := claim_of_function(row.function)) and found.key == claim.key]
+        rows = [row for row in table.rows if matches(claim.signature.function, row.function)]
     else:
         rows = [row for row in table.rows if phase_of(row.function) is phase]
     return max(rows, key=lambda row: abs(row.cum), default=None)
@@ -308,7 +318,8 @@ def _of_exports(seen: Seen) -> Iterator[_Answer]:
     total = sum(export.count for export in seen.exports)
     by_cause: dict[str, list[Export]] = {}
     for export in seen.exports:
-        by_cause.setdefault(export.cause, []).append(export)
+        if not export.claimed:
+            by_cause.setdefault(export.cause, []).append(export)
 
     def number(name: str) -> int:
         return sum(export.count for export in by_cause[name])
@@ -318,8 +329,6 @@ def _of_exports(seen: Seen) -> Iterator[_Answer]:
 
     for name in sorted(by_cause, key=rank):
         cause = all_causes()[name]
-        if cause.signatures:
-            continue
         holds = cause.graph_work and cause.question is Question.GRAPH
         yield _Answer(
             cause,
@@ -382,7 +391,8 @@ def _claim(seen: Seen, claim: Claim, group: Sequence[Goroutine], exports: bool) 
 
 def _of_waits(seen: Seen) -> Iterator[_Answer]:
     """What builds wait for on the network."""
-    group = [wait for wait in seen.waits if wait.cause == "push"]
+    # A wait for a connection is no limit while one is being opened: then it is the network after all.
+    group = [wait for wait in seen.waits if wait.phase is Phase.NETWORK and wait.cause in ("push", "limit")]
     if not group:
         return
     number = sum(wait.count for wait in group)

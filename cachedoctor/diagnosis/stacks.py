@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from cachedoctor.pprof.goroutines import Goroutine
+from cachedoctor.text import printable
 
 HIDDEN = "running: its stack is not in this dump"
 """Takes the place of a function if a dump does not show it."""
@@ -27,7 +28,7 @@ _DAEMON = re.compile(
 )
 _CLIENT = re.compile(
     r"docker/buildx/(build|commands|bake|driver|util|cmd)|buildkit/cmd/buildctl|buildkit/client\.\(\*Client\)"
-    r"|docker/compose/|docker/cli/"
+    r"|docker/compose/|docker/cli/|buildkit/util/progress/progressui"
 )
 _BUILDKIT = re.compile(
     r"moby/buildkit/|/buildkit/(?:solver|cache|util|worker|executor|session|frontend|source|control)"
@@ -69,12 +70,12 @@ def longest(goroutines: Iterable[Goroutine]) -> int | None:
 
 
 def line(goroutine: Goroutine, function: str = "") -> str:
-    """A goroutine in a line, as a dump begins it, with the function that matters."""
+    """A goroutine in a line, as a dump begins it, with the function that matters; control characters are replaced."""
     function = function or function_of(goroutine)
     if goroutine.id is None:
-        return f"{goroutine.count} @ {function}"
+        return printable(f"{goroutine.count} @ {function}")
     minutes = f", {goroutine.minutes} minutes" if goroutine.minutes else ""
-    return f"goroutine {goroutine.id} [{goroutine.state}{minutes}]: {function}"
+    return printable(f"goroutine {goroutine.id} [{goroutine.state}{minutes}]: {function}")
 
 
 def lines(goroutines: Sequence[Goroutine]) -> tuple[str, ...]:
@@ -103,9 +104,12 @@ class Wanted(NamedTuple):
 
 
 def wanted_lock(goroutine: Goroutine) -> Wanted | None:
-    """The lock it waits for, `None` if it does not wait for any."""
+    """The lock it waits for, `None` if it does not wait for any.
+
+    Its state says so even if the frames of the runtime are cut off.
+    """
     stack = goroutine.stack
-    locks = False
+    locks = goroutine.state.startswith(("sync.Mutex", "sync.RWMutex"))
     for at, name in enumerate(stack):
         if not _SYNC.match(name):
             return Wanted(at, without_closure(name)) if locks else None

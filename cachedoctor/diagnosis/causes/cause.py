@@ -73,11 +73,6 @@ class Signature(NamedTuple):
     for_good: tuple[str, ...] = ()
     title: str = ""
 
-    @property
-    def plain(self) -> bool:
-        """Whether the name of the function alone shows it."""
-        return not (self.leaf or self.root or self.unless)
-
     def shows(self, stack: Sequence[str], at: int) -> bool:
         """Whether the function at this place of a stack, which begins with the leaf, shows it."""
         return (

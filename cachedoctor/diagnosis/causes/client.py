@@ -13,6 +13,7 @@ from cachedoctor.diagnosis.causes.cause import Cause, Match, Question
 from cachedoctor.diagnosis.seen import Seen
 from cachedoctor.diagnosis.stacks import is_clients, is_daemons, lines, longest
 from cachedoctor.numbers import elapsed
+from cachedoctor.text import printable
 
 
 def _find(seen: Seen) -> Iterator[Match]:
@@ -23,11 +24,13 @@ def _find(seen: Seen) -> Iterator[Match]:
     since = f", for {elapsed(minutes * 60)}" if minutes else ""
     text = f"This dump is that of the client (docker buildx, buildctl), which waits for the daemon{since}."
     if seen.marks:
-        text = f"This is a crash of the client (docker buildx, buildctl), not of the daemon: {seen.marks[0]}."
+        text = (
+            f"This is a crash of the client (docker buildx, buildctl), not of the daemon: {printable(seen.marks[0])}."
+        )
     yield Match(
         question=Question.CLIENT,
         observation=text,
-        evidence=(*seen.marks[:2], *lines(clients)),
+        evidence=(*map(printable, seen.marks[:2]), *lines(clients)),
         outcome="dead" if seen.marks else None,
     )
 

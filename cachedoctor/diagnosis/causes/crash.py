@@ -165,7 +165,7 @@ def _is_daemon(seen: Seen) -> bool:
     stacks = [item.stack for item in seen.goroutines]
     if any(map(is_clients, stacks)) and not any(map(is_daemons, stacks)):
         return False
-    return any(is_buildkit(name) for stack in stacks for name in stack)
+    return any(is_daemons(stack) or any(map(is_buildkit, stack)) for stack in stacks)
 
 
 def _is(known: _Known, marks: tuple[str, ...], stack: tuple[str, ...]) -> bool:

@@ -7,7 +7,7 @@ have been waited for over an hour while nothing runs. A wait has to be a minute 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
 from cachedoctor.buildkit import EVERY
@@ -71,7 +71,8 @@ def _find(seen: Seen) -> Iterator[Match]:
                 evidence=(line(goroutine, again),),
             )
             return
-    for first, second in _pairs(waiting):
+    running = {owner for item in seen.goroutines if item.state in RUNNING for owner in may_hold(item)}
+    for first, second in _pairs(waiting, running):
         yield Match(
             question=Question.DEADLOCK,
             observation=f"{_named(first)} waits in {printable(function_of(first))} and goroutine {second.id} in "
@@ -129,13 +130,15 @@ def _locked_again(goroutine: Goroutine) -> str:
     return wanted.function if any(receiver(name) != owner for name in other) else ""
 
 
-def _pairs(waiting: Sequence[Goroutine]) -> Iterator[tuple[Goroutine, Goroutine]]:
-    """Goroutines of which each waits for a lock of a type that the other may hold."""
+def _pairs(waiting: Sequence[Goroutine], running: Container[str]) -> Iterator[tuple[Goroutine, Goroutine]]:
+    """Goroutines of which each waits for a lock of a type that the other may hold, and nothing that runs."""
     by_wanted: dict[tuple[str, str], Goroutine] = {}
     for goroutine in waiting:
         wanted = wanted_lock(goroutine)
         owner = receiver(wanted.function) if wanted else ""
         if not owner:
+            continue
+        if owner in running:
             continue
         for held in set(may_hold(goroutine)) - {owner}:
             other = by_wanted.get((held, owner))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from cachedoctor.buildkit import EVERY
 from cachedoctor.diagnosis.causes._advice import RESTART, TWICE, UPSTREAM
-from cachedoctor.diagnosis.causes.cause import Cause, Match, Question
+from cachedoctor.diagnosis.causes.cause import Cause, Match, Question, Signature
 from cachedoctor.diagnosis.phases import Phase
 from cachedoctor.diagnosis.seen import Seen
 from cachedoctor.diagnosis.stacks import (
@@ -87,6 +87,22 @@ CAUSE = Cause(
         f"If nothing changes between the two: {RESTART[0].lower()}{RESTART[1:]}",
     ),
     for_good=(UPSTREAM,),
+    signatures=(
+        Signature(
+            r"llbsolver/(mounts|ops)\.\(\*cacheRefGetter\)\.getRefCacheDir",
+            "waiting for a cache mount that another step uses",
+            title="A step waits for a cache mount that another step uses",
+            what="A cache mount with sharing=locked (RUN --mount=type=cache) belongs to one step at a time, in all "
+            "builds of the daemon. The others wait until that step is done.",
+            ends="It ends when the step that uses the mount ends.",
+            now=(
+                "Look for the step that uses the mount, which may hang itself: a build with the same id= or target= "
+                "of a cache mount.",
+                TWICE,
+            ),
+            for_good=("Use sharing=shared or sharing=private for that mount if the tool allows it, or another id=.",),
+        ),
+    ),
     find=_find,
     leaf=True,
 )

@@ -25,6 +25,8 @@ from cachedoctor.text import printable
 
 LARGE_BYTES = 256 << 20
 """Bytes in use from which memory is a cause."""
+LARGE_OBJECTS = 10_000_000
+"""Objects in use from which they are a cause."""
 LEAKED = 10_000
 """Goroutines in one function from which they are a leak."""
 NAMED_SHARE = 0.05
@@ -107,8 +109,8 @@ def _find(seen: Seen) -> Iterator[Match]:
 
 
 def is_memory(seen: Seen) -> bool:
-    """Whether the first profile counts bytes of a heap."""
-    return seen.first.unit == "bytes" and seen.first.kind in ("heap", "", "inuse_space", "alloc_space", "space")
+    """Whether the first profile counts bytes or objects of a heap."""
+    return seen.first.unit == "bytes" or seen.first.sample_type in ("inuse_objects", "alloc_objects")
 
 
 def _of_heap(seen: Seen) -> Iterator[Match]:
@@ -116,11 +118,12 @@ def _of_heap(seen: Seen) -> Iterator[Match]:
     if not is_memory(seen) or not first.total:
         return
     allocated = first.sample_type.startswith("alloc")
-    if not allocated and first.total < LARGE_BYTES:
+    if first.total < (LARGE_BYTES if first.unit == "bytes" else LARGE_OBJECTS):
         return
     held = structures(first)
     verb = "has allocated since it started" if allocated else "holds"
-    text = f"The daemon {verb} {units.label(first.total, 'bytes')}."
+    amount = units.label(first.total, "bytes") if first.unit == "bytes" else f"{first.total:,} objects"
+    text = f"The daemon {verb} {amount}."
     if not held:
         yield Match(question=Question.MEMORY, observation=f"{text} No structure of BuildKit stands out.")
         return

@@ -59,6 +59,11 @@ CAUSE = Cause(
         UPSTREAM,
     ),
     signatures=(
+        Signature(
+            r"solver\.addBacklinks",
+            "walking cache keys and the links back, outside a cache export (addBacklinks)",
+            unless=r"runCacheExporters|\)\.Finalize|remotecache/inline",
+        ),
         Signature(r"llbsolver\.(\(\*ProvenanceCreator\)\.|NewProvenanceCreator)", "walking cache keys for provenance"),
     ),
     refine=_refine,

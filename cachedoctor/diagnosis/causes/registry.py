@@ -67,9 +67,15 @@ def _candidates(function: str) -> tuple[Claim, ...]:
     return tuple(claim for claim in _claims() if matches(claim.signature.function, function))
 
 
-def claim_of_function(function: str) -> Claim | None:
-    """The claim that the name of a function alone shows."""
-    return next((claim for claim in _candidates(function) if claim.signature.plain), None)
+def claim_of_function(function: str, others: Sequence[str]) -> Claim | None:
+    """The claim that the name of a function alone shows, in a profile with these functions."""
+    return next((claim for claim in _candidates(function) if _is_plain(claim.signature, others)), None)
+
+
+def _is_plain(signature: Signature, others: Sequence[str]) -> bool:
+    """Whether the name of the function alone shows it: nothing else is needed in the stack, and nothing excludes it."""
+    excluded = signature.unless and any(matches(signature.unless, name) for name in others)
+    return not (signature.leaf or signature.root or excluded)
 
 
 class Doing(NamedTuple):
