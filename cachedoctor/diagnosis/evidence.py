@@ -39,7 +39,7 @@ _DIED = re.compile(r"fatal error: |\bpanic: |goroutine stack exceeds|unexpected 
 _ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
 _MARKS = re.compile(f"{goroutines.MARKS.pattern}|(?i:{table.MARKS.pattern})|{stacks.MARKS.pattern}")
 _BUILD_LOG = re.compile(
-    r"^(?:\S+ )?(?:#\d+ (?:\[|DONE|CACHED|ERROR|exporting|importing|\d+\.\d+ )|=> (?:\[|CACHED|exporting|importing|ERROR)"
+    r"^(?:\S+ )?(?:#\d+ (?:\[|DONE|CACHED|ERROR|exporting|importing|\d+\.\d+ )|=> (?:\[|CACHED|exporting|importing)"
     r"|.*failed to solve: |ERROR: )",
     re.MULTILINE,
 )

@@ -93,7 +93,7 @@ def _no_cause(first: Evidence, shares: Mapping[Phase, float], idle: bool) -> Fin
         if first.table:
             return _other("This table does not show what each goroutine is doing: pass the dump itself.")
         if not first.whole:
-            return _other("Not all of this dump could be read, so it does not show whether a cache export is under way.")
+            return _other("Part of this dump could not be read: it does not show whether a cache export is under way.")
         return _other("No cache export is under way in this dump.")
     if first.kind not in TIMED:
         return _other("This kind of profile does not show where the time goes.")

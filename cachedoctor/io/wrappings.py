@@ -12,8 +12,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple
+from itertools import chain, pairwise
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 MOST_LAYERS = 5
 """How many wrappings are taken off, one after the other."""
@@ -73,12 +75,6 @@ def _found(lines: Sequence[str], marks: re.Pattern[str]) -> int:
 # A value of each line: JSON, or name="value" pairs.
 
 
-class _Value(NamedTuple):
-    text: str
-    others: Sequence[str]
-    """The other values beside it, by which lines of several containers are told apart."""
-
-
 def _values(lines: Sequence[str], sample: Sequence[str], marks: re.Pattern[str]) -> list[str] | None:
     """The text in JSON documents, one a line or one for all, or in `msg="…"`."""
     for fields in (_of_json, _of_pairs):
@@ -88,7 +84,8 @@ def _values(lines: Sequence[str], sample: Sequence[str], marks: re.Pattern[str])
                 counts[name] += _found(value.splitlines(), marks)
         name, most = counts.most_common(1)[0] if counts else ("", 0)
         if most and most >= _found(sample, marks) / 2:
-            return _apart([part for line in lines for part in _parts(line, fields(line), name)])
+            pairs = [part for line in lines for part in _parts(line, fields(line), name)]
+            return _apart(pairs, _names([words for words, _ in _spread(pairs) if words]))
     return _of_document(lines, sample, marks)
 
 
@@ -153,7 +150,11 @@ def _strings(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    return _BACKSLASH.sub(lambda found: chr(int(found[2], 16)) if found[2] else _LETTER_OF.get(found[1], found[1]), text)
+    return _BACKSLASH.sub(_letter, text)
+
+
+def _letter(found: re.Match[str]) -> str:
+    return chr(int(found[2], 16)) if found[2] else _LETTER_OF.get(found[1], found[1])
 
 
 def _without_octal(text: str) -> str:
@@ -192,12 +193,17 @@ def _without_prefix(lines: Sequence[str], sample: Sequence[str], marks: re.Patte
     suffix = _usual_suffix([line for line, _ in marked])
     if pattern is None and not suffix:
         return None
-    pairs: list[tuple[Sequence[str], str]] = []
-    for line in lines:
-        found = pattern.match(line) if pattern else None
-        rest = (line[found.end() :] if found else line).removesuffix(suffix)
-        pairs.append((found[0].split() if found else (), rest))
-    return _apart(pairs)
+    if pattern is None:
+        return [line.removesuffix(suffix) for line in lines]
+    match = pattern.match
+    names = _names([found[0].split() for line in _spread(lines) if (found := match(line))])
+    rest = [(line[found.end() :] if (found := match(line)) else line).removesuffix(suffix) for line in lines]
+    if not names:
+        return rest
+    return _apart(
+        [(found[0].split() if (found := match(line)) else (), less) for line, less in zip(lines, rest, strict=True)],
+        names,
+    )
 
 
 def _learned(prefixes: Sequence[str], marked: int) -> re.Pattern[str] | None:
@@ -215,7 +221,7 @@ def _learned(prefixes: Sequence[str], marked: int) -> re.Pattern[str] | None:
 
 
 def _pattern(prefixes: Sequence[str]) -> str:
-    """A regular expression for prefixes of one shape. Words that never differ and have no digits are taken as they are."""
+    """A regular expression for prefixes of one shape. Words that never differ and have no digits stay as they are."""
     parts = []
     for at, column in enumerate(zip(*map(_WORDS.split, prefixes), strict=True)):
         if at % 2:
@@ -236,24 +242,23 @@ def _usual_suffix(marked: Sequence[str]) -> str:
     return suffix if suffix.strip() and number > 0.6 * len(marked) else ""
 
 
-def _apart(pairs: Sequence[tuple[Sequence[str], str]]) -> list[str]:
+def _apart(pairs: Sequence[tuple[Sequence[str], str]], names: Sequence[int]) -> list[str]:
     """The lines, each with the words before it: those with the same name of a container or pod follow each other."""
-    columns = _names([words for words, _ in _spread(pairs) if words])
-    if not columns:
+    if not names:
         return [line for _, line in pairs]
     streams: dict[Sequence[str], list[str]] = {}
     key: Sequence[str] = ()
     for words, line in pairs:
         if words:
-            key = tuple(words[column] for column in columns if column < len(words))
+            key = tuple(words[name] for name in names if name < len(words))
         if key not in streams and len(streams) >= MOST_STREAMS:
             key = ()
         streams.setdefault(key, []).append(line)
     return [line for stream in streams.values() for line in chain(stream, [""])]
 
 
-def _spread(pairs: Sequence[tuple[Sequence[str], str]]) -> Sequence[tuple[Sequence[str], str]]:
-    return pairs[:: max(1, len(pairs) // (10 * SAMPLE))]
+def _spread(items: Sequence[T]) -> Sequence[T]:
+    return items[:: max(1, len(items) // (10 * SAMPLE))]
 
 
 def _names(rows: Sequence[Sequence[str]]) -> list[int]:
@@ -263,7 +268,7 @@ def _names(rows: Sequence[Sequence[str]]) -> list[int]:
         words = [row[column] for row in rows]
         distinct = set(words)
         if 2 <= len(distinct) <= MOST_STREAMS and all(map(_is_name, distinct)):
-            turns = sum(before != after for before, after in zip(words, words[1:], strict=False)) + 1
+            turns = 1 + sum(before != after for before, after in pairwise(words))
             if turns > len(distinct):
                 names.append(column)
     return names
@@ -283,7 +288,7 @@ def _without_doubled_blanks(lines: list[str]) -> list[str]:
     if written < 6 or together > written // 20 or len(sample) < 2 * written - 1:
         return lines
     # The blank line that was added is the first one below a line.
-    return [line for before, line in zip(["", *lines], lines, strict=False) if line.strip() or not before.strip()]
+    return [line for before, line in pairwise(["", *lines]) if line.strip() or not before.strip()]
 
 
 _LAYERS = (_values, _unescaped, _without_prefix)

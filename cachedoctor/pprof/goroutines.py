@@ -30,6 +30,8 @@ NAME = (
 """The name of a Go function."""
 _HEADER = re.compile(r"goroutine (\d{1,18})\b[^\[]*\[([^\]]*)\]([^\[]*:)?(?: (\d{1,9}) times)?")
 _CALL = re.compile(rf"({NAME})\(")
+_USUAL_CALL = re.compile(r"([A-Za-z][\w./-]*(?:\(\*\w+\)\.[\w.]+)?(?<!\.))\(.*\)$")
+_USUAL_POSITION = re.compile(r"\t/\S+:\d+(?: \+0x[0-9a-f]+)?$")
 _BARE = re.compile(rf"({NAME})$")
 _BROKEN_NAME = re.compile(r"[A-Za-z_][\w.\-/~%@*(\[]*$")
 _CREATED = re.compile(r"created by ([^…\n]+?)(?:…|\.{3})?(?:\s*in gorouti?n?e? ?(\d{1,18})?)?$")
@@ -232,6 +234,8 @@ class _Reader:
         while self.at < number:
             line = lines[self.at]
             self.at += 1
+            if self._usual(line):
+                continue
             text = line.strip()
             if text:
                 self._line(text, line[0] in "\t ")
@@ -250,6 +254,26 @@ class _Reader:
         if self.unknown and not self.gap and re.match(r"[\w/]+\.\S*$", self.unknown[-1]):
             return self.has_positions
         return self.has_positions and (self.last == "frame" or self.final.endswith(" +"))
+
+    def _usual(self, line: str) -> bool:
+        """Read a line that needs no second look, as most lines do. Anything else is left to `_line`."""
+        if self.section != "goroutine" or self.unknown:
+            return False
+        if line[:1] == "\t":
+            if not _USUAL_POSITION.match(line):
+                return False
+            self.last = "position"
+            self.final = line
+        else:
+            call = _USUAL_CALL.match(line)
+            if not call or self.creator or (self.gap and not self.header):
+                return False
+            name = call[1]
+            self.stack.append(self.names.setdefault(name, name))
+            self.last = "frame"
+        self.gap = False
+        self.result.lines += 1
+        return True
 
     def _line(self, text: str, indented: bool) -> None:
         if text.startswith("goroutine ") and self._is_header(text):

@@ -35,7 +35,8 @@ _DELVE_GOROUTINE = re.compile(
 )
 
 MARKS = re.compile(
-    rf"#\d+\s+(?:0x[0-9a-f]+ in )?{NAME} \(|\d+\s+0x[0-9a-f]{{3,16}} in {NAME}$|\d{{1,3}}[.,]\d{{1,4}}%\s+\S.*\s\[[.kgu]\]\s"
+    rf"#\d+\s+(?:0x[0-9a-f]+ in )?{NAME} \(|\d+\s+0x[0-9a-f]{{3,16}} in {NAME}$"
+    r"|\d{1,3}[.,]\d{1,4}%\s+\S.*\s\[[.kgu]\]\s"
 )
 """How lines with such stacks begin: what a prefix is learned from."""
 

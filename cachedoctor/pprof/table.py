@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from cachedoctor.errors import InputError
@@ -76,6 +77,8 @@ class Table(NamedTuple):
 
 def head(line: str) -> list[str] | None:
     """The columns of a heading line, in its order, `name` among them; `None` for any other line."""
+    if "lat" not in line and "LAT" not in line:
+        return None
     words = ["name" if word in _NAMES else word for word in _bare(line).lower().split()]
     kinds = set(words)
     if not {"flat", "cum"} <= kinds or not kinds <= COLUMNS | _OTHERS | {"name"} or len(kinds) < len(words):
@@ -97,12 +100,11 @@ def is_table(lines: Sequence[str]) -> bool:
 
 def _first(lines: Sequence[str]) -> int | None:
     """The line with which a table begins: its heading, or if that was not pasted, the first of its rows."""
-    for pattern in (head, _ROUTINE.match):
-        found = next((at for at, line in enumerate(lines) if pattern(line)), None)
-        if found is not None:
-            return found
-    rows = [at for at, line in enumerate(lines) if _ROW.match(line)][:2]
-    return rows[0] if len(rows) == 2 else None
+    found = next((at for at, line in enumerate(lines) if head(line) or _ROUTINE.match(line)), None)
+    if found is None:
+        rows = list(islice((at for at, line in enumerate(lines) if "%" in line and _ROW.match(line)), 2))
+        found = rows[0] if len(rows) == 2 else None
+    return found
 
 
 def read(lines: Sequence[str]) -> Table:
@@ -160,10 +162,7 @@ class _Reader:
 
     def _row(self, line: str) -> bool:
         numbers = len(self.columns) - 1
-        if self.columns[0] == "name":
-            words = line.rsplit(None, numbers)
-        else:
-            words = line.split(None, numbers)
+        words = line.rsplit(None, numbers) if self.columns[0] == "name" else line.split(None, numbers)
         cells = dict(zip(self.columns, words, strict=False))
         flat, cum = value_of(cells.get("flat", "")), value_of(cells.get("cum", ""))
         if len(words) <= numbers or flat is None or cum is None:
