@@ -41,13 +41,15 @@ _PAIR = re.compile(r'([\w.@-]{1,40})="((?:[^"\\]|\\.)*+)"')
 _BACKSLASH = re.compile(r'\\(?:([nrt"/\\])|u([0-9a-fA-F]{4}))')
 _LETTER_OF = {"n": "\n", "r": "", "t": "\t"}
 _OCTAL = re.compile(r"#(0[01][0-7])")
+_LAST_BREAK = re.compile(r"<br */?>\s*$")
 _TAG = re.compile(r"<br */?>|</?(?:p|pre|code|div|span|li|ol|ul|tr|td|tbody|table)\b[^<>]{0,200}>")
 
 
 def unwrapped(text: str, marks: re.Pattern[str]) -> list[str]:
     """The lines of a text as the program that wrote it printed them, blank lines and indentation included.
 
-    `marks` matches the beginning of a line of the text itself, and should match nothing else. Lines of several
+    `marks` matches the beginning of a line of the text itself, and should match nothing else. A mark in its group
+    `weak` may also be where a long line was broken, so that what is before it teaches nothing. Lines of several
     containers that took turns are put together. Linear in the size of the text.
     """
     lines = (_COLORS.sub("", text) if "\x1b" in text else text).splitlines()
@@ -68,8 +70,8 @@ def _sample(lines: Sequence[str]) -> Sequence[str]:
 
 
 def _found(lines: Sequence[str], marks: re.Pattern[str]) -> int:
-    """How many marks there are."""
-    return sum(1 for line in lines for _ in marks.finditer(line, 0, LONGEST_PREFIX * _SEARCHED))
+    """How many lines have a mark."""
+    return sum(1 for line in lines if marks.search(line, 0, _SEARCHED))
 
 
 # A value of each line: JSON, or name="value" pairs.
@@ -162,7 +164,8 @@ def _without_octal(text: str) -> str:
 
 
 def _without_entities(text: str) -> str:
-    return html.unescape(_TAG.sub(lambda found: "\n" if found[0].startswith("<br") else "", text)).replace("\xa0", " ")
+    text = _TAG.sub(lambda found: "\n" if found[0].startswith("<br") else "", _LAST_BREAK.sub("", text))
+    return html.unescape(text).replace("\xa0", " ")
 
 
 _ESCAPES: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = (
@@ -173,11 +176,12 @@ _ESCAPES: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = (
 
 
 def _unescaped(lines: Sequence[str], sample: Sequence[str], marks: re.Pattern[str]) -> list[str] | None:
-    """The text without escapes, if more marks can be seen then."""
+    """The text without escapes, if more marks can be seen then, or no fewer where escapes are everywhere."""
     for escape, plain in _ESCAPES:
-        if any(map(escape.search, sample)):
+        escaped = sum(1 for line in sample if escape.search(line))
+        if escaped:
             seen = _found("\n".join(map(plain, sample)).split("\n"), marks)
-            if seen > _found(sample, marks):
+            if seen + (3 * escaped > len(sample)) > _found(sample, marks):
                 return [part for line in lines for part in plain(line).split("\n")]
     return None
 
@@ -187,8 +191,10 @@ def _unescaped(lines: Sequence[str], sample: Sequence[str], marks: re.Pattern[st
 
 def _without_prefix(lines: Sequence[str], sample: Sequence[str], marks: re.Pattern[str]) -> list[str] | None:
     """The lines without their prefix, and without what follows each of them, as the border of a table."""
-    marked = [(line, found.start()) for line in sample if (found := marks.search(line, 0, _SEARCHED))]
-    prefixes = [line[:start] for line, start in marked if start <= LONGEST_PREFIX]
+    marked = [(line, found) for line in sample if (found := marks.search(line, 0, _SEARCHED))]
+    prefixes = [
+        line[: found.start()] for line, found in marked if found.start() <= LONGEST_PREFIX and found.lastgroup != "weak"
+    ]
     pattern = _learned([prefix for prefix in prefixes if prefix.strip()], len(prefixes))
     suffix = _usual_suffix([line for line, _ in marked])
     if pattern is None and not suffix:

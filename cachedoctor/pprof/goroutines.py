@@ -34,7 +34,7 @@ _USUAL_CALL = re.compile(r"([A-Za-z][\w./-]*(?:\(\*\w+\)\.[\w.]+)?(?<!\.))\(.*\)
 _USUAL_POSITION = re.compile(r"\t/\S+:\d+(?: \+0x[0-9a-f]+)?$")
 _BARE = re.compile(rf"({NAME})$")
 _BROKEN_NAME = re.compile(r"[A-Za-z_][\w.\-/~%@*(\[]*$")
-_CREATED = re.compile(r"created by ([^…\n]+?)(?:…|\.{3})?(?:\s*in gorouti?n?e? ?(\d{1,18})?)?$")
+_CREATED = re.compile(r"created by ([^…\n]+?)(?:…|\.{3})?(?:\s*in\s*goroutine ?(\d{1,18})|\s+in)?$")
 _POSITION = re.compile(
     r"(?:[A-Za-z]:)?[^\s:()]*[/\\.<?][^:()]*:\d+(?:\s+(?:\+0x[0-9a-f]*|\+|(?:fp|sp|pc)=(?:0x[0-9a-f]*)?))*\s*…?$"
 )
@@ -51,12 +51,14 @@ _CRASH = re.compile(
 _HIDDEN = "stack unavailable"
 _CUT = ("…", "...")
 
-_GROUP = re.compile(r"(\d{1,9}) @(?:\s+0x[0-9a-f]+)*$")
-_FRAME = re.compile(r"#?\s*0x[0-9a-f]+\s+(\S.*?)(?:\+0x[0-9a-f]+)?(?:\s+\S+:\d+)?$")
+_GROUP = re.compile(r"(\d{1,9}) @(?:\s+[0-9a-fx]+)*$")
+_FRAME = re.compile(
+    r"(?:#\s*0x[0-9a-f]+|0x[0-9a-f]+(?=\s+\S+\.))\s+(\S.*?)(?:\+0x[0-9a-f]+(?:\s*/\S+:\d+)?|\s+\S+:\d+)?$"
+)
 
 MARKS = re.compile(
     r"goroutine \d+ [^\[\n]{0,60}\[|goroutine profile: total \d|created by [\w.]+[./]|Goroutine \d+ - "
-    r"|\t[^\s:]*/[^\s:]+:\d+|(?<![\w./\\-])/[^\s:()\"]+\.(?:go|s|c):\d+"
+    r"|(?P<weak>\t[^\s:]*/[^\s:]+:\d+|(?<![\w./\\-])/[^\s:()\"]+\.(?:go|s|c):\d+)"
     r"|(?<![\w.]) ?\d+ @ 0x|#\s{0,8}0x[0-9a-f]{3,}\s"
     r"|(?<![\w./\\@(*-])\d+ v\d+\.\d+\S* (?:\S*/)?(?:buildkitd|dockerd|buildctl|buildx|docker|containerd)\b"
     r"|(?<![\w./\\:(*\[\]$~%@-])[A-Za-z_][\w.~%@-]*(?:/[\w.~%@-]+)*\.(?:\(\*?\w[^\s()]*\)\.)?[\w.\[\]-]+"
@@ -119,7 +121,7 @@ class Dump:
 
 def is_grouped(lines: Sequence[str]) -> bool:
     """Whether a text is a dump of `debug=1`."""
-    return any(line.lstrip().startswith(TOTAL) or _GROUP.match(line.strip()) for line in lines)
+    return any(line.lstrip().startswith(TOTAL) or (" @ 0x" in line and _GROUP.match(line.strip())) for line in lines)
 
 
 def is_listed(lines: Sequence[str]) -> bool:
@@ -152,13 +154,14 @@ def grouped(lines: Sequence[str]) -> list[Goroutine]:
 def _whole_frames(lines: Sequence[str]) -> Iterator[str]:
     """The lines of a dump of `debug=1`, those joined that were broken at some column."""
     pending = ""
-    for line in map(str.strip, lines):
-        if pending and line and line[0] not in "#`" and not _GROUP.match(line):
+    for line in map(str.rstrip, lines):
+        text = line.lstrip()
+        if pending and text and text[0] not in "#`" and not _GROUP.match(text):
             pending += line
         else:
             if pending:
                 yield pending
-            pending = line
+            pending = text
         if not pending.startswith("#") or re.search(r":\d+$", pending) or len(pending) > LONGEST_MARK:
             yield pending
             pending = ""

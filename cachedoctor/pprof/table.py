@@ -139,6 +139,8 @@ class _Reader:
         self.context: dict[str, int] = {}
         """Callers and callees, each with the largest value of a call."""
         self.routine = ""
+        self.adjacent = False
+        """Whether the line above belongs to a table."""
 
     def line(self, line: str) -> None:
         """Read a line."""
@@ -159,6 +161,7 @@ class _Reader:
             self._other(line)
         if len(self.rows) + len(self.context) > MOST_ROWS:
             raise InputError(f"more than {MOST_ROWS:,} lines in the table, which is refused")
+        self.adjacent = bool(line and self.rows)
 
     def _row(self, line: str) -> bool:
         numbers = len(self.columns) - 1
@@ -185,7 +188,7 @@ class _Reader:
 
     def _other(self, line: str) -> None:
         words = line.split()
-        if len(words) == 1 and self.rows and _BROKEN.fullmatch(line):
+        if len(words) == 1 and self.adjacent and _BROKEN.fullmatch(line):
             # A terminal or a mail program broke the line within the name.
             between = " " if words[0].endswith("inline)") else ""
             last = self.rows[-1]
