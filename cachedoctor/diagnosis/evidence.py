@@ -37,7 +37,7 @@ HEAD = 1 << 16
 _OLD_TEXT = ("heap profile:", "--- mutex:", "--- contention:", "threadcreate profile:")
 _DIED = re.compile(r"fatal error: |\bpanic: |goroutine stack exceeds|unexpected fault|\[signal |concurrent map ")
 _ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
-_MARKS = re.compile(f"{goroutines.MARKS.pattern}|(?i:{table.MARKS.pattern})|{stacks.MARKS.pattern}")
+MARKS = re.compile(f"{goroutines.MARKS.pattern}|(?i:{table.MARKS.pattern})|{stacks.MARKS.pattern}")
 _BUILD_LOG = re.compile(
     r"^(?:\S+ )?(?:#\d+ (?:\[|DONE|CACHED|ERROR|exporting|importing|\d+\.\d+ )|=> (?:\[|CACHED|exporting|importing)"
     r"|.*failed to solve: |ERROR: )",
@@ -158,7 +158,7 @@ def _is_text(head: bytes) -> bool:
 def _from_text(data: bytes, source: str) -> Evidence:
     if len(data) > MOST_TEXT_BYTES:
         raise InputError(f"more than {MOST_TEXT_BYTES:,} bytes of text, which is refused")
-    lines = unwrapped(_decoded(data), _MARKS)
+    lines = unwrapped(_decoded(data), MARKS)
     if len(lines) > MOST_LINES:
         raise InputError(f"more than {MOST_LINES:,} lines of text, which is refused")
     evidence = _of_lines(lines, source)

@@ -216,30 +216,29 @@ def _learned(prefixes: Sequence[str], marked: int) -> re.Pattern[str] | None:
     """What matches prefixes of the same shapes, where only the words differ. `marked` is the number of marked lines."""
     shapes: dict[str, list[str]] = {}
     for prefix in prefixes:
-        shapes.setdefault(_WORDS.sub("w", re.sub(r"\s+(?=\S)", " ", prefix)), []).append(prefix)
+        shapes.setdefault(_WORDS.sub("w", re.sub(r"\s+", " ", prefix.rstrip())), []).append(prefix)
     usual = sorted(shapes.values(), key=len, reverse=True)[:MOST_SHAPES]
     # A sentence may have a mark in it, too; a prefix is before many lines.
     usual = [group for group in usual if len(group) >= min(marked, 2 + marked // 100)]
     if not usual:
         return None
     usual.sort(key=lambda group: -len(group[0]))
-    return re.compile("|".join(f"(?:{_pattern(group)})" for group in usual))
+    return re.compile("|".join(map(_pattern, usual)))
 
 
 def _pattern(prefixes: Sequence[str]) -> str:
     """A regular expression for prefixes of one shape. Words that never differ and have no digits stay as they are."""
     parts = []
-    for at, column in enumerate(zip(*map(_WORDS.split, prefixes), strict=True)):
+    for at, column in enumerate(zip(*(_WORDS.split(prefix.rstrip()) for prefix in prefixes), strict=True)):
         if at % 2:
             fixed = len(set(column)) == 1 and len(prefixes) > 1 and column[0].isalpha()
             parts.append(re.escape(column[0]) if fixed else r"\w+")
         else:
-            parts.append(re.sub(r"(?:\\?\s)+(?=\S)", r"\\s+", re.escape(column[0])))
-    whole = "".join(parts)
-    ends = len(prefixes[0]) - len(prefixes[0].rstrip())
-    bare = re.sub(r"(?:\\?\s)+$", "", whole) if ends else whole
-    # Editors take away spaces at the end of a line that has nothing but its prefix.
-    return rf"{whole}|{bare}\s*$"
+            parts.append(r"\s+".join(map(re.escape, re.split(r"\s+", column[0]))))
+    words = "".join(parts)
+    space = Counter(prefix[len(prefix.rstrip()) :] for prefix in prefixes).most_common(1)[0][0]
+    # The rest keeps its own indentation where there is any. Editors take away spaces at the end of a line.
+    return rf"{words}(?:{re.escape(space)}|\s+|$)"
 
 
 def _usual_suffix(marked: Sequence[str]) -> str:
@@ -275,7 +274,7 @@ def _names(rows: Sequence[Sequence[str]]) -> list[int]:
         distinct = set(words)
         if 2 <= len(distinct) <= MOST_STREAMS and all(map(_is_name, distinct)):
             turns = 1 + sum(before != after for before, after in pairwise(words))
-            if turns > len(distinct):
+            if turns >= 2 * len(distinct) - 1:
                 names.append(column)
     return names
 

@@ -29,6 +29,7 @@ NAME = (
 )
 """The name of a Go function."""
 _HEADER = re.compile(r"goroutine (\d{1,18})\b[^\[]*\[([^\]]*)\]([^\[]*:)?(?: (\d{1,9}) times)?")
+_LATE_HEADER = re.compile(rf"(?<=\s){_HEADER.pattern}$")
 _CALL = re.compile(rf"({NAME})\(")
 _USUAL_CALL = re.compile(r"([A-Za-z][\w./-]*(?:\(\*\w+\)\.[\w.]+)?(?<!\.))\(.*\)$")
 _USUAL_POSITION = re.compile(r"\t/\S+:\d+(?: \+0x[0-9a-f]+)?$")
@@ -279,22 +280,24 @@ class _Reader:
         return True
 
     def _line(self, text: str, indented: bool) -> None:
-        if text.startswith("goroutine ") and self._is_header(text):
+        if "goroutine " in text and self._is_header(text):
             return
         if (indented or text[0] in "/<") and ":" in text and _POSITION.match(text):
             self._seen("position")
             self.final = text
         elif text[-1] == ")" and (call := _CALL.match(text)) and self._frame(call[1]):
             pass
-        elif text.startswith("created by "):
-            self._created(text)
+        elif text.startswith("created by"):
+            self._created(text if text[10:] else f"{text} ")
         elif not self._other(text, indented):
             self._unread(text)
 
     def _is_header(self, text: str) -> bool:
         found = _HEADER.match(text)
-        if not found and "]" not in text and (joined := self._joined(text, " ", lambda whole: "]" in whole)):
-            found = _HEADER.match(joined)
+        if not found and text[0] == "g" and "[" in text and "]" not in text:
+            found = _HEADER.match(self._joined(text, " ", lambda whole: "]" in whole))
+        # Whatever began with the dump may be on the line of its first goroutine.
+        found = found or _LATE_HEADER.search(text)
         if found:
             # What is above a header, and was not read, belongs to the text that the dump is in.
             self.unknown.clear()

@@ -27,7 +27,7 @@ _TYPE = re.compile(r"Type: (\S+)")
 _PERF = re.compile(
     r"(\d{1,3}[.,]\d{1,4})%\s+(?:(\d{1,3}[.,]\d{1,4})%\s+)?(?:\d+\s+)?\S.*?\s\[[.kgu]\]\s+(\S.*?)(?:\s+-\s+-)?$"
 )
-_GDB = re.compile(rf"#\d+\s+(?:0x[0-9a-f]+ in )?({NAME})(?= \(|\s*$)")
+_GDB = re.compile(rf"#\d+\s+(?:0x[0-9a-f]+ in )?(?=[A-Za-z_])({NAME})(?= \(|\s*$)")
 _DELVE = re.compile(rf"(\d+)\s+0x[0-9a-f]{{3,16}} in ({NAME})$")
 _THREAD = re.compile(r"Thread \d+|\(gdb\)|\(dlv\)|Goroutine (\d{1,18})")
 _DELVE_GOROUTINE = re.compile(
@@ -35,7 +35,7 @@ _DELVE_GOROUTINE = re.compile(
 )
 
 MARKS = re.compile(
-    rf"#\d+\s+(?:0x[0-9a-f]+ in )?{NAME} \(|\d+\s+0x[0-9a-f]{{3,16}} in {NAME}$"
+    rf"#\d+\s+(?:0x[0-9a-f]+ in )?(?=[A-Za-z_]){NAME} \((?:\)|[\w.~]+=)|\d+\s+0x[0-9a-f]{{3,16}} in {NAME}$"
     r"|\d{1,3}[.,]\d{1,4}%\s+\S.*\s\[[.kgu]\]\s"
 )
 """How lines with such stacks begin: what a prefix is learned from."""
