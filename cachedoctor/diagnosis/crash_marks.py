@@ -14,10 +14,12 @@ _MARK = re.compile(
 )
 # A program in a RUN step can be killed as well: only a line that names the daemon tells of its end.
 _DAEMON = r"\b(buildkitd|dockerd|buildkit-buildkitd|docker\.service|buildx_buildkit\w*)\b"
+_NAMED = re.compile(_DAEMON)
 _KILLED = re.compile(
     rf"(?i)(killed process \d+ \({_DAEMON}\)|oom[-_](kill|reaper).*{_DAEMON}|{_DAEMON}.*(\bOOMKilled\b|signal: killed"
     r"|status=9/KILL))"
 )
+_GO = re.compile(r"goroutine stack exceeds|fatal error: (stack overflow|concurrent map|all goroutines|runtime: out of)")
 _POD = re.compile(r"\bOOMKilled\b")
 _PROGRESS = re.compile(r"#\d+ ")
 
@@ -27,7 +29,7 @@ def crash_marks(lines: Sequence[str]) -> list[str]:
 
     Source: runtime of Go 1.24 (`throw`, `fatalthrow`, `printpanics`, `newstack`), Linux's `oom_kill`.
     """
-    named = any(re.search(_DAEMON, line) for line in lines)
+    named = any(map(_NAMED.search, lines))
     marks = []
     for line in lines:
         mark = _MARK.match(line.lstrip(" >\t")) or _KILLED.search(line) or (named and _POD.search(line))
@@ -41,3 +43,8 @@ def crash_marks(lines: Sequence[str]) -> list[str]:
 def names_daemon(mark: str) -> bool:
     """Whether a mark itself says that it was the daemon that died, so that no stack has to."""
     return bool(_KILLED.search(mark) or _POD.search(mark))
+
+
+def is_of_go(mark: str) -> bool:
+    """Whether only a Go program prints a mark."""
+    return _GO.search(mark) is not None

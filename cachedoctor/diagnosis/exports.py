@@ -174,7 +174,7 @@ def _is_builds(goroutine: Goroutine, busy: Doing) -> bool:
 
     A lock counts wherever it is waited for: a service that waits for one is stuck, too.
     """
-    if not any(map(_WORK, goroutine.stack)) and busy.claim is None:
+    if not any(map(_WORK, (*goroutine.stack, goroutine.created_by))) and busy.claim is None:
         return False
     if any(map(_STREAM, goroutine.stack)):
         return busy.claim is not None

@@ -171,6 +171,13 @@ def _no_cause(seen: Seen) -> Finding:
         if first.table:
             return _other("This table does not show what each goroutine is doing: pass the dump itself.")
         return _other(_nothing(seen))
+    if first.errors and not seen.goroutines:
+        function = next(filter(is_buildkit, (name for stack in first.errors for name in stack)), "")
+        where = f", in {printable(function)}" if function else ""
+        return _other(
+            f"This is the stack that BuildKit adds to an error: it shows where a request failed{where}, not what the "
+            "daemon is doing now."
+        )
     if first.kind not in TIMED:
         return _other("This kind of profile does not show where the time goes.")
     if _is_idle(seen):

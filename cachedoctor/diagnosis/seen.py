@@ -45,14 +45,14 @@ class Seen:
 
     @property
     def marks(self) -> Sequence[str]:
-        """Lines that only a process prints that dies."""
-        return [line for item in self.evidence for line in item.marks]
+        """Lines that only a process prints that dies, without the signals that ask for a dump."""
+        return [mark for item in self.evidence for mark in item.died]
 
     @property
     def whole(self) -> bool:
         """Whether all dumps were read whole: only then it counts that something is not in them."""
         dumps = [item for item in self.evidence if item.kind == "goroutine"]
-        return all(not item.warning for item in dumps) and (
+        return all(item.whole for item in dumps) and (
             not self.goroutines
             or (all(goroutine.stack or goroutine.hidden for goroutine in self.goroutines) and self._has_main)
         )

@@ -52,11 +52,12 @@ def is_buildkit(name: str) -> bool:
 
 
 def function_of(goroutine: Goroutine) -> str:
-    """The function of BuildKit nearest to the leaf, or the leaf if there is none."""
+    """The function of BuildKit nearest to the leaf; if there is none, the one nearest to it that is not Go's runtime."""
     if goroutine.hidden:
         return HIDDEN
     stack = goroutine.stack
-    return buildkit_function(stack) or without_closure(stack[0] if stack else "")
+    own = next((name for name in stack if not _SYNC.match(name)), stack[0] if stack else "")
+    return buildkit_function(stack) or without_closure(own)
 
 
 def is_waiting(goroutine: Goroutine) -> bool:

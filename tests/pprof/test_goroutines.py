@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cachedoctor.errors import InputError
 from cachedoctor.pprof import goroutines
 from cachedoctor.pprof.decode import decode
-from cachedoctor.pprof.goroutines import Goroutine, from_profile, grouped, is_cut, listed, missing, profile_of
+from cachedoctor.pprof.goroutines import Goroutine, dump, from_profile, grouped, listed, missing, profile_of
 from tests.pprof.profiles import KINDS, Builder, kept_in
 from tests.support import FIXTURES
 
@@ -83,15 +83,15 @@ def test_missing_goroutines_are_counted() -> None:
 
 def test_dump_that_is_cut_within_a_goroutine() -> None:
     text = (PROFILES / "goroutine-stuck-debug2.txt").read_text()
-    assert not is_cut(text.splitlines())
+    assert not dump(text.splitlines()).cut
     for end in (3000, 3010, 3033, 9999):
-        assert is_cut(text[:end].splitlines()) or text[:end].endswith("\n")
+        assert dump(text[:end].splitlines()).cut or text[:end].endswith("\n")
 
 
 def test_line_whose_parentheses_do_not_match_is_not_a_function() -> None:
     text = "goroutine 1 [running]:\na.b)\nc.d((1)\ne.f(func(2))\n\t/e.go:1\n"
     (goroutine,) = listed(text.splitlines())
-    assert goroutine.stack == ("c.d(", "e.f")
+    assert goroutine.stack == ("c.d", "e.f")
 
 
 def test_running_goroutine_may_have_no_stack() -> None:

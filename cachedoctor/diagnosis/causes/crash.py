@@ -15,7 +15,7 @@ from typing import NamedTuple
 from cachedoctor.buildkit import EVERY, LOOP_CHECK, REWRITTEN
 from cachedoctor.diagnosis.causes._advice import NEWER, START_OVER, UPSTREAM
 from cachedoctor.diagnosis.causes.cause import Cause, Match, Question, matches
-from cachedoctor.diagnosis.crash_marks import names_daemon
+from cachedoctor.diagnosis.crash_marks import is_of_go, names_daemon
 from cachedoctor.diagnosis.seen import Seen
 from cachedoctor.diagnosis.stacks import buildkit_function, is_buildkit, is_clients, is_daemons, line, without_closure
 from cachedoctor.pprof.goroutines import Goroutine
@@ -121,7 +121,8 @@ def _find(seen: Seen) -> Iterator[Match]:
     marks = tuple(seen.marks)
     if not marks and not (crashed and crashed.stack and matches(_THROWN, crashed.stack[0])):
         return
-    if not any(map(names_daemon, marks)) and not _is_daemon(seen):
+    certain = any(map(names_daemon, marks)) or (not seen.goroutines and any(map(is_of_go, marks)))
+    if not certain and not _is_daemon(seen):
         return
     stack = crashed.stack if crashed else ()
     known = next((known for known in _KNOWN if _is(known, marks, stack)), None)

@@ -29,6 +29,7 @@ from cachedoctor.diagnosis.stacks import (
 )
 from cachedoctor.numbers import elapsed, plural
 from cachedoctor.pprof.goroutines import Goroutine
+from cachedoctor.pprof.names import without_folders
 from cachedoctor.text import printable
 
 
@@ -57,7 +58,10 @@ def _find(seen: Seen) -> Iterator[Match]:
         state = f" ({holder.state})" if holder.state else ""
         text += f" It is probably held by {who}, which is in {printable(inside)}{printable(state)}."
     evidence = (*lines(group), *([line(holder, method_of(holder, owner))] if holder else []))
-    yield Match(question=Question.WAIT, observation=text, evidence=evidence)
+    title = (
+        f"Builds wait for a lock, which {without_folders(method_of(holder, owner))} probably holds" if holder else ""
+    )
+    yield Match(question=Question.WAIT, observation=text, evidence=evidence, title=printable(title))
 
 
 def holder_of(goroutines: Sequence[Goroutine], owner: str, waiting: Sequence[Goroutine]) -> Goroutine | None:
