@@ -52,7 +52,7 @@ def is_buildkit(name: str) -> bool:
 
 
 def function_of(goroutine: Goroutine) -> str:
-    """The function of BuildKit nearest to the leaf; if there is none, the one nearest to it that is not Go's runtime."""
+    """The function of BuildKit nearest to the leaf; without one, the nearest that is not of the runtime."""
     if goroutine.hidden:
         return HIDDEN
     stack = goroutine.stack
