@@ -110,7 +110,8 @@ def findings(seen: Seen) -> list[Finding]:
     """
     answers = sorted(_answers(seen), key=lambda answer: answer.match.question)
     if answers:
-        first = answers[0].match.question
+        # That nothing is known of an export is an answer, but not one that makes others superfluous.
+        first = next((answer for answer in answers if answer.cause.name != OTHER), answers[0]).match.question
         if first <= Question.CLIENT:
             answers = [answer for answer in answers if answer.match.question is first][:1]
         weak = (Question.WAIT, Question.RUNNING, Question.MEMORY)

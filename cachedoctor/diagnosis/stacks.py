@@ -35,6 +35,7 @@ _BUILDKIT = re.compile(
 )
 
 
+@cache
 def without_closure(name: str) -> str:
     """A function without the closures in it: the function that they are in."""
     return _CLOSURE.sub("", name)
@@ -56,7 +57,7 @@ def function_of(goroutine: Goroutine) -> str:
     if goroutine.hidden:
         return HIDDEN
     stack = goroutine.stack
-    own = next((name for name in stack if not _SYNC.match(name)), stack[0] if stack else "")
+    own = next((name for name in stack if not _is_sync(name)), stack[0] if stack else "")
     return buildkit_function(stack) or without_closure(own)
 
 
@@ -90,6 +91,17 @@ def number_of(goroutines: Iterable[Goroutine]) -> int:
     return sum(goroutine.count for goroutine in goroutines)
 
 
+@cache
+def _is_sync(name: str) -> bool:
+    return _SYNC.match(name) is not None
+
+
+@cache
+def _is_lock(name: str) -> bool:
+    return _LOCK.match(name) is not None
+
+
+@cache
 def receiver(function: str) -> str:
     """The type of a method, such as `cache.(*cacheManager)` with its package; empty for other functions."""
     match = _RECEIVER.match(function)
@@ -112,9 +124,9 @@ def wanted_lock(goroutine: Goroutine) -> Wanted | None:
     stack = goroutine.stack
     locks = goroutine.state.startswith(("sync.Mutex", "sync.RWMutex"))
     for at, name in enumerate(stack):
-        if not _SYNC.match(name):
+        if not _is_sync(name):
             return Wanted(at, without_closure(name)) if locks else None
-        locks = locks or bool(_LOCK.match(name))
+        locks = locks or _is_lock(name)
     return None
 
 
@@ -130,9 +142,19 @@ def may_hold(goroutine: Goroutine) -> Iterator[str]:
 
 def is_daemons(stack: Iterable[str]) -> bool:
     """Whether only a daemon has such a stack."""
-    return any(_DAEMON.search(name) for name in stack)
+    return any(map(_is_daemons, stack))
 
 
 def is_clients(stack: Iterable[str]) -> bool:
     """Whether only a client, such as `docker buildx` or `buildctl`, has such a stack."""
-    return any(_CLIENT.search(name) for name in stack)
+    return any(map(_is_clients, stack))
+
+
+@cache
+def _is_daemons(name: str) -> bool:
+    return _DAEMON.search(name) is not None
+
+
+@cache
+def _is_clients(name: str) -> bool:
+    return _CLIENT.search(name) is not None

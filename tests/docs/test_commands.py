@@ -57,7 +57,10 @@ PLACEHOLDERS = {
     "--twice 60": "--twice 1",
     "SOURCE...": "tag-a.json tag-b.json",
 }
-"""What the reader types for a placeholder, or instead of a long wait. REGISTRY and DAEMON are replaced by the addresses of test servers."""
+"""What the reader types for a placeholder, or instead of a long wait.
+
+REGISTRY and DAEMON are replaced by the addresses of test servers.
+"""
 PIPED = {"crane": "cache.json", "docker": "goroutines.txt"}
 """The file that another command pipes into cachedoctor."""
 EXITS = {

@@ -68,7 +68,8 @@ def holder_of(goroutines: Sequence[Goroutine], owner: str, waiting: Sequence[Gor
     """The goroutine that probably holds the lock of a type, one that runs if there is such; `None` if none shows it."""
     if not owner:
         return None
-    inside = [item for item in goroutines if item not in waiting and owner in may_hold(item)]
+    wait = set(map(id, waiting))
+    inside = [item for item in goroutines if id(item) not in wait and owner in may_hold(item)]
     return min(inside, key=lambda item: (item.state not in RUNNING, wanted_lock(item) is not None), default=None)
 
 

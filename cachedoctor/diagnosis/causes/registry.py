@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from cachedoctor.diagnosis.phases import Phase, phase_of, phase_of_stack
 
 OTHER = "other"
 """The cause if no known one stands out."""
+_DIFFERENT_STACKS = 1 << 14
 GRAPH_PHASES = frozenset({Phase.LOOP_CHECK, Phase.MERGING, Phase.MARSHALLING, Phase.RE_ADDING})
 """Phases of work on cache keys, which count before signatures that are nearer to the root."""
 
@@ -93,6 +94,11 @@ class Doing(NamedTuple):
 
 def doing(stack: Sequence[str], *, waiting: bool) -> Doing:
     """What a stack is busy with; it begins with the leaf. That it helps to collect garbage is chance."""
+    return _doing(tuple(stack), waiting)
+
+
+@lru_cache(maxsize=_DIFFERENT_STACKS)
+def _doing(stack: tuple[str, ...], waiting: bool) -> Doing:
     phase = phase_of_stack(name for name in stack if phase_of(name) is not Phase.GC)
     for at, function in enumerate(stack):
         nearest = phase_of(function)
