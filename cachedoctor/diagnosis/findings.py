@@ -197,6 +197,8 @@ def _nothing(seen: Seen) -> str:
     """That a dump shows nothing; what is not in it counts only if it is whole."""
     if seen.exports:
         return ""
+    if seen.marks:
+        return "What died here is not the daemon: no function of BuildKit is in this trace."
     if seen.whole:
         return "No cache export is under way in this dump."
     return "What could be read of this dump shows no cause, but the dump is incomplete: an export may be in the rest."

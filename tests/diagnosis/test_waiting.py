@@ -221,6 +221,7 @@ runtime.throw(0x1)
 def test_what_died(mark: str, function: str, cause: str, outcome: str) -> None:
     main = diagnose([read(TRACE.format(mark=mark, function=function).encode(), "x")]).main
     assert (main.cause, main.outcome) == (cause, outcome)
+    assert "No cache export" not in main.explanation
 
 
 @pytest.mark.parametrize(
