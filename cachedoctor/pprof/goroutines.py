@@ -14,6 +14,8 @@ MOST_GOROUTINES = 2_000_000
 """Goroutines, or groups of them, in one dump."""
 MOST_MARKS = 100
 """Lines about a crash that are kept."""
+LONGEST_LINE = 1 << 16
+"""Letters of a line that are read."""
 LONGEST_MARK = 1000
 """Letters of such a line."""
 MOST_JOINED = 24
@@ -37,7 +39,7 @@ _BARE = re.compile(rf"({NAME})$")
 _BROKEN_NAME = re.compile(r"[A-Za-z_][\w.\-/~%@*(\[]*$")
 _CREATED = re.compile(r"created by ([^…\n]+?)(?:…|\.{3})?(?:\s*in\s*goroutine ?(\d{1,18})|\s+in)?$")
 _POSITION = re.compile(
-    r"(?:[A-Za-z]:)?[^\s:()]*[/\\.<?][^:()]*:\d+(?:\s+(?:\+0x[0-9a-f]*|\+|(?:fp|sp|pc)=(?:0x[0-9a-f]*)?))*\s*…?$"
+    r"(?:[A-Za-z]:)?(?=[^\s:()]*[/\\.<?])[^\s:()]++:\d+(?:\s+(?:\+0x[0-9a-f]*|\+|(?:fp|sp|pc)=(?:0x[0-9a-f]*)?))*\s*…?$"
 )
 _TAIL = re.compile(r"(?:\d*\s*\+?(?:0x)?|[a-z]{0,2}=0x)[0-9a-f]*(?:\s+(?:fp|sp|pc)=(?:0x[0-9a-f]*)?)*$")
 _REGISTER = re.compile(r"(?:[re]?[a-z]{1,6}\d{0,2}|r\d{1,2})\s+0x[0-9a-f]+$")
@@ -144,7 +146,7 @@ def grouped(lines: Sequence[str]) -> list[Goroutine]:
             stack.append(frame.group(1).rstrip())
         elif (group or not line) and count and (stack or group or not line):
             goroutines.append(Goroutine(tuple(stack), count))
-            _check_count(goroutines)
+            check_count(goroutines)
             count, stack = 0, []
         if group:
             count = int(group.group(1))
@@ -240,7 +242,7 @@ class _Reader:
             self.at += 1
             if self._usual(line):
                 continue
-            text = line.strip()
+            text = line[:LONGEST_LINE].strip()
             if text:
                 self._line(text, line[0] in "\t ")
             else:
@@ -458,7 +460,7 @@ class _Reader:
             self.result.errors.append(stack)
         elif self.section == "goroutine" and (self.header or stack):
             self.result.goroutines.append(self._goroutine(stack))
-            _check_count(self.result.goroutines)
+            check_count(self.result.goroutines)
         self.header, self.creator, self.stack, self.section = None, None, [], ""
         self.hidden = self.elided = False
 
@@ -485,7 +487,8 @@ def _is_call(text: str) -> bool:
     return text[-1] == ")" and call is not None and call[1][-1] != "." and text.count("(") <= text.count(")")
 
 
-def _check_count(goroutines: Sequence[Goroutine]) -> None:
+def check_count(goroutines: Sequence[Goroutine]) -> None:
+    """Raise `InputError` for more goroutines than any daemon has."""
     if len(goroutines) > MOST_GOROUTINES:
         raise InputError(f"more than {MOST_GOROUTINES:,} goroutines, which is refused")
 
