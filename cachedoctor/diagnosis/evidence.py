@@ -35,7 +35,13 @@ LONGEST_EXAMPLE = 100
 HEAD = 1 << 16
 """Bytes at the start that show whether it is text or protobuf."""
 _OLD_TEXT = ("heap profile:", "--- mutex:", "--- contention:", "threadcreate profile:")
-_DIED = re.compile(r"fatal error: |\bpanic: |goroutine stack exceeds|unexpected fault|\[signal |concurrent map ")
+_DAEMON = r"(?:buildkitd|dockerd|docker\.service|buildx_buildkit\w*)\b"
+# Without a stack, only what a Go program prints, or a line that names the daemon, tells of its end.
+_DIED = re.compile(
+    r"fatal error: (?:stack overflow|concurrent map|all goroutines|runtime|unexpected signal)|goroutine stack exceeds"
+    rf"|unexpected fault address|\[signal SIG|[Kk]illed process \d+ \({_DAEMON}|(?i:oom).*\b{_DAEMON}"
+    rf"|\b{_DAEMON}.*(?:OOMKilled|signal: killed|status=9/KILL)"
+)
 _ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
 MARKS = re.compile(f"{goroutines.MARKS.pattern}|(?i:{table.MARKS.pattern})|{stacks.MARKS.pattern}")
 _BUILD_LOG = re.compile(

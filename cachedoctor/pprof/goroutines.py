@@ -30,8 +30,8 @@ NAME = (
     r"(?:[^\s()\[\]\"'<>=,:;{}|`#…]++|\[[^\]\s]*+\]|\(\*?[^\s()]*+\)(?=\.))++"
 )
 """The name of a Go function."""
-_HEADER = re.compile(r"goroutine (\d{1,18})\b[^\[]*\[([^\]]*)\]([^\[]*:)?(?: (\d{1,9}) times)?")
-_LATE_HEADER = re.compile(rf"(?<=\s){_HEADER.pattern}$")
+_HEADER = re.compile(r"goroutine (\d{1,18})\b[^\[]{0,80}\[([^\]]*)\](?:.*?: (\d{1,9}) times)?")
+_LATE_HEADER = re.compile(r"(?<=\s)goroutine (\d{1,18})\b[^\[]{0,80}\[([^\]]{0,80})\](?:: (\d{1,9}) times)?:$")
 _CALL = re.compile(rf"({NAME})\(")
 _USUAL_CALL = re.compile(r"([A-Za-z][\w./-]*(?:\(\*\w+\)\.[\w.]+)?(?<!\.))\(.*\)$")
 _USUAL_POSITION = re.compile(r"\t/\S+:\d+(?: \+0x[0-9a-f]+)?$")
@@ -48,8 +48,8 @@ _ELIDED = re.compile(r"\.\.\.\s*(?:additional|\d+) frames? elided")
 _ERROR_STACK = re.compile(r"(\d{1,9}) (v\d\S*|unknown|\(devel\)) (\S+)(?: .*)?$")
 _CRASH = re.compile(
     r"fatal error: |\bpanic: |goroutine stack exceeds|unexpected fault address|concurrent map |\[signal |signal: killed"
-    r"|^SIG[A-Z]{2,6}: |OOMKilled|\boom[-_ ]?kill|[Oo]ut of memory|exit(?:ed)?"
-    r"(?: with)?(?: code| status)?:? 137\b"
+    r"|^SIG[A-Z]{2,6}: |OOMKilled|\b[Oo]om[-_ ]?(?:kill|reaper)|[Oo]ut of memory"
+    r"|[Kk]illed process \d+|status=9/KILL|exit(?:ed)?(?: with)?(?: code| status)?:? 137\b"
 )
 _HIDDEN = "stack unavailable"
 _CUT = ("…", "...")
@@ -473,7 +473,7 @@ class _Reader:
             minutes = next((int(wait[1]) for wait in waits if wait), None)
             locked = "locked to thread" in rest
             id = int(self.header[1])
-            count = max(1, int(self.header[4] or 1))
+            count = max(1, int(self.header[3] or 1))
         if self.creator:
             creator = int(self.creator[2]) if self.creator[2] else None
             created_by = self.names.setdefault(self.creator[1], self.creator[1])

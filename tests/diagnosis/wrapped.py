@@ -55,9 +55,7 @@ def interleaved(text: str) -> str:
 
 KINDS: dict[str, Wrapping] = {
     "syslog": each(lambda at, line: f"Jun {at % 2 + 9:2} 21:38:{at % 60:02} build-host dockerd[158939]: {line}"),
-    "syslog octal": each(
-        lambda at, line: f"Jun 17 21:38:{at % 60:02} host dockerd[15]: " + line.replace("\t", "#011")
-    ),
+    "syslog octal": each(lambda at, line: f"Jun 17 21:38:{at % 60:02} host dockerd[15]: " + line.replace("\t", "#011")),
     "journal iso": each(lambda at, line: f"2026-06-17T21:38:{at % 60:02}+0200 host-1 buildkitd[1]: {line}"),
     "gitlab": each(lambda at, line: f"2025-06-03T12:00:01.{at:06}Z 01O {line}"),
     "jenkins": each(lambda at, line: f"00:02:{at % 60:02}.958  {line}"),
@@ -120,7 +118,17 @@ OF_DUMPS: dict[str, Wrapping] = {
 
 _WORD = st.sampled_from(["app", "buildkitd-0", "ip-10-0-0-1", "INFO", "stderr", "x_1", "dockerd[12]", "a/b/c"])
 _TIME = st.sampled_from(
-    ["%02d:59:01", "2026-01-02T03:04:%02dZ", "2026/01/02 03:04:%02d", "[%d]", "%d", "%d.5s", "#7 %d.2", "I0%d", "(%02d)"]
+    [
+        "%02d:59:01",
+        "2026-01-02T03:04:%02dZ",
+        "2026/01/02 03:04:%02d",
+        "[%d]",
+        "%d",
+        "%d.5s",
+        "#7 %d.2",
+        "I0%d",
+        "(%02d)",
+    ]
 )
 _BETWEEN = st.sampled_from([" ", "  ", " | ", ": ", " - ", "\t", "] [", ","])
 _END = st.sampled_from([" ", "  ", ": ", " | ", "> ", "] ", "\t", " $ "])
