@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cachedoctor.pprof.table import Table
 
 EXPECTED = (
-    "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), or the text of "
-    "`go tool pprof -top`"
+    "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), a crash trace, or "
+    "the text of `go tool pprof -top`"
 )
 MOST_TEXT_BYTES = 64 << 20
 MOST_LINES = 3_000_000
@@ -243,7 +243,7 @@ def _guess(data: bytes) -> str:
     if text.startswith("<"):
         return "HTML"
     if _DOCKERFILE.match(text):
-        return "a Dockerfile: cachedoctor analyze reads those"
+        return "a Dockerfile: cachedoctor analyze reads it"
     if _BUILD_LOG.search(text[:HEAD]) or _BUILD_LOG.search(text[-HEAD:]):
-        return "a build log: cachedoctor log reads those"
+        return "a build log: cachedoctor log reads it"
     return "text of an unknown kind"
