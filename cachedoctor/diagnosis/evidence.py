@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from cachedoctor.pprof.table import Table
 
 EXPECTED = (
-    "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), or the text of "
-    "`go tool pprof -top`"
+    "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), a crash trace, or "
+    "the text of `go tool pprof -top`"
 )
 MOST_TEXT_BYTES = 64 << 20
 MOST_LINES = 3_000_000
@@ -36,7 +36,13 @@ LONGEST_EXAMPLE = 100
 HEAD = 1 << 16
 """Bytes at the start that show whether it is text or protobuf."""
 _OLD_TEXT = ("heap profile:", "--- mutex:", "--- contention:", "threadcreate profile:")
-_DIED = re.compile(r"fatal error: |\bpanic: |goroutine stack exceeds|unexpected fault|\[signal |concurrent map ")
+_DAEMON = r"(?:buildkitd|dockerd|docker\.service|buildx_buildkit\w*)\b"
+# Without a stack, only what a Go program prints, or a line that names the daemon, tells of its end.
+_DIED = re.compile(
+    r"fatal error: (?:stack overflow|concurrent map|all goroutines|runtime|unexpected signal)|goroutine stack exceeds"
+    rf"|unexpected fault address|\[signal SIG|[Kk]illed process \d+ \({_DAEMON}|(?i:oom).*\b{_DAEMON}"
+    rf"|\b{_DAEMON}.*(?:OOMKilled|signal: killed|status=9/KILL)"
+)
 _ADDRESS = re.compile(r"[\w.-]+:\d{1,5}(/\S*)?")
 MARKS = re.compile(f"{goroutines.MARKS.pattern}|(?i:{table.MARKS.pattern})|{stacks.MARKS.pattern}")
 _BUILD_LOG = re.compile(
@@ -243,7 +249,7 @@ def _guess(data: bytes) -> str:
     if text.startswith("<"):
         return "HTML"
     if _DOCKERFILE.match(text):
-        return "a Dockerfile: cachedoctor analyze reads those"
+        return "a Dockerfile: cachedoctor analyze reads it"
     if _BUILD_LOG.search(text[:HEAD]) or _BUILD_LOG.search(text[-HEAD:]):
-        return "a build log: cachedoctor log reads those"
+        return "a build log: cachedoctor log reads it"
     return "text of an unknown kind"

@@ -14,6 +14,8 @@ MOST_GOROUTINES = 2_000_000
 """Goroutines, or groups of them, in one dump."""
 MOST_MARKS = 100
 """Lines about a crash that are kept."""
+LONGEST_LINE = 1 << 16
+"""Letters of a line that are read."""
 LONGEST_MARK = 1000
 """Letters of such a line."""
 MOST_JOINED = 24
@@ -28,8 +30,8 @@ NAME = (
     r"(?:[^\s()\[\]\"'<>=,:;{}|`#…]++|\[[^\]\s]*+\]|\(\*?[^\s()]*+\)(?=\.))++"
 )
 """The name of a Go function."""
-_HEADER = re.compile(r"goroutine (\d{1,18})\b[^\[]*\[([^\]]*)\]([^\[]*:)?(?: (\d{1,9}) times)?")
-_LATE_HEADER = re.compile(rf"(?<=\s){_HEADER.pattern}$")
+_HEADER = re.compile(r"goroutine (\d{1,18})\b[^\[]{0,80}\[([^\]]*)\](?:.*?: (\d{1,9}) times)?")
+_LATE_HEADER = re.compile(r"(?<=\s)goroutine (\d{1,18})\b[^\[]{0,80}\[([^\]]{0,80})\](?:: (\d{1,9}) times)?:$")
 _CALL = re.compile(rf"({NAME})\(")
 _USUAL_CALL = re.compile(r"([A-Za-z][\w./-]*(?:\(\*\w+\)\.[\w.]+)?(?<!\.))\(.*\)$")
 _USUAL_POSITION = re.compile(r"\t/\S+:\d+(?: \+0x[0-9a-f]+)?$")
@@ -37,7 +39,7 @@ _BARE = re.compile(rf"({NAME})$")
 _BROKEN_NAME = re.compile(r"[A-Za-z_][\w.\-/~%@*(\[]*$")
 _CREATED = re.compile(r"created by ([^…\n]+?)(?:…|\.{3})?(?:\s*in\s*goroutine ?(\d{1,18})|\s+in)?$")
 _POSITION = re.compile(
-    r"(?:[A-Za-z]:)?[^\s:()]*[/\\.<?][^:()]*:\d+(?:\s+(?:\+0x[0-9a-f]*|\+|(?:fp|sp|pc)=(?:0x[0-9a-f]*)?))*\s*…?$"
+    r"(?:[A-Za-z]:)?(?=[^\s:()]*[/\\.<?])[^\s:()]++:\d+(?:\s+(?:\+0x[0-9a-f]*|\+|(?:fp|sp|pc)=(?:0x[0-9a-f]*)?))*\s*…?$"
 )
 _TAIL = re.compile(r"(?:\d*\s*\+?(?:0x)?|[a-z]{0,2}=0x)[0-9a-f]*(?:\s+(?:fp|sp|pc)=(?:0x[0-9a-f]*)?)*$")
 _REGISTER = re.compile(r"(?:[re]?[a-z]{1,6}\d{0,2}|r\d{1,2})\s+0x[0-9a-f]+$")
@@ -46,8 +48,8 @@ _ELIDED = re.compile(r"\.\.\.\s*(?:additional|\d+) frames? elided")
 _ERROR_STACK = re.compile(r"(\d{1,9}) (v\d\S*|unknown|\(devel\)) (\S+)(?: .*)?$")
 _CRASH = re.compile(
     r"fatal error: |\bpanic: |goroutine stack exceeds|unexpected fault address|concurrent map |\[signal |signal: killed"
-    r"|^SIG[A-Z]{2,6}: |OOMKilled|\boom[-_ ]?kill|[Oo]ut of memory|exit(?:ed)?"
-    r"(?: with)?(?: code| status)?:? 137\b"
+    r"|^SIG[A-Z]{2,6}: |OOMKilled|\b[Oo]om[-_ ]?(?:kill|reaper)|[Oo]ut of memory"
+    r"|[Kk]illed process \d+|status=9/KILL|exit(?:ed)?(?: with)?(?: code| status)?:? 137\b"
 )
 _HIDDEN = "stack unavailable"
 _CUT = ("…", "...")
@@ -144,7 +146,7 @@ def grouped(lines: Sequence[str]) -> list[Goroutine]:
             stack.append(frame.group(1).rstrip())
         elif (group or not line) and count and (stack or group or not line):
             goroutines.append(Goroutine(tuple(stack), count))
-            _check_count(goroutines)
+            check_count(goroutines)
             count, stack = 0, []
         if group:
             count = int(group.group(1))
@@ -240,7 +242,7 @@ class _Reader:
             self.at += 1
             if self._usual(line):
                 continue
-            text = line.strip()
+            text = line[:LONGEST_LINE].strip()
             if text:
                 self._line(text, line[0] in "\t ")
             else:
@@ -458,7 +460,7 @@ class _Reader:
             self.result.errors.append(stack)
         elif self.section == "goroutine" and (self.header or stack):
             self.result.goroutines.append(self._goroutine(stack))
-            _check_count(self.result.goroutines)
+            check_count(self.result.goroutines)
         self.header, self.creator, self.stack, self.section = None, None, [], ""
         self.hidden = self.elided = False
 
@@ -471,7 +473,7 @@ class _Reader:
             minutes = next((int(wait[1]) for wait in waits if wait), None)
             locked = "locked to thread" in rest
             id = int(self.header[1])
-            count = max(1, int(self.header[4] or 1))
+            count = max(1, int(self.header[3] or 1))
         if self.creator:
             creator = int(self.creator[2]) if self.creator[2] else None
             created_by = self.names.setdefault(self.creator[1], self.creator[1])
@@ -485,7 +487,8 @@ def _is_call(text: str) -> bool:
     return text[-1] == ")" and call is not None and call[1][-1] != "." and text.count("(") <= text.count(")")
 
 
-def _check_count(goroutines: Sequence[Goroutine]) -> None:
+def check_count(goroutines: Sequence[Goroutine]) -> None:
+    """Raise `InputError` for more goroutines than any daemon has."""
     if len(goroutines) > MOST_GOROUTINES:
         raise InputError(f"more than {MOST_GOROUTINES:,} goroutines, which is refused")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cachedoctor.errors import InputError
-from cachedoctor.pprof.goroutines import NAME, Goroutine
+from cachedoctor.pprof.goroutines import LONGEST_LINE, LONGEST_MARK, NAME, Goroutine, check_count
 from cachedoctor.pprof.profile import Profile, ValueType
 from cachedoctor.pprof.samples import ListSamples
 from cachedoctor.pprof.table import LARGEST, MOST_ROWS, Table, value_of
@@ -19,7 +19,6 @@ MOST_FRAMES = 8_000_000
 _PERCENT_PARTS = 100
 """Parts of a percent that a share of perf is counted in."""
 
-_FOLDED = re.compile(r"([^\s;][^;\n]*(?:;[^;\n]+)*?)[ \t]+(\d{1,18})$")
 _RULE = re.compile(r"-{5,}\+-{5,}$")
 _TRACE = re.compile(r"(?:(\d[\w.µμ]*)\s+)?(\S+)(?:\s+\(inline\))?$")
 _LABEL = re.compile(r"[\w.-]+:\s")
@@ -51,7 +50,7 @@ class Stacks(NamedTuple):
 
 def read(lines: Sequence[str]) -> Stacks | None:
     """The stacks in a text, `None` if it has none in any of these forms. Raises `InputError`."""
-    texts = [text for line in lines if (text := line.strip())]
+    texts = [text for line in lines if (text := line[:LONGEST_LINE].strip())]
     for reader in (_traces, _perf, _backtraces, _folded):
         if found := reader(texts):
             return found
@@ -66,15 +65,23 @@ def _most(texts: Sequence[str], matches: Callable[[str], object]) -> bool:
 
 def _folded(texts: Sequence[str]) -> Stacks | None:
     """Lines such as `root;caller;leaf 12`. Source: Brendan Gregg's flamegraph.pl."""
-    if not _most(texts, lambda text: _FOLDED.match(text)) or not any(";" in text for text in texts[:1000]):
+    if not any(";" in text for text in texts[:1000]) or not _most(texts, _sample_of):
         return None
-    found = (match for text in texts if (match := _FOLDED.match(text)))
-    samples = [(tuple(reversed(match[1].split(";"))), int(match[2])) for match in found]
+    samples = list(filter(None, map(_sample_of, texts)))
     # Goroutines that wait are parked, which takes no time.
     parked = sum(value for stack, value in samples if stack[0] in ("runtime.gopark", "runtime.goparkunlock"))
     if 2 * parked > sum(value for _, value in samples):
         return Stacks(goroutines=[Goroutine(stack, value) for stack, value in samples if value])
     return Stacks(_profile(samples, "cpu", ValueType("samples", "count")))
+
+
+def _sample_of(text: str) -> tuple[tuple[str, ...], int] | None:
+    """The stack of a line, leaf first, and its value; `None` if it is no folded stack."""
+    names, _, value = text.rpartition(" ")
+    if not (value.isascii() and value.isdecimal() and len(value) < 19):
+        return None
+    stack = tuple(reversed(names.strip().split(";")))
+    return (stack, int(value)) if all(stack) else None
 
 
 def _traces(texts: Sequence[str]) -> Stacks | None:
@@ -105,10 +112,11 @@ def _traces(texts: Sequence[str]) -> Stacks | None:
 
 def _perf(texts: Sequence[str]) -> Stacks | None:
     """The table of `perf report` and `perf top`; with `Children`, the first share is that of the stacks below, too."""
-    if not any(map(_PERF.match, texts)):
+    shares = [match for text in texts if "%" in text and (match := _PERF.match(text[:LONGEST_MARK]))]
+    if not shares:
         return None
     rows: dict[str, Row] = {}
-    for match in filter(None, map(_PERF.match, texts)):
+    for match in shares:
         cum = _parts(match[1])
         flat = _parts(match[2]) if match[2] else cum
         known = rows.get(match[3], Row(match[3], 0, 0, ""))
@@ -135,6 +143,7 @@ def _backtraces(texts: Sequence[str]) -> Stacks | None:
         elif header:
             goroutines.append(Goroutine((header[2],), state=header[3] or "", id=int(header[1])))
         stack.clear()
+        check_count(goroutines)
 
     for text in texts:
         frame = _GDB.match(text) or _DELVE.match(text)

@@ -133,9 +133,10 @@ class _Reader:
         self.shares: list[tuple[int, float]] = []
         self.skipped = 0
         self.unit = ""
-        self.tables = 0
         self.known: set[str] = set()
-        """The functions of the tables before this one: each table of one profile has the same values."""
+        """The functions read so far."""
+        self.tables = 0
+        """Each table of one profile has the same values: from the second one on, only other functions count."""
         self.context: dict[str, int] = {}
         """Callers and callees, each with the largest value of a call."""
         self.routine = ""
@@ -148,13 +149,13 @@ class _Reader:
         if columns:
             self.columns = columns
             self.tables += 1
-            self.known = {row.function for row in self.rows}
         elif (found := _CONTEXT.match(line)) and (value := value_of(found[1])):
             self.unit = max(self.unit, value[1], key=_known)
             name = _row(found[2], 0, 0).function
             self.context[name] = max(value[0], self.context.get(name, 0))
         elif found := _ROUTINE.match(line):
             self.routine = found[1]
+            self.tables += 1 + bool(self.rows)
         elif self.routine and (found := _OF_ROUTINE.match(line)):
             self._add(self.routine, value_of(found[1]), value_of(found[2]), line.split()[4])
         elif not (self.routine and _SOURCE.match(line)) and not self._row(line):
@@ -177,14 +178,13 @@ class _Reader:
         if flat is None or cum is None:
             return
         row = _row(name, flat[0], cum[0])
-        if row.function in self.known:
+        if self.tables > 1 and row.function in self.known:
             return
+        self.known.add(row.function)
         self.unit = max(self.unit, flat[1], cum[1], key=_known)
         self.rows.append(row)
         if _PERCENT.match(share):
             self.shares.append((cum[0], float(share[:-1])))
-        if self.routine:
-            self.known.add(row.function)
 
     def _other(self, line: str) -> None:
         words = line.split()
@@ -198,8 +198,7 @@ class _Reader:
 
     def all_rows(self) -> list[Row]:
         """The rows, and after them callers and callees that have none."""
-        known = {row.function for row in self.rows}
-        return self.rows + [Row(name, 0, cum, "") for name, cum in self.context.items() if name not in known]
+        return self.rows + [Row(name, 0, cum, "") for name, cum in self.context.items() if name not in self.known]
 
 
 def _is_heading(line: str) -> bool:
