@@ -28,9 +28,9 @@ def texts() -> Iterator[tuple[str, str]]:
         for step in (*rule.help, rule.about):
             yield rule.id, step
     for name, cause in all_causes().items():
-        for facts in (cause, *cause.signatures):
-            for text in (facts.what, facts.ends, *facts.now, *facts.for_good):
-                yield name, text
+        yield from ((name, text) for text in (cause.what, cause.ends, *cause.now, *cause.for_good))
+        for signature in cause.signatures:
+            yield from ((name, text) for text in (signature.what, signature.ends, *signature.now, *signature.for_good))
         yield name, modules()[name].__doc__ or ""
         # Advice that a cause keeps in tables of its own.
         for value in vars(modules()[name]).values():
