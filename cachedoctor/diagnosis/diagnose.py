@@ -11,9 +11,10 @@ from cachedoctor.diagnosis import exports as dumps
 from cachedoctor.diagnosis import phases
 from cachedoctor.diagnosis.evidence import Evidence
 from cachedoctor.diagnosis.exports import Export, Wait
-from cachedoctor.diagnosis.findings import TIMED, Finding, findings
+from cachedoctor.diagnosis.findings import Finding, findings
 from cachedoctor.diagnosis.phases import Phase, shares, shares_of_table
 from cachedoctor.diagnosis.seen import Seen
+from cachedoctor.diagnosis.timed import TIMED
 from cachedoctor.diagnosis.twice import Twice, compare
 from cachedoctor.errors import FocusError
 from cachedoctor.numbers import YEAR

@@ -163,3 +163,10 @@ class Cause:
     """What it adds to a match of one of its signatures; it returns `None` if that is not a match after all."""
     find: Callable[[Seen], Iterable[Match]] | None = None
     """What else shows it."""
+
+
+class Answer(NamedTuple):
+    """A cause and what the evidence says for it."""
+
+    cause: Cause
+    match: Match

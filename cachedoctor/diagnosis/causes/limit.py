@@ -55,7 +55,7 @@ _MAX_PARALLELISM = Signature(
     "waiting for a free place among max-parallelism steps",
     title="The daemon runs as many steps as max-parallelism allows, and others wait",
     what="The daemon runs only so many steps at a time: max-parallelism in buildkitd.toml ([worker.oci] or "
-    "[worker.containerd]), --oci-worker-max-parallelism or --containerd-worker-max-parallelism. The other steps of all "
+    "[worker.containerd]), --oci-max-parallelism or --containerd-max-parallelism. The other steps of all "
     "builds wait. This is a limit, not a lock.",
     ends="It ends when a running step ends.",
     now=(
@@ -77,7 +77,11 @@ _REGISTRY = Signature(
     "dead-lock here: a push that held a connection waited for another one (moby/buildkit#2403).",
     ends="It ends when a transfer ends. In v0.9.0 and v0.9.1 it may never.",
     now=(TWICE, RESTART, "Push to one registry from one build at a time until then."),
-    for_good=(NEWER, "Push less: mode=min, smaller layers, one cache tag for each target."),
+    for_good=(
+        NEWER,
+        "v0.31 and later can have more connections: maxRegistryConcurrency of [system] in buildkitd.toml.",
+        "Push less: mode=min, smaller layers, one cache tag for each target.",
+    ),
 )
 _POOL = Signature(
     r"^net/http\.\(\*Transport\)\.getConn$",

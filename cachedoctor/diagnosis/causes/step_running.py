@@ -38,7 +38,7 @@ CAUSE = Cause(
     outcome="unknown",
     now=(
         "Find the command: the build's log names the step that is not done (--progress=plain), and so does ps in the "
-        "builder: docker exec BUILDER ps -ef",
+        "builder: docker exec buildx_buildkit_NAME0 ps -ef",
         "Look at what that process waits for: its own output, the network, input from a terminal, a full disk.",
         "Cancel the build (Ctrl-C), which kills the process.",
     ),
