@@ -135,7 +135,12 @@ def _claimed(seen: Seen, table: Top) -> list[tuple[Claim, float]]:
             if claim:
                 claims[claim.key] = claim
                 values[claim.key] = max(values.get(claim.key, 0), abs(row.cum))
-    return [(claims[key], min(1.0, value / total)) for key, value in values.items() if value]
+    # Of two claims of one cause, the larger one comes last, and counts.
+    return [(claims[key], min(1.0, value / total)) for key, value in sorted(values.items(), key=_value) if value]
+
+
+def _value(item: tuple[tuple[str, int], int]) -> int:
+    return item[1]
 
 
 def _row_of(table: Top, claim: Claim | None, phase: Phase | None) -> Row | None:

@@ -37,7 +37,7 @@ def page(diagnosis: Diagnosis) -> Page:
         sections=[
             Listing("The daemon", daemon(diagnosis)),
             Table(f"Where the time goes{estimated}", (), _phases(diagnosis), frozenset({1})),
-            _exports(diagnosis.exports),
+            _exports(diagnosis.exports, dead=diagnosis.main.outcome == "dead"),
             _waits(diagnosis.waits),
             *_twice(diagnosis.twice),
             Verbatim("Functions", lambda width: _functions(diagnosis.top, width)),
@@ -137,7 +137,7 @@ def _phases(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     return [(WORDS[phase], percent(share)) for phase, share in diagnosis.phases.items() if timed]
 
 
-def _exports(exports: Sequence[Export]) -> Table:
+def _exports(exports: Sequence[Export], *, dead: bool) -> Table:
     rows = [
         (
             f"{export.count:,}",
@@ -149,7 +149,7 @@ def _exports(exports: Sequence[Export]) -> Table:
         for export in exports
     ]
     heads = ("exports", "busy with", "at least", "state", "function")
-    return Table("Cache exports under way", heads, rows, frozenset({0}))
+    return Table("Cache exports when it died" if dead else "Cache exports under way", heads, rows, frozenset({0}))
 
 
 def _waits(waits: Sequence[Wait]) -> Table:

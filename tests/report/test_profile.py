@@ -159,3 +159,11 @@ def test_folded_stacks_add_up() -> None:
     assert sum(int(line.rpartition(" ")[2]) for line in lines) == 15_000_000_000
     assert lines == sorted(set(lines))
     assert any(line.startswith("runtime.mcall;runtime.park_m;") for line in lines)
+
+
+def test_a_dead_daemon_has_no_export_under_way() -> None:
+    diagnosis = diagnose([load("reports/06-2041-concurrent-map-writes/plain.txt")])
+    text = rendered(diagnosis, "text", Style())
+    assert "Cache exports when it died" in text
+    assert "under way" not in text
+    assert "Seen: fatal error: concurrent map writes" in text
