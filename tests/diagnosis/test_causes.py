@@ -69,6 +69,7 @@ BUILDKIT = "github.com/moby/buildkit"
         ),
         ([LOCK, "go.etcd.io/bbolt.(*DB).removeTx", f"{BUILDKIT}/solver/llbsolver.NewProvenanceCreator"], "provenance"),
         ([LOCK, f"{BUILDKIT}/cache.(*cacheManager).Get"], "lock"),
+        ([LOCK, f"{BUILDKIT}/cache/remotecache/v1.(*CacheChains).Add"], "lock"),
         (["x/sync/semaphore.(*Weighted).Acquire", f"{BUILDKIT}/solver/llbsolver/ops.(*ExecOp).Acquire"], "limit"),
         (["x/sync/semaphore.(*Weighted).Acquire", f"{BUILDKIT}/util/resolver/limited.(*req).acquire"], "limit"),
         (["io.Copy", "github.com/tonistiigi/fsutil.Send", f"{BUILDKIT}/session/filesync.sendDiffCopy"], "session"),

@@ -100,10 +100,13 @@ def doing(stack: Sequence[str], *, waiting: bool) -> Doing:
 @lru_cache(maxsize=_DIFFERENT_STACKS)
 def _doing(stack: tuple[str, ...], waiting: bool) -> Doing:
     phase = phase_of_stack(name for name in stack if phase_of(name) is not Phase.GC)
+    leaf = False
     for at, function in enumerate(stack):
         nearest = phase_of(function)
-        if nearest in GRAPH_PHASES:
+        if nearest in GRAPH_PHASES and not leaf:
             return Doing(cause_of_phase(nearest), nearest)
+        # What waits for a lock on behalf of the exporter is not at work on cache keys.
+        leaf = leaf or nearest not in (None, Phase.GC)
         for claim in _candidates(function):
             if claim.signature.shows(stack, at) and not (waiting and claim.signature.running):
                 return Doing(claim.cause, phase, claim)
