@@ -191,11 +191,10 @@ def _of_exports(seen: Seen) -> Iterator[Answer]:
 
     for name in sorted(by_cause, key=rank):
         cause = all_causes()[name]
-        holds = cause.graph_work and cause.question is Question.GRAPH
         yield Answer(
             cause,
             Match(
-                question=Question.GRAPH if holds else Question.EXPORT,
+                question=Question.GRAPH if cause.holds_others else Question.EXPORT,
                 observation=_exports_text(by_cause[name], total),
                 share=number(name) / total,
                 evidence=tuple(printable(text) for export in by_cause[name] for text in export.lines)[:4],
