@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cachedoctor.pprof.table import Table
 
 EXPECTED = (
-    "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), a crash trace, or "
+    "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), a crash, or "
     "the text of `go tool pprof -top`"
 )
 MOST_TEXT_BYTES = 64 << 20
@@ -221,6 +221,8 @@ def _of_dump(lines: Sequence[str], source: str) -> Evidence | None:
     if dump.cut:
         warnings.append("the dump seems to be cut short: its last goroutine is incomplete")
     kind = "goroutine" if dump.goroutines or dump.marks else "error"
+    if kind == "error":
+        warnings.append("this is the stack of an error: it shows what failed, not what the daemon is doing")
     listed = dump.goroutines if kind == "goroutine" else [goroutines.Goroutine(stack) for stack in dump.errors]
     return Evidence(
         source,

@@ -26,6 +26,7 @@ _TYPE = re.compile(r"Type: (\S+)")
 _PERF = re.compile(
     r"(\d{1,3}[.,]\d{1,4})%\s+(?:(\d{1,3}[.,]\d{1,4})%\s+)?(?:\d+\s+)?\S.*?\s\[[.kgu]\]\s+(\S.*?)(?:\s+-\s+-)?$"
 )
+_PERF_FRAME = re.compile(r"[0-9a-f]{3,16} (\S+?)(?:\+0x[0-9a-f]+)? \([/\[][^)]*\)$")
 _GDB = re.compile(rf"#\d+\s+(?:0x[0-9a-f]+ in )?(?=[A-Za-z_])({NAME})(?= \(|\s*$)")
 _DELVE = re.compile(rf"(\d+)\s+0x[0-9a-f]{{3,16}} in ({NAME})$")
 _THREAD = re.compile(r"Thread \d+|\(gdb\)|\(dlv\)|Goroutine (\d{1,18})")
@@ -35,7 +36,7 @@ _DELVE_GOROUTINE = re.compile(
 
 MARKS = re.compile(
     rf"#\d+\s+(?:0x[0-9a-f]+ in )?(?=[A-Za-z_]){NAME} \((?:\)|[\w.~]+=)|\d+\s+0x[0-9a-f]{{3,16}} in {NAME}$"
-    r"|\d{1,3}[.,]\d{1,4}%\s+\S.*\s\[[.kgu]\]\s"
+    r"|\d{1,3}[.,]\d{1,4}%\s+\S.*\s\[[.kgu]\]\s|[0-9a-f]{5,16} [\w./]+\.\S+?\+0x[0-9a-f]+ \([/\[]"
 )
 """How lines with such stacks begin: what a prefix is learned from."""
 
@@ -51,7 +52,7 @@ class Stacks(NamedTuple):
 def read(lines: Sequence[str]) -> Stacks | None:
     """The stacks in a text, `None` if it has none in any of these forms. Raises `InputError`."""
     texts = [text for line in lines if (text := line[:LONGEST_LINE].strip())]
-    for reader in (_traces, _perf, _backtraces, _folded):
+    for reader in (_traces, _perf, _perf_script, _backtraces, _folded):
         if found := reader(texts):
             return found
     return None
@@ -125,6 +126,19 @@ def _perf(texts: Sequence[str]) -> Stacks | None:
             raise InputError(f"more than {MOST_ROWS:,} lines in the table, which is refused")
     top = Top(list(rows.values()), 100 * _PERCENT_PARTS, "count", [], 0, 0, SMALLEST)
     return Stacks(table=Table(top, "cpu", None))
+
+
+def _perf_script(texts: Sequence[str]) -> Stacks | None:
+    """What `perf script` prints: a line for each sample, and below it the stack."""
+    samples: list[tuple[tuple[str, ...], int]] = []
+    stack: list[str] = []
+    for text in [*texts, ""]:
+        if frame := _PERF_FRAME.match(text[:LONGEST_MARK]):
+            stack.append(frame[1])
+        elif stack:
+            samples.append((tuple(stack), 1))
+            stack = []
+    return Stacks(_profile(samples, "cpu", ValueType("samples", "count"))) if samples else None
 
 
 def _parts(share: str) -> int:

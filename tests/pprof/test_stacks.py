@@ -77,6 +77,14 @@ def test_perf_report_with_children() -> None:
     assert table.top.rows == [("a.(*T).b", 964, 9930, "")]
 
 
+def test_stacks_of_perf_script() -> None:
+    frames = "          43cd56 runtime.mapiternext+0x256 (/usr/bin/buildkitd)\n          dd0a5d a.(*T).b+0x25d (/usr/bin/b)\n"
+    sample = "buildkitd 1234 [001] 5678.123456:   10101010 cycles:\n"
+    profile = read(f"{sample}{frames}\n{sample}{frames}").profile
+    assert profile
+    assert (profile.kind, list(profile.stacks())) == ("cpu", [(["a.(*T).b", "runtime.mapiternext"], 2)])
+
+
 def test_back_trace_of_gdb() -> None:
     (goroutine,) = read((REPORTS / "41-shapes-of-a-table" / "gdb.txt").read_text()).goroutines
     assert goroutine.stack[:2] == ("runtime.mapiternext", CHECK_LOOPS)
