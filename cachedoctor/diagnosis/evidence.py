@@ -239,7 +239,7 @@ def _guess(data: bytes) -> str:
     """What a text that cannot be read may be."""
     text = data.decode(errors="replace").lstrip("\ufeff \t\r\n")
     if text.startswith(_OLD_TEXT):
-        return "a profile as text (debug=1); only goroutine dumps can be read as text, so fetch it without debug=1"
+        return "a profile as text (debug=1); only goroutines and heap can be read as text, so fetch it without debug=1"
     if text.startswith(("{", "[")):
         return "JSON, perhaps a cache: cachedoctor analyze reads caches"
     if text.startswith("<"):
