@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cachedoctor.pprof.table import Table
 
 EXPECTED = (
-    "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), a crash, or "
-    "the text of `go tool pprof -top`"
+    "expected a pprof profile (profile.proto, gzipped or not), a goroutine dump (debug=1 or debug=2), a crash trace, "
+    "or the text of `go tool pprof -top`"
 )
 MOST_TEXT_BYTES = 64 << 20
 MOST_LINES = 3_000_000
