@@ -216,13 +216,13 @@ def _of_dump(lines: Sequence[str], source: str) -> Evidence | None:
     if dump.unread:
         example = cut(printable(dump.example), LONGEST_EXAMPLE)
         warnings.append(f"{dump.unread:,} of {plural(dump.lines, 'line')} could not be read, the first: {example}")
+    if not dump.goroutines and not dump.marks:
+        warnings.append("this is the stack of an error: it shows what failed, not what the daemon is doing")
     if dump.shortened:
         warnings.append(f"{dump.shortened:,} of {plural(dump.lines, 'line')} are cut off within a function's name")
     if dump.cut:
         warnings.append("the dump seems to be cut short: its last goroutine is incomplete")
     kind = "goroutine" if dump.goroutines or dump.marks else "error"
-    if kind == "error":
-        warnings.append("this is the stack of an error: it shows what failed, not what the daemon is doing")
     listed = dump.goroutines if kind == "goroutine" else [goroutines.Goroutine(stack) for stack in dump.errors]
     return Evidence(
         source,
