@@ -221,6 +221,8 @@ def _of_dump(lines: Sequence[str], source: str) -> Evidence | None:
     if dump.unread:
         example = cut(printable(dump.example), LONGEST_EXAMPLE)
         warnings.append(f"{dump.unread:,} of {plural(dump.lines, 'line')} could not be read, the first: {example}")
+    if not dump.goroutines and not dump.marks:
+        warnings.append("this is the stack of an error: it shows what failed, not what the daemon is doing")
     if dump.shortened:
         warnings.append(f"{dump.shortened:,} of {plural(dump.lines, 'line')} are cut off within a function's name")
     if dump.cut:
@@ -243,7 +245,7 @@ def _guess(data: bytes) -> str:
     """What a text that cannot be read may be."""
     text = data.decode(errors="replace").lstrip("\ufeff \t\r\n")
     if text.startswith(_OLD_TEXT):
-        return "a profile as text (debug=1); only goroutine dumps can be read as text, so fetch it without debug=1"
+        return "a profile as text (debug=1); only goroutines and heap can be read as text, so fetch it without debug=1"
     if text.startswith(("{", "[")):
         return "JSON, perhaps a cache: cachedoctor analyze reads caches"
     if text.startswith("<"):

@@ -290,7 +290,7 @@ def _without_doubled_blanks(lines: list[str]) -> list[str]:
     sample = [bool(line.strip()) for line in _sample(lines)]
     written = sum(sample)
     together = sum(map(bool.__and__, sample, sample[1:]))
-    if written < 6 or together > written // 20 or len(sample) < 2 * written - 1:
+    if written < 6 or together > written // 20 or len(sample) < 1.8 * written:
         return lines
     # The blank line that was added is the first one below a line.
     return [line for before, line in pairwise(["", *lines]) if line.strip() or not before.strip()]

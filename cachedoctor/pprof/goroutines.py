@@ -55,7 +55,7 @@ _HIDDEN = "stack unavailable"
 _CUT = ("…", "...")
 
 _GROUP = re.compile(r"(\d{1,9}) @(?:\s+[0-9a-fx]+)*$")
-_FRAME = re.compile(
+FRAME = re.compile(
     r"(?:#\s*0x[0-9a-f]+|0x[0-9a-f]+(?=\s+\S+\.))\s+(\S.*?)(?:\+0x[0-9a-f]+(?:\s*/\S+:\d+)?|\s+\S+:\d+)?$"
 )
 
@@ -139,9 +139,9 @@ def grouped(lines: Sequence[str]) -> list[Goroutine]:
     """
     goroutines: list[Goroutine] = []
     count, stack = 0, list[str]()
-    for line in [*_whole_frames(lines), ""]:
+    for line in [*whole_frames(lines), ""]:
         group = _GROUP.match(line)
-        frame = _FRAME.match(line)
+        frame = FRAME.match(line)
         if frame and count:
             stack.append(frame.group(1).rstrip())
         elif (group or not line) and count and (stack or group or not line):
@@ -154,7 +154,7 @@ def grouped(lines: Sequence[str]) -> list[Goroutine]:
     return goroutines
 
 
-def _whole_frames(lines: Sequence[str]) -> Iterator[str]:
+def whole_frames(lines: Sequence[str]) -> Iterator[str]:
     """The lines of a dump of `debug=1`, those joined that were broken at some column."""
     pending = ""
     for line in map(str.rstrip, lines):

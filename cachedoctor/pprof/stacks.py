@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cachedoctor.errors import InputError
-from cachedoctor.pprof.goroutines import LONGEST_LINE, LONGEST_MARK, NAME, Goroutine, check_count
+from cachedoctor.pprof.goroutines import FRAME, LONGEST_LINE, LONGEST_MARK, NAME, Goroutine, check_count, whole_frames
 from cachedoctor.pprof.profile import Profile, ValueType
 from cachedoctor.pprof.samples import ListSamples
 from cachedoctor.pprof.table import LARGEST, MOST_ROWS, Table, value_of
@@ -26,6 +27,9 @@ _TYPE = re.compile(r"Type: (\S+)")
 _PERF = re.compile(
     r"(\d{1,3}[.,]\d{1,4})%\s+(?:(\d{1,3}[.,]\d{1,4})%\s+)?(?:\d+\s+)?\S.*?\s\[[.kgu]\]\s+(\S.*?)(?:\s+-\s+-)?$"
 )
+_PERF_FRAME = re.compile(r"[0-9a-f]{3,16} (\S+?)(?:\+0x[0-9a-f]+)? \([/\[][^)]*\)$")
+_HEAP = re.compile(r"heap profile: \d+: \d+ \[\d+: \d+\] @ heap(_v2)?/(\d{1,15})$")
+_HEAP_GROUP = re.compile(r"(\d{1,15}): (\d{1,15}) \[\d+: \d+\] @(?:\s+[0-9a-fx]+)*$")
 _GDB = re.compile(rf"#\d+\s+(?:0x[0-9a-f]+ in )?(?=[A-Za-z_])({NAME})(?= \(|\s*$)")
 _DELVE = re.compile(rf"(\d+)\s+0x[0-9a-f]{{3,16}} in ({NAME})$")
 _THREAD = re.compile(r"Thread \d+|\(gdb\)|\(dlv\)|Goroutine (\d{1,18})")
@@ -35,7 +39,7 @@ _DELVE_GOROUTINE = re.compile(
 
 MARKS = re.compile(
     rf"#\d+\s+(?:0x[0-9a-f]+ in )?(?=[A-Za-z_]){NAME} \((?:\)|[\w.~]+=)|\d+\s+0x[0-9a-f]{{3,16}} in {NAME}$"
-    r"|\d{1,3}[.,]\d{1,4}%\s+\S.*\s\[[.kgu]\]\s"
+    r"|\d{1,3}[.,]\d{1,4}%\s+\S.*\s\[[.kgu]\]\s|[0-9a-f]{5,16} [\w./]+\.\S+?\+0x[0-9a-f]+ \([/\[]"
 )
 """How lines with such stacks begin: what a prefix is learned from."""
 
@@ -51,7 +55,7 @@ class Stacks(NamedTuple):
 def read(lines: Sequence[str]) -> Stacks | None:
     """The stacks in a text, `None` if it has none in any of these forms. Raises `InputError`."""
     texts = [text for line in lines if (text := line[:LONGEST_LINE].strip())]
-    for reader in (_traces, _perf, _backtraces, _folded):
+    for reader in (_heap, _traces, _perf, _perf_script, _backtraces, _folded):
         if found := reader(texts):
             return found
     return None
@@ -110,6 +114,36 @@ def _traces(texts: Sequence[str]) -> Stacks | None:
     return Stacks(_profile(samples, "heap" if of_memory else kind, ValueType(kind, unit or "count")))
 
 
+def _heap(texts: Sequence[str]) -> Stacks | None:
+    """A heap profile of `debug=1`: the memory in use, scaled up from what was sampled.
+
+    Source: runtime/pprof of Go 1.24, `writeHeapInternal`; google/pprof, profile/legacy_profile.go, `scaleHeapSample`.
+    """
+    head = next(filter(None, map(_HEAP.match, texts)), None)
+    if not head:
+        return None
+    rate = int(head[2]) / (1 if head[1] else 2)
+    samples: list[tuple[tuple[str, ...], int]] = []
+    stack: list[str] = []
+    value = 0
+    for text in [*whole_frames(texts), ""]:
+        if frame := FRAME.match(text):
+            stack.append(frame[1].rstrip())
+            continue
+        if stack and value:
+            samples.append((tuple(stack), value))
+        group = _HEAP_GROUP.match(text)
+        stack, value = [], _scaled(int(group[1]), int(group[2]), rate) if group else 0
+    return Stacks(_profile(samples, "heap", ValueType("inuse_space", "bytes"))) if samples else None
+
+
+def _scaled(count: int, size: int, rate: float) -> int:
+    """How many bytes there probably are if so many were sampled, one of each `rate` bytes."""
+    if not count or not size or rate <= 1:
+        return size
+    return min(LARGEST, int(size / -math.expm1(-size / count / rate)))
+
+
 def _perf(texts: Sequence[str]) -> Stacks | None:
     """The table of `perf report` and `perf top`; with `Children`, the first share is that of the stacks below, too."""
     shares = [match for text in texts if "%" in text and (match := _PERF.match(text[:LONGEST_MARK]))]
@@ -125,6 +159,19 @@ def _perf(texts: Sequence[str]) -> Stacks | None:
             raise InputError(f"more than {MOST_ROWS:,} lines in the table, which is refused")
     top = Top(list(rows.values()), 100 * _PERCENT_PARTS, "count", [], 0, 0, SMALLEST)
     return Stacks(table=Table(top, "cpu", None))
+
+
+def _perf_script(texts: Sequence[str]) -> Stacks | None:
+    """What `perf script` prints: a line for each sample, and below it the stack."""
+    samples: list[tuple[tuple[str, ...], int]] = []
+    stack: list[str] = []
+    for text in [*texts, ""]:
+        if frame := _PERF_FRAME.match(text[:LONGEST_MARK]):
+            stack.append(frame[1])
+        elif stack:
+            samples.append((tuple(stack), 1))
+            stack = []
+    return Stacks(_profile(samples, "cpu", ValueType("samples", "count"))) if samples else None
 
 
 def _parts(share: str) -> int:

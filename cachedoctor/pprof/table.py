@@ -29,7 +29,7 @@ _ROUTINE = re.compile(r"ROUTINE =+ (\S.*?) in ")
 _OF_ROUTINE = re.compile(rf"({_NUMBER})\s+({_NUMBER}) \(flat, cum\)\s+{_SHARE} of Total")
 _SOURCE = re.compile(rf"(?:{_NUMBER}|\.)\s+(?:{_NUMBER}|\.)\s+\d+:")
 _SHOWING = re.compile(r"Showing nodes accounting for (\S+), +(\S+)% of (\S+) total|(\S+) of (\S+) total \(")
-_TOTAL = re.compile(r"Total: (\S+)(?: samples)?$", re.MULTILINE)
+_TOTAL = re.compile(r"Total: (\S+)( samples)?$", re.MULTILINE)
 _DROPPED = re.compile(r"Dropped (\d{1,9}) nodes? \(cum <= ([^)\s]+)\)")
 _DURATION = re.compile(r"Duration: ([^,\s]+),")
 _TYPE = re.compile(r"Type: (\S+)")
@@ -193,7 +193,7 @@ class _Reader:
             between = " " if words[0].endswith("inline)") else ""
             last = self.rows[-1]
             self.rows[-1] = _row(f"{last.function}{between}{words[0]}", last.flat, last.cum)
-        elif words and not _RULE.fullmatch(line) and not _is_heading(line):
+        elif words and self.adjacent and not _RULE.fullmatch(line) and not _is_heading(line):
             self.skipped += 1
 
     def all_rows(self) -> list[Row]:
@@ -243,7 +243,9 @@ def _table(rows: list[Row], shares: list[tuple[int, float]], unit: str, heading:
         limit[0] if limit else 0,
         SMALLEST,
     )
-    sample_type = kind.group(1) if kind else "cpu" if unit == "nanoseconds" else ""
+    # The first pprof, a Perl script, counted the samples of CPU profiles.
+    timed = unit == "nanoseconds" or (whole is not None and whole.group(2) is not None)
+    sample_type = kind.group(1) if kind else "cpu" if timed else ""
     return Table(top, sample_type, seconds[0] / 1e9 if seconds and seconds[1] == "nanoseconds" else None)
 
 

@@ -170,6 +170,7 @@ def test_stack_of_an_error_says_nothing_about_goroutines() -> None:
     evidence = read(text.encode(), "x")
     assert (evidence.kind, evidence.goroutines, evidence.errors) == ("error", [], [("main.main",)])
     assert list(evidence.functions) == ["main.main"]
+    assert evidence.warning.startswith("this is the stack of an error")
 
 
 def test_stack_of_one_thread_is_not_a_whole_dump() -> None:

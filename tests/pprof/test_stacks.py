@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from cachedoctor.errors import InputError
@@ -75,6 +77,31 @@ def test_perf_report_with_children() -> None:
     table = read(text).table
     assert table
     assert table.top.rows == [("a.(*T).b", 964, 9930, "")]
+
+
+def test_stacks_of_perf_script() -> None:
+    frames = "    43cd56 runtime.mapiternext+0x256 (/usr/bin/buildkitd)\n    dd0a5d a.(*T).b+0x25d (/usr/bin/b)\n"
+    sample = "buildkitd 1234 [001] 5678.123456:   10101010 cycles:\n"
+    profile = read(f"{sample}{frames}\n{sample}{frames}").profile
+    assert profile
+    assert (profile.kind, list(profile.stacks())) == ("cpu", [(["a.(*T).b", "runtime.mapiternext"], 2)])
+
+
+def test_heap_profile_as_text() -> None:
+    """A sample of the sampling rate's size, 512 KiB, stands for 1 / (1 - 1/e) as much."""
+    text = (
+        "heap profile: 2: 1048576 [9: 99] @ heap/1048576\n"
+        "1: 524288 [1: 524288] @ 0x1 0x2\n#\t0x1\ta.b+0x1\t/a.go:1\n#\t0x2\tc.(*D).e+0x1\t/c.go:2\n\n"
+        "0: 0 [8: 64] @ 0x3\n#\t0x3\tf.g+0x1\t/f.go:1\n\n"
+        "4: 4000000000 [4: 4] @ 0x4\n#\t0x4\th.i+0x1\t/h.go:1\n\n# runtime.MemStats\n# Alloc = 123\n"
+    )
+    profile = read(text).profile
+    assert profile
+    assert (profile.kind, profile.sample_type) == ("heap", ("inuse_space", "bytes"))
+    assert list(profile.stacks()) == [(["c.(*D).e", "a.b"], int(524288 / (1 - math.exp(-1)))), (["h.i"], 4 * 10**9)]
+    unscaled = read(text.replace("heap/1048576", "heap_v2/1")).profile
+    assert unscaled
+    assert unscaled.total == 524288 + 4 * 10**9
 
 
 def test_back_trace_of_gdb() -> None:

@@ -169,6 +169,15 @@ def test_top_and_list_of_one_profile_are_one_table() -> None:
     assert (table.top.unit, table.top.total) == ("bytes", round(10.64 * 2**30 - 0.5))
 
 
+def test_text_below_a_table_does_not_count() -> None:
+    assert read_text(f"{HEAD}1s 10% 10% 9s 90% a.b\n\nThanks, that is all.\n").skipped == 0
+
+
+def test_table_of_the_first_pprof() -> None:
+    table = read_text("Total: 3035 samples\n 1301 42.9% 42.9% 2900 95.5% a.b\n 900 29.7% 72.5% 900 29.7% c.d\n")
+    assert (table.sample_type, table.top.total, cums(table)) == ("cpu", 3035, {"a.b": 2900, "c.d": 900})
+
+
 def test_list_alone() -> None:
     text = (
         "Total: 10s\nROUTINE ====== a.(*T).b in /src/a.go\n   1s   4s (flat, cum) 40% of Total\n    .   3s   7: c()\n"
