@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 from contextlib import suppress
 from io import BytesIO
 
 from cachedoctor.diagnosis.diagnose import diagnose
-from cachedoctor.diagnosis.evidence import Evidence, load
+from cachedoctor.diagnosis.evidence import MARKS, Evidence, load
 from cachedoctor.errors import InputError
+from cachedoctor.io.wrappings import unwrapped
 from cachedoctor.report.page import Style
 from fuzz.checks import check_report, one_of
 from tests.pprof.profiles import KINDS, kept_in
 from tests.report.rendered import OF_PROFILES, rendered
+
+_OTHER_ENDS = re.compile(rb"[\r\x0b\x0c\x1b-\x1e]")
 
 
 def decode(data: bytes) -> None:
@@ -49,7 +54,7 @@ def goroutines(data: bytes) -> None:
         if evidence.goroutines:
             assert evidence.total == sum(goroutine.count for goroutine in evidence.goroutines)
             assert all(goroutine.count > 0 and all(goroutine.stack) for goroutine in evidence.goroutines)
-            for quoted in _quoted(data):
+            for quoted in _quoted(data) if evidence.whole else ():
                 assert quoted
                 assert quoted.goroutines == evidence.goroutines
         _judge(evidence, data)
@@ -69,10 +74,19 @@ def table(data: bytes) -> None:
 
 
 def _quoted(data: bytes) -> list[Evidence | None]:
-    """The same text with Windows line endings, and as a mail program quotes it."""
-    if b"\r" in data or not data.isascii():
+    """The same text with Windows line endings, and as mail programs, syslog and the log driver of Docker wrap it."""
+    if not data.isascii() or _OTHER_ENDS.search(data):
         return []
-    return [_read(data.replace(b"\n", b"\r\n")), _read(b"> " + data.replace(b"\n", b"\n> "))]
+    lines = data.decode().split("\n")
+    if unwrapped(data.decode(), MARKS) != data.decode().splitlines() or sum(map(bool, map(MARKS.search, lines))) < 3:
+        return []
+    wrapped = (
+        "\r\n".join(lines),
+        "".join(f"> {line}\n" for line in lines),
+        "".join(f"Jun 17 21:38:{at % 60:02} host dockerd[7]: {line}\n" for at, line in enumerate(lines)),
+        "".join(f"{json.dumps({'log': line + chr(10), 'stream': 'stderr'})}\n" for line in lines),
+    )
+    return [_read(text.encode()) for text in wrapped]
 
 
 def _read(data: bytes) -> Evidence | None:

@@ -93,15 +93,16 @@ def profiles() -> list[bytes]:
 
 
 def dumps() -> list[bytes]:
-    """Goroutine dumps, with BuildKit's goroutines first."""
+    """Goroutine dumps, with BuildKit's goroutines first, and what people report, in its wrappings."""
     whole = [file.read_text() for file in sorted((FIXTURES / "profiles").glob("goroutine*.txt"))]
-    return [*map(_shortened, whole), *(text[:600].encode() for text in whole), *_files("hostile/goroutines")]
+    reports = [file.read_bytes()[:LARGEST] for file in sorted((FIXTURES / "reports").rglob("*")) if file.is_file()]
+    return [*map(_shortened, whole), *(text[:600].encode() for text in whole), *reports, *_files("hostile/goroutines")]
 
 
 def tables() -> list[bytes]:
     """Tables of `pprof -top`."""
     whole = (FIXTURES / "profiles/issue-6008-top50.txt").read_bytes()
-    return [whole, whole[:600], *_files("hostile/tables")]
+    return [whole, whole[:600], *_files("hostile/tables", "reports/41-shapes-of-a-table")]
 
 
 def _files(*folders: str) -> list[bytes]:

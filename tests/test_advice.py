@@ -9,7 +9,7 @@ import pytest
 
 from cachedoctor import buildkit
 from cachedoctor.buildkit import FAULTS, LOSES_LINKS, RECOMMENDED, REWRITTEN, Release, Span, engines, parse_release
-from cachedoctor.diagnosis.causes import KNOWLEDGE
+from cachedoctor.diagnosis.causes.registry import all_causes, modules
 from cachedoctor.rules import RULES
 from tests.docs.pages import PAGES, ROOT
 
@@ -27,9 +27,16 @@ def texts() -> Iterator[tuple[str, str]]:
     for rule in RULES:
         for step in (*rule.help, rule.about):
             yield rule.id, step
-    for cause, known in KNOWLEDGE.items():
-        for text in (known.what, known.ends, *known.now, *known.for_good):
-            yield cause, text
+    for name, cause in all_causes().items():
+        yield from ((name, text) for text in (cause.what, cause.ends, *cause.now, *cause.for_good))
+        for signature in cause.signatures:
+            yield from ((name, text) for text in (signature.what, signature.ends, *signature.now, *signature.for_good))
+        yield name, modules()[name].__doc__ or ""
+        # Advice that a cause keeps in tables of its own.
+        for value in vars(modules()[name]).values():
+            rows = value if isinstance(value, tuple) else ()
+            for row in rows:
+                yield from ((name, step) for step in (*getattr(row, "now", ()), *getattr(row, "for_good", ())))
 
 
 def sentences(text: str) -> list[str]:

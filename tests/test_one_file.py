@@ -1,4 +1,4 @@
-"""A format, a command, a rule and a kind of source are one file each: all four are added to a copy of the package."""
+"""A format, a command, a rule, a cause and a kind of source are one file each: added to a copy of the package."""
 
 from __future__ import annotations
 
@@ -70,6 +70,27 @@ ADDED = {
         def greet(format):
             """Say hello to whoever is there."""
             click.echo(f"hello in {format}")
+        ''',
+    "diagnosis/causes/haunted.py": '''
+        """A ghost holds the daemon.
+
+        **How it is found.** `(*Ghost).Haunt` in any goroutine.
+        """
+
+        from cachedoctor.diagnosis.causes.cause import Cause, Question, Signature
+
+        CAUSE = Cause(
+            name="haunted",
+            title="The daemon is haunted",
+            question=Question.GRAPH,
+            affects="v0.13",
+            what="Something moves in it.",
+            ends="At dawn.",
+            outcome="ends",
+            now=("Turn on the light.",),
+            for_good=("Move out.",),
+            signatures=(Signature(r"[.][(][*]Ghost[)][.]Haunt$", "being haunted", fixed_in="v0.14.0"),),
+        )
         ''',
     "rules/odd_record.py": '''
         """A cache whose records are an odd number.
@@ -196,3 +217,19 @@ def test_a_rule_is_found_wherever_rules_are_used(copy: Path) -> None:
     assert refused.returncode == 2
     assert "the repaired cache fails CD199" in refused.stderr
     assert not (copy / "repaired.json").exists()
+
+
+@pytest.mark.slow
+def test_a_cause_is_found_in_dumps_and_tables(copy: Path) -> None:
+    dump = copy / "dump.txt"
+    dump.write_text("goroutine 7 [select, 3 minutes]:\nexample.com/x.(*Ghost).Haunt(0x1)\n\t/src/x.go:1 +0x1\n")
+    table = copy / "table.txt"
+    table.write_text(
+        "flat flat% sum% cum cum%\n0s 0% 0% 9s 90% x.(*Ghost).Haunt\n9s 90% 90% 9s 90% crypto/sha256.block\n"
+    )
+    for source, evidence in ((dump, "goroutine 7 [select, 3 minutes]"), (table, "9s 90.00%")):
+        first, *_ = json.loads(run(copy, "profile", source, "-f", "json").stdout)["diagnosis"]
+        assert (first["cause"], first["outcome"], first["fixed_in"]) == ("haunted", "ends", "v0.14.0")
+        assert "being haunted" in first["explanation"]
+        assert evidence in first["evidence"][0]
+    assert run(copy, "profile", dump).stdout.startswith("The daemon is haunted.")

@@ -20,6 +20,7 @@ FILES = ("*.md", "*.yml", "docs/*.md")
 """Files that may have generated blocks."""
 BLOCKS = """\
 from tools.action import environment, inputs
+from tools.causes import causes
 from tools.commands import formats, reference, settings, sources
 from tools.contracts import contracts, packages
 from tools.limits import limits

@@ -38,11 +38,14 @@ def is_url(source: str) -> bool:
     return source.lower().startswith(("http://", "https://"))
 
 
-def fetch(url: str, seconds: int, progress: Progress = lambda step: None) -> Iterator[Answer]:
+def fetch(
+    url: str, seconds: int, progress: Progress = lambda step: None, *, again_after: int | None = None
+) -> Iterator[Answer]:
     """Fetch what a URL names; from a bare address, a goroutine dump and then a CPU profile of so many seconds.
 
-    Yields each answer as it comes. Raises `InputError`. Source: net/http/pprof of Go 1.24; buildkitd serves it at
-    `--debugaddr`.
+    With `again_after`, a second goroutine dump follows so many seconds after the first; or, if the URL names something
+    else, that once more. Yields each answer as it comes. Raises `InputError`. Source: net/http/pprof of Go 1.24;
+    buildkitd serves it at `--debugaddr`.
     """
     from urllib.parse import urlsplit
 
@@ -55,15 +58,33 @@ def fetch(url: str, seconds: int, progress: Progress = lambda step: None) -> Ite
         raise InputError("expected http://HOST:PORT, without a user", source=parts._replace(netloc="…").geturl())
     if parts.path.rstrip("/") not in ("", "/debug", "/debug/pprof"):
         progress(f"fetching {parts.path}")
-        yield Answer(url, _name(parts.path.rstrip("/").rpartition("/")[2]), _get(url, _patience(parts.query)))
+        name = parts.path.rstrip("/").rpartition("/")[2]
+        began = time.monotonic()
+        yield Answer(url, _name(name), _get(url, _patience(parts.query)))
+        if again_after:
+            _wait(began + again_after, progress)
+            yield Answer(url, _name(name), _get(url, _patience(parts.query)))
         return
     base = f"{parts.scheme}://{parts.netloc}/debug/pprof"
     progress("fetching a goroutine dump")
     dump = f"{base}/goroutine?debug=2"
+    began = time.monotonic()
     yield Answer(dump, _name("goroutines", "txt"), _get(dump, GRACE_SECONDS))
     progress(f"taking a CPU profile of {seconds} s")
     cpu = f"{base}/profile?seconds={seconds}"
     yield Answer(cpu, _name("cpu"), _get(cpu, seconds + GRACE_SECONDS))
+    if again_after:
+        _wait(began + again_after, progress)
+        progress("fetching a second goroutine dump")
+        yield Answer(dump, _name("goroutines", "txt"), _get(dump, GRACE_SECONDS))
+
+
+def _wait(until: float, progress: Progress) -> None:
+    """Wait until a time of `time.monotonic`."""
+    left = until - time.monotonic()
+    if left > 0:
+        progress(f"waiting {left:.0f} s")
+        time.sleep(left)
 
 
 def _patience(query: str) -> float:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor.buildkit import SECONDS_PER_CALL, SECONDS_PER_MARSHAL_STEP, SECONDS_PER_WALK_STEP
 from cachedoctor.diagnosis import exports as dumps
 from cachedoctor.diagnosis import phases
-from cachedoctor.diagnosis.causes import CAUSE_OF, Cause
 from cachedoctor.diagnosis.evidence import Evidence
 from cachedoctor.diagnosis.exports import Export, Wait
-from cachedoctor.diagnosis.findings import TIMED, Finding, findings
+from cachedoctor.diagnosis.findings import Finding, findings
 from cachedoctor.diagnosis.phases import Phase, shares, shares_of_table
+from cachedoctor.diagnosis.seen import Seen
+from cachedoctor.diagnosis.timed import TIMED
+from cachedoctor.diagnosis.twice import Twice, compare
 from cachedoctor.errors import FocusError
 from cachedoctor.numbers import YEAR
 from cachedoctor.pprof import units
@@ -45,6 +47,8 @@ class Diagnosis:
     go_version: str | None
     buildkit: str | None
     """The releases that the exporter may be from."""
+    twice: Twice | None = None
+    """What moved between two dumps, if there are two."""
     remaining: Remaining | None = None
     """How long it goes on, if caches were given and the work of the main cause depends on them."""
 
@@ -63,13 +67,19 @@ def diagnose(
     caches: Survey | None = None,
     elapsed: float | None = None,
 ) -> Diagnosis:
-    """Find the cause. `caches` is what the export holds, `elapsed` how many seconds it has run.
+    """Find the cause. Of several goroutine dumps the last one counts, and is compared with the first.
+
+    `caches` is what the export holds, `elapsed` how many seconds it has run.
 
     `count` is the number of functions in the table, 0 for all. Raises `FocusError` if `focus` is not a regular
     expression, or the evidence is a table.
     """
-    ordered = sorted(evidence, key=lambda item: bool(item.goroutines))
+    with_goroutines = [item for item in evidence if item.goroutines]
+    earlier, now = with_goroutines[:-1], with_goroutines[-1:]
+    others = sorted((item for item in evidence if not item.goroutines), key=lambda item: item.kind not in TIMED)
+    ordered = [*others, *now]
     first = ordered[0]
+    twice = compare(earlier[0].goroutines, now[0].goroutines) if earlier else None
     table = top(first.profile, sort, count, focus) if first.profile else _table(first, sort, count, focus)
     dump = [goroutine for item in ordered for goroutine in item.goroutines]
     tables = [item.table.top for item in ordered if item.table and item.kind == "goroutine"]
@@ -77,7 +87,7 @@ def diagnose(
     by_phase, estimated = _shares(first, exports)
     cores = _cores(first)
     waits = dumps.waits(dump)
-    results = findings(first, by_phase, cores, exports, waits)
+    results = findings(Seen(ordered, by_phase, cores, exports, waits, dump, twice))
     functions = [name for item in ordered for name in item.functions]
     left = None
     if caches:
@@ -90,7 +100,7 @@ def diagnose(
             cores=_cores_of_each(results[0], cores, exports),
         )
     return Diagnosis(
-        evidence=ordered,
+        evidence=[*ordered, *earlier],
         top=table,
         phases=by_phase,
         estimated=estimated,
@@ -100,6 +110,7 @@ def diagnose(
         cores=cores,
         go_version=phases.go_version(functions),
         buildkit=phases.buildkit_regime(functions),
+        twice=twice,
         remaining=left,
     )
 
@@ -134,7 +145,7 @@ def _cores(first: Evidence) -> float | None:
     return seconds / first.duration_seconds if unit == "s" else None
 
 
-def _elapsed(exports: Sequence[Export], cause: Cause) -> float | None:
+def _elapsed(exports: Sequence[Export], cause: str) -> float | None:
     """Seconds since the first export of a cause began, `None` if unknown."""
     minutes = [export.minutes for export in _of_cause(exports, cause) if export.minutes is not None]
     return max(minutes) * 60.0 if minutes else None
@@ -149,8 +160,8 @@ def _cores_of_each(main: Finding, cores: float | None, exports: Sequence[Export]
     return used / number
 
 
-def _of_cause(exports: Sequence[Export], cause: Cause) -> list[Export]:
-    return [export for export in exports if CAUSE_OF.get(export.phase) is cause]
+def _of_cause(exports: Sequence[Export], cause: str) -> list[Export]:
+    return [export for export in exports if export.cause == cause]
 
 
 OLD_MAPS = 1.4
@@ -186,7 +197,7 @@ class Remaining(NamedTuple):
 
 
 def remaining(
-    cause: Cause, caches: Survey, *, old_maps: bool | None, elapsed: float | None, cores: float | None
+    cause: str, caches: Survey, *, old_maps: bool | None, elapsed: float | None, cores: float | None
 ) -> Remaining | None:
     """How long the work of a cause takes for these caches; `None` if it does not depend on them.
 
@@ -194,15 +205,15 @@ def remaining(
     """
     from cachedoctor.graph import cost
 
-    if cause is Cause.LOOP_CHECK:
+    if cause == "loop-check":
         fast, _, slow = SECONDS_PER_CALL
         orders = caches.loop_check.orders
         work, fewest, most = "loop-check calls", orders[0].calls, orders[-1].calls
         seconds = (OLD_MAPS * fast if old_maps else fast, slow)
-    elif cause is Cause.DEEP_CHAINS:
+    elif cause == "deep-chains":
         work, fewest, most = "marshalling steps", caches.marshal_steps, caches.marshal_steps
         seconds = (SECONDS_PER_MARSHAL_STEP, 2 * SECONDS_PER_MARSHAL_STEP)
-    elif cause is Cause.RE_ADD:
+    elif cause == "re-add":
         work, fewest, most = "descendants walked", caches.walk.steps, caches.walk.steps
         seconds = (SECONDS_PER_WALK_STEP, 2 * SECONDS_PER_WALK_STEP)
     else:

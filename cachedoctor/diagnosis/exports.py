@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.diagnosis.phases import Phase, phase_of, phase_of_stack, widest
+from cachedoctor.diagnosis.causes.registry import OTHER, Doing, cause_of_phase, doing
+from cachedoctor.diagnosis.phases import Phase, widest
+from cachedoctor.diagnosis.stacks import RUNNING, function_of, is_waiting, line, without_closure
 
 if TYPE_CHECKING:
     from cachedoctor.pprof.goroutines import Goroutine
@@ -23,6 +25,11 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
 
 _WAITER = _matcher(r"llbsolver\.runCacheExporters$")
 _ROOT = _matcher(r"llbsolver\.runCacheExporters\.func|remotecache(/\w+)?\.\(\*\w*[eE]xporter\)\.Finalize$")
+# Exports without `--cache-to`: inline caches, provenance, the history of builds.
+_WALK = _matcher(
+    r"solver\.\(\*(merged)?[eE]xporter\)\.ExportTo$|llbsolver\.(\(\*ProvenanceCreator\)\.|NewProvenanceCreator)"
+    r"|remotecache/inline\.\(\*exporter\)|solver\.addBacklinks$"
+)
 _HELPER = _matcher(r"remotecache[./].*\)\.Finalize\.func|buildkit/cache\.computeBlobChain")
 # If Go cut off the root of a stack, only an exporter is so deep in these.
 _DEEP = _matcher(
@@ -37,11 +44,11 @@ _SERVICE = _matcher(
     r"\(\*(scheduler|historyQueue|HistoryQueue|Sampler|TraceRecorder)[^)]*\)|NewHistoryQueue|\.Status$"
     r"|util/progress\.|runCacheExporters$"
 )
-_CLOSURE = r"(\.(func|gowrap)\d+(\.\d+)*)+$"
-HIDDEN = "running: its stack is not in this dump"
-"""Takes the place of a function if a dump does not show it."""
-RUNNING = frozenset({"running", "runnable", "syscall"})
-"""States for which Go gives no time."""
+# The daemon's own servers: every client and every frontend keeps a stream open that waits most of the time.
+_STREAM = _matcher(
+    r"frontend/gateway\.(serve|\(\*pipe)|http2\.\(\*(serverConn|Server)\)\.|session\.(\(\*Manager\)|monitorHealth|grpc)"
+    r"|control\.\(\*Controller\)\.(Session|Status|ListenBuildHistory)|grpcclient\."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,12 @@ class Export:
     """The goroutine's state; empty if the dump does not say."""
     minutes: int | None
     """How long the export has been running, in whole minutes, rounded down; `None` if the dump does not say."""
+    cause: str = OTHER
+    """The cause that it shows."""
+    lines: tuple[str, ...] = ()
+    """The goroutine in a line, as a dump begins it."""
+    claimed: bool = False
+    """Whether a function decides on the cause, not the phase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,55 +82,103 @@ class Wait:
     """The longest wait, in whole minutes, rounded down."""
     state: str
     """The state of one of them; empty if the dump does not say."""
+    cause: str = OTHER
+    """The cause that it shows."""
+    lines: tuple[str, ...] = ()
+    """One of them in a line."""
 
 
 def exports(goroutines: Sequence[Goroutine]) -> list[Export]:
     """The cache exports that are running, the most common kind first.
 
     An export is the goroutine that `runCacheExporters` starts for it, or, if Go cut off the root of its stack, one deep
-    inside the exporter. What its helpers do counts as its own work. Source: BuildKit v0.21 and v0.32,
+    inside the exporter. One that walks cache keys for an inline cache or for provenance is an export, too, unless it
+    is part of another. What its helpers do counts as its own work. Source: BuildKit v0.21 and v0.32,
     solver/llbsolver/solver.go.
     """
     family = _Family(goroutines)
-    roots = [goroutine for goroutine in goroutines if _is_root(goroutine) or family.is_hidden_export(goroutine)]
+    roots = roots_of(goroutines, family)
     helpers = [] if family.children else [goroutine for goroutine in goroutines if any(map(_HELPER, goroutine.stack))]
-    counts: Counter[tuple[Phase, str, str]] = Counter()
-    minutes: dict[tuple[Phase, str, str], int] = {}
+    counts: Counter[_Key] = Counter()
+    minutes: dict[_Key, int] = {}
+    shown: dict[_Key, tuple[str, ...]] = {}
+    claimed: set[_Key] = set()
     for root in roots:
-        phase, busy = _busiest(root, family.descendants(root) or helpers)
-        key = (phase, _function(busy), busy.state)
+        busy, shows = _busiest(root, family.descendants(root) or helpers)
+        key = _Key(busy.phase, function_of(shows), shows.state, busy.name)
         counts[key] += root.count
+        if busy.claim:
+            claimed.add(key)
+        shown.setdefault(key, (line(shows),))
         since = max(family.waited_for(root), root.minutes or 0)
         if since:
             minutes[key] = max(since, minutes.get(key, 0))
-    return [Export(count, *key, minutes.get(key)) for key, count in counts.most_common()]
+    return [
+        Export(count, key.phase, key.function, key.state, minutes.get(key), key.cause, shown[key], key in claimed)
+        for key, count in counts.most_common()
+    ]
+
+
+class _Key(NamedTuple):
+    """What exports or waits have in common that are counted together."""
+
+    phase: Phase
+    function: str
+    state: str
+    cause: str
+
+
+def roots_of(goroutines: Sequence[Goroutine], family: _Family | None = None) -> list[Goroutine]:
+    """The goroutines that are exports."""
+    family = family or _Family(goroutines)
+    roots = [goroutine for goroutine in goroutines if _is_root(goroutine) or family.is_hidden_export(goroutine)]
+    walks = [goroutine for goroutine in goroutines if any(map(_WALK, goroutine.stack)) and not _is_root(goroutine)]
+    if roots and not family.children:
+        walks = [walk for walk in walks if doing(walk.stack, waiting=is_waiting(walk)).name == "provenance"]
+    parts = family.below((*roots, *walks))
+    return roots + [walk for walk in walks if walk.id is None or walk.id not in parts]
 
 
 def exports_of_table(top: Top) -> list[Export]:
     """The exports in a table of a goroutine profile: those at work on cache keys."""
     rows = {phase: row for phase, row in widest(top).items() if _DEEP(row.function) and row.cum > 0}
     return [
-        Export(row.cum, phase, re.sub(_CLOSURE, "", row.function), "", None)
+        Export(row.cum, phase, without_closure(row.function), "", None, Doing(cause_of_phase(phase), phase).name)
         for phase, row in sorted(rows.items(), key=lambda item: -item[1].cum)
     ]
 
 
 def waits(goroutines: Sequence[Goroutine]) -> list[Wait]:
-    """What the goroutines of builds wait for, the most common first, without the daemon's own services."""
-    counts: Counter[tuple[Phase, str]] = Counter()
-    minutes: dict[tuple[Phase, str], int] = {}
-    states: dict[tuple[Phase, str], str] = {}
+    """What the goroutines of builds wait for, the most common first, without the daemon's own services and streams."""
+    exporting = set(map(id, roots_of(goroutines)))
+    counts: Counter[_Key] = Counter()
+    minutes: dict[_Key, int] = {}
+    first: dict[_Key, Goroutine] = {}
     for goroutine in goroutines:
-        if goroutine.state in RUNNING or _is_root(goroutine) or any(map(_SERVICE, goroutine.stack)):
+        busy = doing(goroutine.stack, waiting=is_waiting(goroutine))
+        if goroutine.state in RUNNING or id(goroutine) in exporting or not _is_builds(goroutine, busy):
             continue
-        if not any(map(_WORK, goroutine.stack)):
-            continue
-        key = (_phase(goroutine), _function(goroutine))
+        key = _Key(busy.phase, function_of(goroutine), "", busy.name)
         counts[key] += goroutine.count
-        states.setdefault(key, goroutine.state)
+        first.setdefault(key, goroutine)
         if goroutine.minutes is not None:
             minutes[key] = max(goroutine.minutes, minutes.get(key, 0))
-    return [Wait(count, *key, minutes.get(key), states[key]) for key, count in counts.most_common()]
+    return [
+        Wait(count, key.phase, key.function, minutes.get(key), first[key].state, key.cause, (line(first[key]),))
+        for key, count in counts.most_common()
+    ]
+
+
+def _is_builds(goroutine: Goroutine, busy: Doing) -> bool:
+    """Whether a goroutine belongs to a build, as opposed to a service or stream of the daemon.
+
+    A lock counts wherever it is waited for: a service that waits for one is stuck, too.
+    """
+    if not any(map(_WORK, (*goroutine.stack, goroutine.created_by))) and busy.claim is None:
+        return False
+    if any(map(_STREAM, goroutine.stack)):
+        return busy.claim is not None
+    return busy.claim is not None or busy.phase is Phase.LOCKS or not any(map(_SERVICE, goroutine.stack))
 
 
 class _Family:
@@ -144,6 +205,17 @@ class _Family:
                     stack.append(child)
         return descendants
 
+    def below(self, parents: Iterable[Goroutine]) -> set[int]:
+        """The ids of all goroutines that any of these started, directly or not."""
+        below: set[int] = set()
+        stack = [parent.id for parent in parents if parent.id is not None]
+        while stack:
+            for child in self.children.get(stack.pop(), []):
+                if child.id is not None and child.id not in below:
+                    below.add(child.id)
+                    stack.append(child.id)
+        return below
+
     def waited_for(self, export: Goroutine) -> int:
         """How long `runCacheExporters` has been waiting for an export, in minutes; 0 if unknown."""
         parent = self._waiter_for(export)
@@ -164,35 +236,25 @@ def _is_root(goroutine: Goroutine) -> bool:
     return any(map(_DEEP, goroutine.stack)) and not any(map(_IMPORT, goroutine.stack))
 
 
-def _busiest(export: Goroutine, helpers: Sequence[Goroutine]) -> tuple[Phase, Goroutine]:
-    """The phase of an export, and the goroutine that shows it: its own, or a helper's if it only waits for helpers."""
-    phase = _phase(export)
-    if phase is not Phase.OTHER or not helpers:
-        return phase, export
-    phases = [(_phase(helper), helper) for helper in helpers]
-    known = [(phase, helper) for phase, helper in phases if phase is not Phase.OTHER]
+def _busiest(export: Goroutine, helpers: Sequence[Goroutine]) -> tuple[Doing, Goroutine]:
+    """What an export does, and the goroutine that shows it: its own, or a helper's if it only waits for helpers."""
+    busy = _doing(export)
+    if busy.cause or busy.phase is not Phase.OTHER or not helpers:
+        return busy, export
+    all_of_them = [(_doing(helper), helper) for helper in helpers]
+    known = [(busy, helper) for busy, helper in all_of_them if busy.cause or busy.phase is not Phase.OTHER]
     if not known:
-        return phase, export
+        return busy, export
     running = [pair for pair in known if pair[1].state in RUNNING] or known
-    counts = Counter({phase: 0 for phase, _ in running})
-    for phase, helper in running:
-        counts[phase] += helper.count
+    counts: Counter[tuple[str, Phase]] = Counter()
+    for busy, helper in running:
+        counts[busy.name, busy.phase] += helper.count
     commonest = counts.most_common(1)[0][0]
-    return commonest, next(helper for phase, helper in running if phase is commonest)
+    return next(pair for pair in running if (pair[0].name, pair[0].phase) == commonest)
 
 
-def _phase(goroutine: Goroutine) -> Phase:
-    """The phase of its stack; that it has to help with garbage collection is chance."""
-    return phase_of_stack(name for name in goroutine.stack if phase_of(name) is not Phase.GC)
-
-
-def _function(goroutine: Goroutine) -> str:
-    """The function of BuildKit nearest to the leaf; for a closure the function that it is in."""
-    if goroutine.hidden:
-        return HIDDEN
-    stack = goroutine.stack
-    name = next((name for name in stack if "buildkit/" in name), stack[0] if stack else "")
-    return re.sub(_CLOSURE, "", name)
+def _doing(goroutine: Goroutine) -> Doing:
+    return doing(goroutine.stack, waiting=is_waiting(goroutine))
 
 
 def phases(exports: Sequence[Export]) -> Mapping[Phase, float]:

@@ -1,35 +1,43 @@
-"""From phases, exports and waits to causes."""
+"""From what was read to causes, by asking one question after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from cachedoctor.buildkit import LOOP_CHECK
-from cachedoctor.diagnosis.causes import CAUSE_OF, HOW_TO_PROFILE, KNOWLEDGE, Cause
-from cachedoctor.diagnosis.evidence import Evidence
-from cachedoctor.diagnosis.exports import HIDDEN, Export, Wait
+from cachedoctor.diagnosis.causes._advice import HOW_TO_PROFILE
+from cachedoctor.diagnosis.causes.cause import Answer, Cause, Match, Outcome, Question
+from cachedoctor.diagnosis.causes.registry import (
+    OTHER,
+    Claim,
+    all_causes,
+    doing,
+)
+from cachedoctor.diagnosis.exports import Export, roots_of
 from cachedoctor.diagnosis.phases import WORDS, Phase
+from cachedoctor.diagnosis.seen import Seen
+from cachedoctor.diagnosis.stacks import (
+    HIDDEN,
+    RUNNING,
+    function_of,
+    is_buildkit,
+    is_waiting,
+    line,
+    lines,
+    longest,
+    number_of,
+)
+from cachedoctor.diagnosis.timed import MAIN_SHARE, TIMED, WHOLE_TABLE, is_idle, of_time
 from cachedoctor.numbers import elapsed, percent, plural
+from cachedoctor.pprof import units
+from cachedoctor.pprof.goroutines import Goroutine
 from cachedoctor.text import printable
 
-MAIN_SHARE = 0.3
-"""The share of the time from which a phase is a cause."""
-GRAPH_SHARE = 0.05
-"""The share from which work on the graph of cache keys is a cause."""
-BUSY_CORES = 0.5
-"""Cores from which such work comes first, whatever else the daemon does at the time."""
-WORKING_CORES = 0.25
-"""Cores below which any other work is not a cause, whatever its share."""
-IDLE_CORES = 0.05
-"""Cores below which a daemon is idle."""
-WHOLE_TABLE = 0.8
-"""The share of the total that the rows of a table have to account for, so that nothing large is missing."""
-TIMED = frozenset({"cpu"})
-"""Kinds of profile that show where the time goes."""
 _UNTIMED = {
     "heap": (
-        "A heap profile shows what holds memory, not where the time goes, so it cannot show a cause.",
+        "A heap profile shows what holds memory, not where the time goes.",
         "The functions with the largest flat values hold the memory; use --sample-type alloc_space to see what was "
         "allocated since the start.",
     ),
@@ -44,7 +52,9 @@ _UNTIMED = {
 class Finding(NamedTuple):
     """One cause."""
 
-    cause: Cause
+    cause: str
+    title: str
+    """The cause in a line."""
     share: float | None
     """Its share of the CPU time, or of the exports in a goroutine dump; `None` if there is neither."""
     explanation: str
@@ -54,6 +64,12 @@ class Finding(NamedTuple):
     """What to do so that it does not come back."""
     affects: str
     ends: str
+    outcome: Outcome
+    """How it goes on if nobody does anything."""
+    fixed_in: str
+    """The releases that fixed it, empty if none is known."""
+    evidence: Sequence[str] = ()
+    """Lines of the input that show it, control characters replaced."""
 
     @property
     def help(self) -> Sequence[str]:
@@ -61,45 +77,86 @@ class Finding(NamedTuple):
         return (*self.now, *self.for_good)
 
 
-def findings(
-    first: Evidence,
-    shares: Mapping[Phase, float],
-    cores: float | None,
-    exports: Sequence[Export],
-    waits: Sequence[Wait],
-) -> list[Finding]:
-    """The causes, the main one first: what exports are doing, then where the time goes, then what others wait for.
+def findings(seen: Seen) -> list[Finding]:
+    """The causes, the main one first. Never empty.
 
-    `first` is what `shares` and `cores` are from. Never empty.
+    The questions are asked in their order. A daemon that is dead, or that was not asked at all, has no other cause; and
+    what builds wait for counts only if no earlier question has an answer.
     """
-    idle = cores is not None and cores < IDLE_CORES
-    of_time = _of_time(shares, cores) if first.kind in TIMED and not idle else []
-    by_cause = {finding.cause: finding for finding in of_time}
-    results = [by_cause.pop(finding.cause, finding) for finding in _of_exports(exports)]
-    results += [finding for finding in of_time if finding.cause in by_cause]
-    results = results or _of_waits(waits)
-    known = [finding for finding in results if finding.cause is not Cause.OTHER]
-    if exports:
-        known.sort(key=lambda finding: not KNOWLEDGE[finding.cause].holds_others)
-    return known or results or [_no_cause(first, shares, idle)]
+    answers = sorted(_answers(seen), key=lambda answer: answer.match.question)
+    if answers:
+        # That nothing is known of an export is an answer, but not one that makes others superfluous.
+        first = next((answer for answer in answers if answer.cause.name != OTHER), answers[0]).match.question
+        if first <= Question.CLIENT:
+            answers = [answer for answer in answers if answer.match.question is first][:1]
+        weak = (Question.WAIT, Question.RUNNING, Question.MEMORY)
+        answers = [answer for answer in answers if answer.match.question not in weak or _is_next(answer, first)]
+    results: dict[str, Finding] = {}
+    for answer in answers:
+        results.setdefault(answer.cause.name, _finding(answer.cause, answer.match))
+    named = [finding for name, finding in results.items() if name != OTHER]
+    strong = any(answer.cause.name != OTHER and answer.match.question < Question.STEP for answer in answers)
+    if seen.exports and OTHER in results and not strong:
+        # What other builds do must not hide that there is an export.
+        return [results[OTHER], *named]
+    return named or list(results.values()) or [_no_cause(seen)]
 
 
-def _no_cause(first: Evidence, shares: Mapping[Phase, float], idle: bool) -> Finding:
+def _is_next(answer: Answer, first: Question) -> bool:
+    """Whether a weak answer still counts beside the first one: only to the same question, or beside a running step."""
+    question = answer.match.question
+    return question is first or (question is Question.WAIT and first is Question.STEP)
+
+
+def _answers(seen: Seen) -> Iterator[Answer]:
+    """All that speaks for any cause, in no order of questions; the better of two answers to a question comes first."""
+    idle = is_idle(seen)
+    from_time = list(of_time(seen)) if seen.first.kind in TIMED and not idle else []
+    timed = {answer.cause.name: answer for answer in from_time}
+    for answer in _of_exports(seen):
+        # The profile of the same cause says how much of the time it takes.
+        in_time = timed.get(answer.cause.name)
+        yield answer._replace(match=replace(in_time.match, question=answer.match.question)) if in_time else answer
+    yield from from_time
+    yield from _of_claims(seen)
+    for cause in all_causes().values():
+        for match in cause.find(seen) if cause.find else ():
+            yield Answer(cause, match)
+    yield from _of_waits(seen)
+    yield from _of_running(seen)
+
+
+def _no_cause(seen: Seen) -> Finding:
     """What to say if there is no cause."""
-    if first.kind in _UNTIMED:
-        explanation, advice = _UNTIMED[first.kind]
+    first = seen.first
+    if first.kind in _UNTIMED or first.unit == "bytes":
+        explanation, advice = _UNTIMED.get(first.kind, _UNTIMED["heap"])
+        if first.unit == "bytes" and first.total:
+            amount = units.label(first.total, "bytes")
+            explanation += (
+                f" This daemon has allocated {amount} since it started."
+                if first.sample_type.startswith("alloc")
+                else f" This daemon's heap holds {amount}, which is rarely a problem."
+            )
         return _other(explanation)._replace(now=(advice, *HOW_TO_PROFILE))
     if first.kind == "goroutine":
         if first.table:
             return _other("This table does not show what each goroutine is doing: pass the dump itself.")
-        return _other("No cache export is under way in this dump.")
+        return _other(_nothing(seen))
+    if first.errors and not seen.goroutines:
+        function = next(filter(is_buildkit, (name for stack in first.errors for name in stack)), "")
+        where = f", in {printable(function)}" if function else ""
+        return _other(
+            f"This is the stack that BuildKit adds to an error: it shows where a request failed{where}, not what the "
+            "daemon is doing now."
+        )
     if first.kind not in TIMED:
         return _other("This kind of profile does not show where the time goes.")
-    if idle:
+    if is_idle(seen):
         return _other("The daemon is nearly idle: it is waiting.")
     if first.table and sum(row.flat for row in first.table.top.rows) < WHOLE_TABLE * first.total:
         return _other("This table is too short to show a cause: use go tool pprof -top -cum -nodecount=50.")
-    phase, share = next(iter(shares.items()), (Phase.OTHER, 0.0))
+    phase, share = next(iter(seen.shares.items()), (Phase.OTHER, 0.0))
     if phase is not Phase.OTHER and share >= MAIN_SHARE:
         return _other(
             f"{percent(share)} of the CPU time goes to: {WORDS[phase]}. This is not a known cause of a stuck export."
@@ -107,50 +164,42 @@ def _no_cause(first: Evidence, shares: Mapping[Phase, float], idle: bool) -> Fin
     return _other("")
 
 
-def _of_time(shares: Mapping[Phase, float], cores: float | None) -> list[Finding]:
-    """The causes that a CPU profile shows.
-
-    Work on cache keys takes one core at most, whatever else the daemon does, and no build needs much of it, so even a
-    little of it is a cause. The loop check comes first, since it alone may never end.
-    """
-    causes = {CAUSE_OF[phase]: (phase, share) for phase, share in shares.items() if phase in CAUSE_OF}
-
-    def counts(cause: Cause) -> bool:
-        share = causes[cause][1]
-        graph_work = KNOWLEDGE[cause].graph_work
-        least, least_cores = (GRAPH_SHARE, IDLE_CORES) if graph_work else (MAIN_SHARE, WORKING_CORES)
-        return share >= least and (cores is None or share * cores >= least_cores)
-
-    def rank(cause: Cause) -> tuple[bool, bool, float]:
-        share = causes[cause][1]
-        enough = share >= MAIN_SHARE or (cores is not None and share * cores >= BUSY_CORES)
-        return cause is not Cause.LOOP_CHECK, not (KNOWLEDGE[cause].graph_work and enough), -share
-
-    results = []
-    for cause in sorted(filter(counts, causes), key=rank):
-        phase, share = causes[cause]
-        used = f", {share * cores:.2f} of {cores:.2f} cores," if cores is not None else ""
-        results.append(_finding(cause, share, f"{percent(share)} of the CPU time{used} goes to: {WORDS[phase]}."))
-    return results
+def _nothing(seen: Seen) -> str:
+    """That a dump shows nothing; what is not in it counts only if it is whole."""
+    if seen.exports:
+        return ""
+    if seen.marks:
+        return "What died here is not the daemon: no function of BuildKit is in this trace."
+    if seen.whole:
+        return "No cache export is under way in this dump."
+    return "What could be read of this dump shows no cause, but the dump is incomplete: an export may be in the rest."
 
 
-def _of_exports(exports: Sequence[Export]) -> list[Finding]:
-    """The causes that keep exports busy."""
-    total = sum(export.count for export in exports)
-    by_cause: dict[Cause, list[Export]] = {}
-    for export in exports:
-        by_cause.setdefault(CAUSE_OF.get(export.phase, Cause.OTHER), []).append(export)
+def _of_exports(seen: Seen) -> Iterator[Answer]:
+    """The causes that keep exports busy, those first that hold others."""
+    total = sum(export.count for export in seen.exports)
+    by_cause: dict[str, list[Export]] = {}
+    for export in seen.exports:
+        if not export.claimed:
+            by_cause.setdefault(export.cause, []).append(export)
 
-    def number(cause: Cause) -> int:
-        return sum(export.count for export in by_cause[cause])
+    def number(name: str) -> int:
+        return sum(export.count for export in by_cause[name])
 
-    def rank(cause: Cause) -> tuple[bool, bool, int]:
-        return cause is Cause.OTHER, not KNOWLEDGE[cause].holds_others, -number(cause)
+    def rank(name: str) -> tuple[bool, bool, int]:
+        return name == OTHER, not all_causes()[name].holds_others, -number(name)
 
-    return [
-        _finding(cause, number(cause) / total, _exports_text(by_cause[cause], total))
-        for cause in sorted(by_cause, key=rank)
-    ]
+    for name in sorted(by_cause, key=rank):
+        cause = all_causes()[name]
+        yield Answer(
+            cause,
+            Match(
+                question=Question.GRAPH if cause.holds_others else Question.EXPORT,
+                observation=_exports_text(by_cause[name], total),
+                share=number(name) / total,
+                evidence=tuple(printable(text) for export in by_cause[name] for text in export.lines)[:4],
+            ),
+        )
 
 
 def _exports_text(exports: Sequence[Export], total: int) -> str:
@@ -171,26 +220,105 @@ def _exports_text(exports: Sequence[Export], total: int) -> str:
     return f"{count} {noun} {verb} under way{since}: the dump does not show what it is doing."
 
 
-def _of_waits(waits: Sequence[Wait]) -> list[Finding]:
-    """What builds wait for if no cause was found: locks first, then the network."""
-    for phase in (Phase.LOCKS, Phase.NETWORK):
-        group = [wait for wait in waits if wait.phase is phase]
-        if group:
-            number = sum(wait.count for wait in group)
-            share = number / sum(wait.count for wait in waits)
-            longest = max((wait.minutes for wait in group if wait.minutes is not None), default=None)
-            since = f", for up to {elapsed(longest * 60)}" if longest else ""
-            verb = "waits" if number == 1 else "wait"
-            text = f"{plural(number, 'goroutine')} of builds {verb} in {printable(group[0].function)}{since}"
-            return [_finding(CAUSE_OF[phase], share, f"No cache export is under way. {text}.")]
-    return []
+def _of_claims(seen: Seen) -> Iterator[Answer]:
+    """The causes whose functions goroutines are in, wherever these are from."""
+    groups: dict[tuple[str, int], tuple[Claim, list[Goroutine]]] = {}
+    for goroutine in seen.goroutines:
+        claim = doing(goroutine.stack, waiting=is_waiting(goroutine)).claim
+        if claim:
+            groups.setdefault(claim.key, (claim, []))[1].append(goroutine)
+    exporting = set(map(id, roots_of(seen.goroutines))) if groups else set()
+    for claim, group in sorted(groups.values(), key=lambda item: -number_of(item[1])):
+        match = _claim(seen, claim, group, any(id(goroutine) in exporting for goroutine in group))
+        if match:
+            yield Answer(claim.cause, match)
 
 
-def _finding(cause: Cause, share: float | None, observation: str) -> Finding:
-    known = KNOWLEDGE[cause]
-    return Finding(cause, share, f"{observation} {known.what}", known.now, known.for_good, known.affects, known.ends)
+def _claim(seen: Seen, claim: Claim, group: Sequence[Goroutine], exports: bool) -> Match | None:
+    number = number_of(group)
+    minutes = longest(group)
+    since = f", for up to {elapsed(minutes * 60)}" if minutes else ""
+    what = "a cache export" if exports and number == 1 else plural(number, "goroutine")
+    question = min(claim.cause.question, Question.EXPORT) if exports else claim.cause.question
+    if claim.signature.running:
+        question = Question.RUNNING
+    match = Match(
+        question=question,
+        observation=f"{what[0].upper()}{what[1:]} {'is' if number == 1 else 'are'} {claim.signature.doing}{since}.",
+        evidence=tuple(map(printable, lines(group))),
+    ).by(claim.signature)
+    return claim.cause.refine(seen, claim.signature, group, match) if claim.cause.refine else match
+
+
+def _of_waits(seen: Seen) -> Iterator[Answer]:
+    """What builds wait for on the network."""
+    # A wait for a connection is no limit while one is being opened: then it is the network after all.
+    group = [wait for wait in seen.waits if wait.phase is Phase.NETWORK and wait.cause in ("push", "limit")]
+    if not group:
+        return
+    number = sum(wait.count for wait in group)
+    share = number / sum(wait.count for wait in seen.waits)
+    waited = max((wait.minutes for wait in group if wait.minutes is not None), default=None)
+    since = f", for up to {elapsed(waited * 60)}" if waited else ""
+    verb = "waits" if number == 1 else "wait"
+    yield Answer(
+        all_causes()["push"],
+        Match(
+            question=Question.WAIT,
+            observation=f"{_no_export(seen)}{plural(number, 'goroutine')} of builds {verb} in "
+            f"{printable(group[0].function)}{since}.",
+            share=share,
+            evidence=tuple(printable(text) for wait in group for text in wait.lines)[:4],
+        ),
+    )
+
+
+def _no_export(seen: Seen) -> str:
+    """That there is no export, if that is certain."""
+    return "No cache export is under way. " if seen.whole and not seen.exports else ""
+
+
+def _of_running(seen: Seen) -> Iterator[Answer]:
+    """What runs, if nothing else says anything: the function of BuildKit that most running goroutines are in."""
+    running: dict[str, list[Goroutine]] = {}
+    for goroutine in seen.goroutines:
+        if goroutine.state in RUNNING and any(map(is_buildkit, goroutine.stack)):
+            running.setdefault(function_of(goroutine), []).append(goroutine)
+    for function, group in sorted(running.items(), key=lambda item: -number_of(item[1])):
+        busy = doing(group[0].stack, waiting=False)
+        number = number_of(group)
+        what = WORDS[busy.phase] if busy.phase is not Phase.OTHER else "work that is not a known cause"
+        verb = "is" if number == 1 else "are"
+        yield Answer(
+            busy.cause or all_causes()[OTHER],
+            Match(
+                question=Question.RUNNING,
+                observation=f"{_no_export(seen)}{plural(number, 'goroutine')} of BuildKit {verb} running in "
+                f"{printable(function)}: {what}.",
+                evidence=(printable(line(group[0])),),
+                what=None if busy.cause else "",
+            ),
+        )
+        return
+
+
+def _finding(cause: Cause, match: Match) -> Finding:
+    what = cause.what if match.what is None else match.what
+    return Finding(
+        cause=cause.name,
+        title=match.title or cause.title,
+        share=match.share,
+        explanation=f"{match.observation} {what}".strip(),
+        now=match.now or cause.now,
+        for_good=match.for_good or cause.for_good,
+        affects=match.affects or cause.affects,
+        ends=match.ends or cause.ends,
+        outcome=match.outcome or cause.outcome,
+        fixed_in=match.fixed_in or cause.fixed_in,
+        evidence=match.evidence,
+    )
 
 
 def _other(explanation: str) -> Finding:
-    known = KNOWLEDGE[Cause.OTHER]
-    return Finding(Cause.OTHER, None, explanation or known.what, known.now, known.for_good, known.affects, known.ends)
+    cause = all_causes()[OTHER]
+    return _finding(cause, Match(question=cause.question, observation=explanation or cause.what, what=""))

@@ -237,11 +237,16 @@ def shares_of_table(top: Top) -> dict[Phase, float]:
     """
     if not top.total:
         return {}
-    cums = {phase: abs(row.cum) for phase, row in widest(top).items()}
+    rows = widest(top)
+    cums = {phase: abs(row.cum) for phase, row in rows.items()}
     if Phase.DIFF in cums:
         cums[Phase.DIFF] = max(0, cums[Phase.DIFF] - cums.get(Phase.COMPRESSION, 0))
     excess = sum(cums.values()) - top.total
-    for outer in (Phase.MERGING, Phase.MARSHALLING, Phase.DIFF, Phase.NETWORK, Phase.DATABASE, Phase.COMPRESSION):
+    # Marshal itself calls what merges; the functions below it do not.
+    both = (Phase.MERGING, Phase.MARSHALLING)
+    if Phase.MARSHALLING in rows and rows[Phase.MARSHALLING].function.endswith("(*CacheChains).Marshal"):
+        both = (Phase.MARSHALLING, Phase.MERGING)
+    for outer in (*both, Phase.DIFF, Phase.NETWORK, Phase.DATABASE, Phase.COMPRESSION):
         less = max(0, min(excess, cums.get(outer, 0)))
         if less:
             cums[outer] -= less

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cachedoctor.analysis.analyze import Analysis
-from cachedoctor.diagnosis.causes import CAUSE_OF, KNOWLEDGE, Cause
+from cachedoctor.diagnosis.causes.registry import OTHER
 from cachedoctor.diagnosis.diagnose import TIMED, Diagnosis, Finding, Remaining
 from cachedoctor.diagnosis.evidence import Evidence
-from cachedoctor.diagnosis.exports import RUNNING, Export, Wait
+from cachedoctor.diagnosis.exports import Export, Wait
 from cachedoctor.diagnosis.phases import WORDS
+from cachedoctor.diagnosis.stacks import RUNNING
+from cachedoctor.diagnosis.twice import Still, Twice
 from cachedoctor.errors import InputError
 from cachedoctor.numbers import count_range, duration, elapsed, percent, time_range
 from cachedoctor.pprof import units
@@ -30,7 +32,7 @@ _NAME = len(HEAD) + 2
 
 def page(diagnosis: Diagnosis, caches: Analysis | None = None) -> Page:
     """What a profile has to say; `caches` are those that the build imports."""
-    known = diagnosis.main.cause is not Cause.OTHER
+    known = diagnosis.main.cause != OTHER
     estimated = " (estimated from a table)" if diagnosis.estimated else ""
     return Page(
         command="profile",
@@ -43,8 +45,9 @@ def page(diagnosis: Diagnosis, caches: Analysis | None = None) -> Page:
             Listing("The daemon", daemon(diagnosis)),
             Table(f"Where the time goes{estimated}", (), _phases(diagnosis), frozenset({1})),
             *(_hotspots(diagnosis, caches) if caches else ()),
-            _exports(diagnosis.exports),
+            _exports(diagnosis.exports, dead=diagnosis.main.outcome == "dead"),
             _waits(diagnosis.waits),
+            *_twice(diagnosis.twice),
             Verbatim("Functions", lambda width: _functions(diagnosis.top, width)),
         ],
         document=lambda: document(diagnosis, caches),
@@ -54,13 +57,13 @@ def page(diagnosis: Diagnosis, caches: Analysis | None = None) -> Page:
 
 def headline(diagnosis: Diagnosis) -> str:
     """The answer in a sentence or two."""
-    title = KNOWLEDGE[diagnosis.main.cause].title
-    number = sum(export.count for export in diagnosis.exports if CAUSE_OF.get(export.phase) is diagnosis.main.cause)
+    title = diagnosis.main.title
+    number = sum(export.count for export in diagnosis.exports if export.cause == diagnosis.main.cause)
     if number > 1:
         title = f"{title} ({number} exports at once)"
     if diagnosis.remaining:
         return f"{title}. {remaining(diagnosis.remaining)}"
-    if diagnosis.main.cause is Cause.OTHER:
+    if diagnosis.main.cause == OTHER:
         return diagnosis.main.explanation
     return f"{title}."
 
@@ -104,16 +107,36 @@ def daemon(diagnosis: Diagnosis) -> list[str]:
 
 
 def _entry(finding: Finding, diagnosis: Diagnosis) -> Entry:
-    known = finding.cause is not Cause.OTHER
+    known = finding.cause != OTHER
     estimated = diagnosis.remaining is not None and finding is diagnosis.main
     ends = [] if estimated else [f"Does it end? {finding.ends}"]
+    fixed = [f"Fixed in {finding.fixed_in}."] if finding.fixed_in and not _says(finding) else []
     return Entry(
         tone=Tone.ERROR if known else Tone.WARNING,
         title=str(finding.cause) if known else "",
         affects=finding.affects if known else "",
-        body=[finding.explanation, *ends] if known else (),
+        body=[finding.explanation, *ends, *fixed, *_seen(finding.evidence[:1])] if known else (),
+        details=_seen(finding.evidence[1:]),
         help=(Steps(finding.now, "Now"), Steps(finding.for_good, "For good")),
     )
+
+
+def _says(finding: Finding) -> bool:
+    """Whether the text or the advice of a cause says already what fixed it."""
+    return all(
+        release in " ".join((finding.explanation, finding.ends, *finding.help))
+        for release in finding.fixed_in.split(", ")
+    )
+
+
+def _seen(lines: Sequence[str]) -> list[str]:
+    return [f"Seen: {line}" for line in lines]
+
+
+def outcome(finding: Finding, diagnosis: Diagnosis) -> str:
+    """How it goes on if nobody does anything; an estimate knows more than the cause alone."""
+    left = diagnosis.remaining if finding is diagnosis.main else None
+    return "never" if left and left.never else "ends" if left and not left.overdue else finding.outcome
 
 
 def _phases(diagnosis: Diagnosis) -> list[tuple[str, str]]:
@@ -122,7 +145,7 @@ def _phases(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     return [(WORDS[phase], percent(share)) for phase, share in diagnosis.phases.items() if timed]
 
 
-def _exports(exports: Sequence[Export]) -> Table:
+def _exports(exports: Sequence[Export], *, dead: bool) -> Table:
     rows = [
         (
             f"{export.count:,}",
@@ -134,7 +157,7 @@ def _exports(exports: Sequence[Export]) -> Table:
         for export in exports
     ]
     heads = ("exports", "busy with", "at least", "state", "function")
-    return Table("Cache exports under way", heads, rows, frozenset({0}))
+    return Table("Cache exports when it died" if dead else "Cache exports under way", heads, rows, frozenset({0}))
 
 
 def _waits(waits: Sequence[Wait]) -> Table:
@@ -149,6 +172,32 @@ def _waits(waits: Sequence[Wait]) -> Table:
     ]
     heads = ("goroutines", "wait for", "up to", "function")
     return Table("What goroutines of builds wait for", heads, rows, frozenset({0}))
+
+
+def _twice(twice: Twice | None) -> list[Table | Listing]:
+    """What moved between two dumps, and what did not."""
+    if twice is None:
+        return []
+    between = f"at least {elapsed(twice.minutes * 60)} apart" if twice.minutes else "less than a minute apart"
+    moved = (
+        f"The dumps are {between}. Of BuildKit's goroutines, {twice.moved:,} moved, {twice.begun:,} began and "
+        f"{twice.ended:,} ended."
+    )
+    rows = [
+        (f"{still.count:,}", what, _since(still.minutes, still.state), Foreign(without_folders(still.function)))
+        for what, group in (("waiting", twice.stuck), ("running", twice.busy))
+        for still in group[:MOST_WAITS]
+    ]
+    grown = [
+        f"{item.before:,} → {item.now:,} goroutines in {printable(without_folders(item.function))}"
+        for item in twice.grown[:MOST_WAITS]
+    ]
+    heads = ("goroutines", "still", "up to", "function")
+    return [
+        Listing("Between the two dumps", [moved]),
+        Table("What did not move", heads, rows, frozenset({0})),
+        Listing("What became more: a leak, if it goes on", grown),
+    ]
 
 
 def _since(minutes: int | None, state: str) -> str:
@@ -171,7 +220,7 @@ def _functions(top: Top, width: int | None) -> list[str]:
 def _stacks(diagnosis: Diagnosis) -> Stacks:
     first = diagnosis.evidence[0]
     return Stacks(
-        title=f"{first.sample_type} of {first.source}: {KNOWLEDGE[diagnosis.main.cause].title}",
+        title=f"{first.sample_type} of {first.source}: {diagnosis.main.title}",
         source=first.source,
         stacks=lambda: stacks(first),
         value=lambda value: units.label(value, first.unit),
@@ -189,7 +238,7 @@ def stacks(evidence: Evidence) -> Iterator[tuple[Sequence[str], int]]:
 
 def _hotspots(diagnosis: Diagnosis, caches: Analysis) -> list[Table | Listing]:
     """What the export spends its time on, if it is the loop check."""
-    if diagnosis.main.cause is not Cause.LOOP_CHECK:
+    if diagnosis.main.cause != "loop-check":
         return []
     return [tables.hotspots(caches, level=0), builds.hint(caches.known)]
 
@@ -212,12 +261,16 @@ def document(diagnosis: Diagnosis, caches: Analysis | None = None) -> dict[str, 
                 "affects": finding.affects,
                 "explanation": clean(finding.explanation),
                 "ends": finding.ends,
+                "outcome": outcome(finding, diagnosis),
+                "fixed_in": finding.fixed_in,
+                "evidence": [clean(line) for line in finding.evidence],
                 "help": "\n".join(finding.help),
             }
             for finding in diagnosis.findings
         ],
         "exports": [_goroutines(export) for export in diagnosis.exports],
         "waits": [_goroutines(wait) for wait in diagnosis.waits],
+        "twice": _compared(diagnosis.twice) if diagnosis.twice else None,
         "cores": diagnosis.cores,
         "go_version": diagnosis.go_version,
         "buildkit": diagnosis.buildkit,
@@ -234,6 +287,29 @@ def _goroutines(group: Export | Wait) -> dict[str, Any]:
         "function": clean(group.function),
         "state": clean(group.state),
         "minutes": group.minutes,
+    }
+
+
+def _compared(twice: Twice) -> dict[str, Any]:
+    def still(group: Sequence[Still]) -> list[dict[str, Any]]:
+        return [
+            {
+                "count": item.count,
+                "function": clean(item.function),
+                "state": clean(item.state),
+                "minutes": item.minutes,
+            }
+            for item in group
+        ]
+
+    return {
+        "minutes": twice.minutes,
+        "stuck": still(twice.stuck),
+        "busy": still(twice.busy),
+        "moved": twice.moved,
+        "begun": twice.begun,
+        "ended": twice.ended,
+        "grown": [{"function": clean(item.function), "before": item.before, "now": item.now} for item in twice.grown],
     }
 
 

@@ -18,7 +18,10 @@ NUMBERS = (
     b"9223372036854775808",
     b"9" * 400,
 )
-BEFORE = (b"> ", b"    ", b"\t", b"buildkitd-1  | ", b"2026-11-24T08:14:45.5Z ", b"| ", b"`", b"\x1b[31m", b"# ")
+BEFORE = (
+    *(b"> ", b"    ", b"\t", b"buildkitd-1  | ", b"2026-11-24T08:14:45.5Z ", b"| ", b"`", b"\x1b[31m", b"# "),
+    *(b"Jun  3 12:00:01 host dockerd[7]: ", b'{"log": "', b'msg="', b"#3 990.7 ", b"12:", b"[pod/a/b] ", b"&gt; "),
+)
 ENDS = (b"\r\n", b"\r", b"\n\n", b"\x0c", b"\xc2\x85", b"\xe2\x80\xa8")
 WORDS = ("goroutine 1 [running]:", "goroutine profile: total 7", "1 @ 0x1", "created by x in goroutine 9", "x(...)")
 LINES = tuple(word.encode() for word in (*WORDS, "flat flat% sum% cum cum%", "0 0% 0% 0 0% x (inline)", "Type: cpu"))
@@ -54,7 +57,9 @@ def _changed(data: bytes, choose: random.Random) -> bytes:
     elif kind == 6:
         at = choose.randrange(len(lines[low]) + 1)
         lines[low] = (
-            lines[low][:at] + choose.choice((b"\n", b" ", b"(", b")", b"%", b"\xff", b"", b"[")) + lines[low][at:]
+            lines[low][:at]
+            + choose.choice((b"\n", b" ", b"(", b")", b"%", b"\xff", b"", b"[", b"\\n", b"\xe2\x80\xa6"))
+            + lines[low][at:]
         )
     elif kind == 7:
         return data[: choose.randrange(len(data) + 1)]

@@ -248,6 +248,7 @@ def test_warns_about_a_cache_without_effect() -> None:
         (["--save", "x"], "--save needs a URL"),
         (["--seconds", "601"], "601 is not in the range"),
         (["--seconds", "5"], "--seconds needs a URL"),
+        (["--twice", "60"], "--twice needs a URL; pass two files to compare them"),
         (["--cache", "nowhere.json"], "nowhere.json: cannot read it"),
         (["--sample-type", "wall"], "no sample type wall; it has samples, cpu"),
         (["-o", str(STUCK)], "is the profile itself"),
@@ -315,6 +316,37 @@ def test_goroutines_alone_are_diagnosed(tmp_path: Path) -> None:
     assert lines(done.stdout)[0].startswith("The cache export walks every path")
     (kept,) = tmp_path.iterdir()
     assert kept.read_bytes() == dump
+
+
+def test_two_dumps_are_compared(tmp_path: Path) -> None:
+    dump = (PROFILES / "goroutine-stuck-debug2.txt").read_text()
+    later = tmp_path / "later.txt"
+    later.write_text(
+        dump.replace("minutes]", "minutes, locked to thread]").replace("[select, 2 minutes", "[select, 4 minutes")
+    )
+    done = run("profile", PROFILES / "goroutine-stuck-debug2.txt", later, "--format", "json")
+    document = json.loads(done.stdout)
+    assert document["inputs"][0]["source"] == str(later)
+    assert document["twice"]["busy"][0]["function"].endswith("checkLoops")
+    assert [(item["count"], item["minutes"]) for item in document["twice"]["busy"]] == [(1, None)]
+    text = run("profile", PROFILES / "goroutine-stuck-debug2.txt", later, env=WIDE).stdout.decode()
+    assert "What did not move" in text
+    assert json.loads(run("profile", later, STUCK, "--format", "json").stdout)["profile"]["kind"] == "cpu"
+
+
+def test_a_daemon_is_asked_twice(tmp_path: Path) -> None:
+    dump = (PROFILES / "goroutine-stuck-debug2.txt").read_bytes()
+    asked = []
+
+    def respond(exchange: Exchange) -> None:
+        asked.append(exchange.path.partition("?")[0].rpartition("/")[2])
+        answer(200, dump if "goroutine" in exchange.path else STUCK.read_bytes())(exchange)
+
+    with Server(respond) as server:
+        done = run("profile", server.url, "--twice", "1", "--format", "json", "--save", tmp_path)
+    assert asked == ["goroutine", "profile", "goroutine"]
+    assert [item["kind"] for item in json.loads(done.stdout)["inputs"]] == ["cpu", "goroutine", "goroutine"]
+    assert json.loads(done.stdout)["twice"]["moved"] == 0
 
 
 def test_proxies_are_ignored() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cachedoctor.diagnosis.causes import KNOWLEDGE, Cause
+from cachedoctor.diagnosis.causes.registry import all_causes
 from cachedoctor.diagnosis.diagnose import diagnose
 from cachedoctor.diagnosis.evidence import load
 from cachedoctor.errors import FocusError
@@ -47,7 +47,7 @@ def test_releases_of_the_daemon() -> None:
 
 
 def test_steps_begin_with_what_to_do_now() -> None:
-    known, finding = KNOWLEDGE[Cause.LOOP_CHECK], diagnose([cpu(10, check=9000)]).main
+    known, finding = all_causes()["loop-check"], diagnose([cpu(10, check=9000)]).main
     assert finding.help == (*known.now, *known.for_good)
 
 

@@ -136,6 +136,11 @@ EXPECTED = "expected a pprof profile"
         (" \n", f"empty; {EXPECTED}"),
         ("flat flat% sum% cum cum%\n", "line 2: a table of pprof -top without any function"),
         ("goroutine profile: total 5\n", "a goroutine dump without any stack"),
+        ("# syntax=docker/dockerfile:1\nARG A=1\nFROM alpine\nRUN x\n", "a Dockerfile, which does not show what a"),
+        ("#12 [build 3/7] RUN make\n#12 DONE 0.1s\n", "a build log, which does not show what the daemon does"),
+        ("12:00 => [internal] load build definition\n => CACHED [2/3] RUN x\n", "a build log"),
+        ("ERROR: failed to solve: process did not complete\n", "a build log"),
+        ("goroutine 1 [running]:\n", "a goroutine dump without any stack"),
     ],
 )
 def test_other_text_is_refused_in_one_line(text: str, problem: str, tmp_path: Path) -> None:
@@ -145,6 +150,36 @@ def test_other_text_is_refused_in_one_line(text: str, problem: str, tmp_path: Pa
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode().count("\n") == 1
     assert problem in done.stderr.decode()
+
+
+def test_crash_without_a_stack_is_evidence() -> None:
+    evidence = read(b"runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow\n", "x")
+    assert evidence.crash[1] == "fatal error: stack overflow"
+    assert (evidence.goroutines, evidence.total, evidence.whole) == ([], 0, False)
+
+
+def test_daemon_that_was_killed_is_evidence() -> None:
+    line = "Out of memory: Killed process 4242 (buildkitd) total-vm:9000000kB"
+    assert read(f"Jun 17 21:38:37 host kernel: {line}\n".encode(), "x").crash
+    with pytest.raises(InputError, match="text of an unknown kind"):
+        read(line.replace("buildkitd", "cc1plus").encode(), "x")
+
+
+def test_stack_of_an_error_says_nothing_about_goroutines() -> None:
+    text = "failed: context canceled\n7 v0.14.1 buildkitd --debug\nmain.main\n\t/src/main.go:1\n"
+    evidence = read(text.encode(), "x")
+    assert (evidence.kind, evidence.goroutines, evidence.errors) == ("error", [], [("main.main",)])
+    assert list(evidence.functions) == ["main.main"]
+    assert evidence.warning.startswith("this is the stack of an error")
+
+
+def test_stack_of_one_thread_is_not_a_whole_dump() -> None:
+    evidence = read(b"#0  runtime.futex () at /x.s:1\n#1  main.main () at /main.go:1\n", "x")
+    assert (len(evidence.goroutines), evidence.whole) == (1, False)
+
+
+def test_kind_of_a_table_of_bytes_is_heap() -> None:
+    assert read(b"flat flat% sum% cum cum%\n1MB 1% 1% 1MB 1% a.b\n", "x").kind == "heap"
 
 
 def test_truncated_file_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ FILES = {
     "cpu.pprof": "profiles/cpu-stuck.pprof",
     "goroutines.txt": "profiles/goroutine-stuck-debug2.txt",
     "build.dockerbuild": "builds/captures/service.json",
+    "first.txt": "profiles/goroutine-stuck-debug2.txt",
+    "a-minute-later.txt": "profiles/goroutine-stuck-debug2.txt",
     "fixtures": "",
 }
 """The files in a reader's folder, with their paths below `fixtures/`."""
@@ -54,9 +56,13 @@ PLACEHOLDERS = {
     "docker://REF": "docker://REGISTRY/app:buildcache",
     "http://127.0.0.1:6060": "http://DAEMON",
     "http://HOST:PORT": "http://DAEMON",
+    "--twice 60": "--twice 1",
     "SOURCE...": "tag-a.json tag-b.json",
 }
-"""What the reader types for a placeholder. REGISTRY and DAEMON are replaced by the addresses of test servers."""
+"""What the reader types for a placeholder, or instead of a long wait.
+
+REGISTRY and DAEMON are replaced by the addresses of test servers.
+"""
 PIPED = {"crane": "cache.json", "docker": "goroutines.txt"}
 """The file that another command pipes into cachedoctor."""
 EXITS = {

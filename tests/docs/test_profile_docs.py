@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cachedoctor.diagnosis.causes import Cause
+from cachedoctor.diagnosis.causes.registry import all_causes
 from tests.docs.pages import CODE, DOCS, prose
 from tests.report.rendered import OF_PROFILES
 
@@ -12,5 +12,5 @@ PAGE = prose(DOCS / "profile.md")
 
 
 def test_every_cause_and_format_is_named() -> None:
-    assert {str(cause) for cause in Cause} <= set(CODE.findall(PAGE))
+    assert set(all_causes()) <= set(CODE.findall(PAGE))
     assert set(OF_PROFILES) <= set(re.findall(r"[a-z]+", PAGE))

@@ -122,7 +122,22 @@ def repairs(folder: Path) -> Iterator[Any]:
     yield printed("repair", FIXTURES / "manifests/service.json", *small)
 
 
-def diagnoses() -> Iterator[Any]:
+def twice(folder: Path) -> Any:
+    """Two dumps with a wait, a goroutine that runs, and many more of one kind in the second."""
+    header = "goroutine {} [{}]:\ngithub.com/moby/buildkit/util/push.{}(0x1)\n\t/src/push.go:1 +0x1\n\n"
+    before = header.format(8, "running", "Run") + WAITING
+    now = before.replace("12 minutes", "13 minutes") + "".join(
+        header.format(n, "select", "Copy") for n in range(50, 250)
+    )
+    paths = []
+    for name, text in (("before.txt", before), ("now.txt", now)):
+        (folder / name).write_text(text, encoding="utf-8")
+        paths.append(folder / name)
+    return printed("profile", *paths)
+
+
+def diagnoses(folder: Path) -> Iterator[Any]:
+    yield twice(folder)
     yield from (printed("profile", profile) for profile in PROFILES)
     yield from (printed("profile", profile, "--cache", DIAMONDS, "--running-for", "1m") for profile in PROFILES)
     eight = ("--cache", FIXTURES / "manifests/diamond-8.json", "--build", CAPTURES / "diamond-8.json")
@@ -142,7 +157,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     documents = {
         "analysis": list(chain(analyses(), checks(folder))),
         "repair": list(repairs(folder)),
-        "profile": list(diagnoses()),
+        "profile": list(diagnoses(folder)),
     }
     return documents | {"baseline": [json.loads((folder / "baseline.json").read_text(encoding="utf-8"))]}
 

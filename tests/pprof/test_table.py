@@ -109,3 +109,78 @@ def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "MOST_ROWS", 1)
     with pytest.raises(InputError, match="more than 1 lines in the table"):
         read_text(HEAD + "1s 1% 1% 1s 1% f\n" * 2)
+
+
+REPORTS = FIXTURES / "reports"
+CHECK_LOOPS = "github.com/moby/buildkit/cache/remotecache/v1.(*normalizeState).checkLoops"
+
+
+def report(name: str) -> Table:
+    return read_text((REPORTS / name).read_text())
+
+
+def cums(table: Table) -> dict[str, int]:
+    return {row.function: row.cum for row in table.top.rows}
+
+
+def test_heading_of_old_releases_of_pprof() -> None:
+    table = report("26-moby34393-old-pprof/old-checkloops.txt")
+    assert (table.top.total, table.top.dropped_nodes, table.sample_type) == (120_770_000_000, 139, "cpu")
+    assert len(table.top.rows) == 2
+
+
+def test_peek_gives_callers_and_callees_too() -> None:
+    table = report("41-shapes-of-a-table/peek.txt")
+    assert table.top.total == 120_770_000_000
+    assert cums(table)[CHECK_LOOPS] == 119_920_000_000
+    assert cums(table)["runtime.mapiternext"] == 40_100_000_000
+    assert table.skipped == 0
+
+
+def test_tree_gives_callers_and_callees_too() -> None:
+    table = report("41-shapes-of-a-table/tree.txt")
+    assert [row.function.rpartition(".")[2] for row in table.top.rows] == ["Marshal", "Finalize", "normalize"]
+    assert set(cums(table).values()) == {119_920_000_000}
+
+
+@pytest.mark.parametrize("name", ["web-ui-top.txt", "md-table.md"])
+def test_tables_of_web_page_and_issue_are_those_of_top(name: str) -> None:
+    table = report(f"41-shapes-of-a-table/{name}")
+    same = read_text((FIXTURES / "profiles" / "issue-6008-top50.txt").read_text())
+    assert table.top.rows == same.top.rows
+
+
+def test_name_may_be_the_first_column() -> None:
+    text = "| Function | Flat | Flat% | Sum% | Cum | Cum% |\n|---|---|---|---|---|---|\n"
+    text += "| `a.b` | 1s | 1% | 1% | 2s | 2% |\n"
+    assert read_text(text).top.rows == [("a.b", 10**9, 2 * 10**9, "")]
+
+
+def test_rows_without_their_heading() -> None:
+    rows = "1s 10% 10% 9s 90% a.b\n2s 20% 30% 2s 20% c.d (inline)\n"
+    assert table.is_table(rows.splitlines())
+    assert cums(read_text(rows)) == {"a.b": 9 * 10**9, "c.d": 2 * 10**9}
+    assert not table.is_table(rows.splitlines()[:1])
+
+
+def test_top_and_list_of_one_profile_are_one_table() -> None:
+    table = report("25-4448-heap-top-and-list/issue.md")
+    assert [row.function.rpartition(".")[2] for row in table.top.rows] == ["newKeyWithID", "newKey", "probeCache"]
+    assert (table.top.unit, table.top.total) == ("bytes", round(10.64 * 2**30 - 0.5))
+
+
+def test_text_below_a_table_does_not_count() -> None:
+    assert read_text(f"{HEAD}1s 10% 10% 9s 90% a.b\n\nThanks, that is all.\n").skipped == 0
+
+
+def test_table_of_the_first_pprof() -> None:
+    table = read_text("Total: 3035 samples\n 1301 42.9% 42.9% 2900 95.5% a.b\n 900 29.7% 72.5% 900 29.7% c.d\n")
+    assert (table.sample_type, table.top.total, cums(table)) == ("cpu", 3035, {"a.b": 2900, "c.d": 900})
+
+
+def test_list_alone() -> None:
+    text = (
+        "Total: 10s\nROUTINE ====== a.(*T).b in /src/a.go\n   1s   4s (flat, cum) 40% of Total\n    .   3s   7: c()\n"
+    )
+    table = read_text(text)
+    assert (table.top.rows, table.top.total, table.skipped) == ([("a.(*T).b", 10**9, 4 * 10**9, "")], 10**10, 0)

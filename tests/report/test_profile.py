@@ -98,7 +98,7 @@ def test_the_first_line_is_the_answer_and_every_cause_says_what_to_do(case: str)
         "cpu-compress": "Layers are being compressed.",
         "goroutine-stuck": "The cache export walks every path through its cache keys: the loop check.",
         "issue-6008": "The cache export walks every path through its cache keys: the loop check. Up to 1.5 h left",
-        "heap": "A heap profile shows what holds memory, not where the time goes, so it cannot show a cause.",
+        "heap": "A heap profile shows what holds memory, not where the time goes. This daemon's heap holds 13.54MB",
     }[case]
     assert lines[0].startswith(answer)
     assert "  Now" in lines
@@ -160,3 +160,11 @@ def test_folded_stacks_add_up() -> None:
     assert sum(int(line.rpartition(" ")[2]) for line in lines) == 15_000_000_000
     assert lines == sorted(set(lines))
     assert any(line.startswith("runtime.mcall;runtime.park_m;") for line in lines)
+
+
+def test_a_dead_daemon_has_no_export_under_way() -> None:
+    diagnosis = diagnose([load("reports/06-2041-concurrent-map-writes/plain.txt")])
+    text = rendered(diagnosis, "text", Style())
+    assert "Cache exports when it died" in text
+    assert "under way" not in text
+    assert "Seen: fatal error: concurrent map writes" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -38,7 +38,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
 
 
 @click.command()
-@click.argument("source", metavar="FILE|URL")
+@click.argument("sources", metavar="FILE|URL...", nargs=-1, required=True)
 @click.option(
     "--sort", type=click.Choice(["cum", "flat"]), default="cum", show_default=True, help="Order of the table."
 )
@@ -62,6 +62,12 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
     metavar="N",
     help="With a URL: length of the CPU profile.",
 )
+@click.option(
+    "--twice",
+    type=click.IntRange(1, 3600),
+    metavar="SECONDS",
+    help="With a URL: take a second goroutine dump so much later, to see what moves.",
+)
 @click.option("--save", metavar="DIR", help="With a URL: keep what was fetched, for a bug report.")
 @options.format(Part.WORDS, Part.DOCUMENT, Part.STACKS)
 @options.output
@@ -69,7 +75,7 @@ def _seconds(context: click.Context, parameter: click.Parameter, given: str | No
 @options.verbosity
 @options.color
 def profile(
-    source: str,
+    sources: tuple[str, ...],
     sort: Literal["cum", "flat"],
     top: int | None,
     focus: str | None,
@@ -78,6 +84,7 @@ def profile(
     build: tuple[str, ...],
     running_for: float | None,
     seconds: int,
+    twice: int | None,
     save: str | None,
     format: str,
     output: str | None,
@@ -92,11 +99,15 @@ def profile(
     text of `go tool pprof -top`, or - for standard input; the type is detected from the content. URL is the debug
     address of a running buildkitd (--debugaddr): http://HOST:PORT takes a CPU profile and a goroutine dump.
 
+    Several files of one daemon are judged together. Of two goroutine dumps, the earlier one first, you learn what moved
+    between them, and what is stuck.
+
     \b
     Examples:
       cachedoctor profile cpu.pprof
       cachedoctor profile goroutines.txt --cache manifest.json
-      cachedoctor profile http://127.0.0.1:6060 --save report
+      cachedoctor profile first.txt a-minute-later.txt
+      cachedoctor profile http://127.0.0.1:6060 --twice 60 --save report
       cachedoctor profile cpu.pprof --format svg -o flame.svg
     """
     from cachedoctor.cli import inputs
@@ -106,11 +117,12 @@ def profile(
 
     out = Output(output, no_color=no_color, quiet=quiet, verbose=verbose)
     trusted = [Place(access.ca_file, "file of certificates")] if access.ca_file else []
-    out.spare(Place(source, "profile"), *map(Place.of_cache, caches), *inputs.records(build), *trusted)
+    profiles = (Place(source, "profile") for source in sources)
+    out.spare(*profiles, *map(Place.of_cache, caches), *inputs.records(build), *trusted)
     shown = top or (USUAL_ROWS if format in ("text", "markdown") and not verbose else 0)
     try:
         with progress(quiet) as step:
-            evidence = _evidence(source, sample_type, seconds, save, step)
+            evidence = _evidence(sources, sample_type, Fetch(seconds, twice, save), step)
             analysis = _analysis(caches, build, access, step)
             survey = analysis.survey if analysis else None
             step("looking for the cause")
@@ -132,28 +144,60 @@ def profile(
         fail(str(error))
 
 
-def _evidence(
-    source: str, sample_type: str | None, seconds: int, save: str | None, step: Callable[[str], None]
-) -> Sequence[Evidence]:
-    from cachedoctor.cli import inputs
-    from cachedoctor.diagnosis import daemon
-    from cachedoctor.diagnosis.evidence import load, load_answer
+class Fetch(NamedTuple):
+    """How to ask a daemon."""
 
-    if not daemon.is_url(source):
-        if save:
+    seconds: int
+    """The length of the CPU profile."""
+    twice: int | None
+    """Seconds from the first goroutine dump to the second, `None` for only one."""
+    save: str | None
+    """The folder to keep the answers in."""
+
+
+def _evidence(
+    sources: Sequence[str], sample_type: str | None, fetch: Fetch, step: Callable[[str], None]
+) -> Sequence[Evidence]:
+    """All that was read, goroutine dumps in the order of the command line."""
+    from cachedoctor.diagnosis import daemon
+
+    urls = [source for source in sources if daemon.is_url(source)]
+    if not urls:
+        if fetch.save:
             raise click.UsageError("--save needs a URL: a file is saved already")
+        if fetch.twice:
+            raise click.UsageError("--twice needs a URL; pass two files to compare them")
         if click.get_current_context().get_parameter_source("seconds") is not ParameterSource.DEFAULT:
             raise click.UsageError("--seconds needs a URL: it cannot change the length of a file")
-        step(f"reading {source}")
-        read = load(source, sample_type=sample_type, stdin=inputs.stdin())
-        if read.warning:
-            warn(f"{source}: {read.warning}")
-        return [read]
+    evidence: list[Evidence] = []
+    for source in sources:
+        if source in urls:
+            evidence += _fetched(source, sample_type, fetch, step)
+        else:
+            evidence.append(_read(source, sample_type, step))
+    return evidence
+
+
+def _read(source: str, sample_type: str | None, step: Callable[[str], None]) -> Evidence:
+    from cachedoctor.cli import inputs
+    from cachedoctor.diagnosis.evidence import load
+
+    step(f"reading {source}")
+    read = load(source, sample_type=sample_type, stdin=inputs.stdin())
+    if read.warning:
+        warn(f"{source}: {read.warning}")
+    return read
+
+
+def _fetched(url: str, sample_type: str | None, fetch: Fetch, step: Callable[[str], None]) -> Sequence[Evidence]:
+    from cachedoctor.diagnosis import daemon
+    from cachedoctor.diagnosis.evidence import load_answer
+
     evidence: list[Evidence] = []
     try:
-        for answer in daemon.fetch(source, seconds, step):
-            if save:
-                _save(answer, save)
+        for answer in daemon.fetch(url, fetch.seconds, step, again_after=fetch.twice):
+            if fetch.save:
+                _save(answer, fetch.save)
             evidence.append(load_answer(answer, sample_type))
     except InputError as error:
         # A daemon that hangs may still have given its goroutines.
