@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from cachedoctor.builds.build import Build, Location, Step
-from cachedoctor.builds.doubling import Doubling
-from cachedoctor.builds.hits import Hits
-from cachedoctor.builds.names import Name, Place
-from cachedoctor.graph.survey import Survey
 from cachedoctor.text import short
+
+if TYPE_CHECKING:
+    from cachedoctor.builds.build import Build, Location, Step
+    from cachedoctor.builds.doubling import Doubling
+    from cachedoctor.builds.hits import Hits
+    from cachedoctor.builds.names import Name, Place
+    from cachedoctor.graph.survey import Survey
 
 
 @dataclass(frozen=True)

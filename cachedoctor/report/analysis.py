@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from cachedoctor.analysis.analyze import Analysis, Check
 from cachedoctor.buildkit import (
@@ -21,7 +22,6 @@ from cachedoctor.numbers import count, count_range, duration, plural, taking
 from cachedoctor.report import analysis_sources as sources
 from cachedoctor.report import analysis_tables as tables
 from cachedoctor.report import builds
-from cachedoctor.report.analysis_document import document
 from cachedoctor.report.page import Entry, Foreign, Line, Listing, Page, Section, Steps, Table, Tone
 from cachedoctor.rules import RULES, Finding, Severity
 from cachedoctor.text import argument, printable, short
@@ -45,9 +45,16 @@ def page(analysis: Analysis) -> Page:
         headline=_headline(analysis),
         entries=[_entry(finding, analysis) for finding in analysis.findings],
         sections=_sections(analysis) if analysis.documents else (),
-        document=lambda: document(analysis),
+        document=lambda: _document(analysis),
         analysis=analysis,
     )
+
+
+def _document(analysis: Analysis) -> dict[str, Any]:
+    """The JSON document; most reports never need what makes it."""
+    from cachedoctor.report.analysis_document import document
+
+    return document(analysis)
 
 
 def _page_of_many(analysis: Analysis, check: Check) -> Page:
@@ -60,7 +67,7 @@ def _page_of_many(analysis: Analysis, check: Check) -> Page:
         entries=[*sources.unread_entries(check), *(_entry(finding, analysis) for finding in analysis.findings)],
         brief=sources.brief(analysis, lambda finding: _entry(finding, analysis)),
         sections=[*(_sections(analysis) if analysis.documents else ()), *sources.closing(analysis)],
-        document=lambda: document(analysis),
+        document=lambda: _document(analysis),
         analysis=analysis,
     )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from cachedoctor.builds.build import Build
-from cachedoctor.builds.doubling import Doubling
+from typing import TYPE_CHECKING
+
 from cachedoctor.builds.hits import Hit, Hits, Reason, State
 from cachedoctor.builds.known import Known, line, step_in_words
 from cachedoctor.numbers import count, listing, plural
 from cachedoctor.report.page import Foreign, Line, Listing, Table, Tone
 from cachedoctor.text import cut, printable
+
+if TYPE_CHECKING:
+    from cachedoctor.builds.build import Build
+    from cachedoctor.builds.doubling import Doubling
 
 HOW = (
     "To see the lines of the Dockerfile, add --build FILE with the record of the build: docker buildx history export "
