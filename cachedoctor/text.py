@@ -24,10 +24,13 @@ def printable(text: str) -> str:
 
 
 def argument(text: str) -> str:
-    """Text from outside as one word of a command line that can be pasted into a shell."""
+    """Text from outside as one word of a command line that can be pasted into a shell.
+
+    A path that begins with a dash would be an option, so it gets a folder.
+    """
     from shlex import quote
 
-    return quote(printable(text))
+    return quote(printable(f"./{text}" if text.startswith("-") and text != "-" else text))
 
 
 def cut(text: str, most: int) -> str:

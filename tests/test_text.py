@@ -17,6 +17,8 @@ from cachedoctor import suggest, text
         ("it's", "'it'\"'\"'s'"),
         ("\x1b[2J", "'\\u{1b}[2J'"),
         ("", "''"),
+        ("-x.json", "./-x.json"),
+        ("-", "-"),
     ],
 )
 def test_an_argument_can_be_pasted(given: str, word: str) -> None:

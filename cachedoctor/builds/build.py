@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
-CONTENT = -1
-"""The output index in the digest of a content root (v0.8 to v0.32: `solver.(*edge).processDepSlowCacheReq`)."""
-
 
 class Location(NamedTuple):
     """Where an instruction is written."""

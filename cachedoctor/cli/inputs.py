@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import click
 
 from cachedoctor.cli.output import Place, warn
-from cachedoctor.cli.parallel import MOST_READERS, in_parallel
 from cachedoctor.errors import InputError, reading
 from cachedoctor.io.memory import share_of, sharing
 from cachedoctor.sources import Access, CacheDocument, load, parse
@@ -96,6 +95,8 @@ def read_each(
         return _read(position, sources[position], outcome, tag_of, platform)
 
     def each() -> Iterator[Read]:
+        from cachedoctor.cli.parallel import in_parallel
+
         yield from map(alone, [position for position, source in enumerate(sources) if source == "-"])
         late = []
         others = [position for position, source in enumerate(sources) if source != "-"]
@@ -124,6 +125,8 @@ def _limited(
     work: Callable[[str], Sequence[CacheDocument]], sources: Sequence[str]
 ) -> Callable[[int], Sequence[CacheDocument]]:
     """What reads the source at a position, and raises `MemoryError` if it takes more than its share."""
+    from cachedoctor.cli.parallel import MOST_READERS
+
     share = share_of(MOST_READERS)
 
     def limited(position: int) -> Sequence[CacheDocument]:
@@ -195,6 +198,8 @@ class Tags(NamedTuple):
 
 def every_tag(sources: Sequence[str], access: Access, report_step: Callable[[str], None]) -> Tags:
     """A reference for each tag of the sources. Raises `InputError` if there are too many."""
+    from cachedoctor.cli.parallel import in_parallel
+
     report_step("listing tags")
     done = dict(in_parallel(lambda source: parse(source).every_tag(access), sources))
     names: list[str] = []

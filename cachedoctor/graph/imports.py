@@ -97,13 +97,7 @@ def losable(graph: Graph, joining: Sequence[Sequence[int]] = ()) -> frozenset[in
     ends = _leaves(graph, joining)
     if len(ends) <= 1:
         return frozenset()
-    leaves_above = [0] * graph.size
-    for bit, end in enumerate(ends):
-        for item in (end,) if end < graph.size else joining[end - graph.size]:
-            leaves_above[item] |= 1 << bit
-    for item in reversed(graph.adjacency.topological[0]):
-        for source in graph.adjacency.sources[item]:
-            leaves_above[source] |= leaves_above[item]
+    leaves_above = leaves.needed_by(_adjacency(graph, joining), ends)
     late: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for link, (source, item) in enumerate(zip(graph.links, graph.owners(), strict=True)):
         if leaves_above[source] & ~leaves_above[item]:
@@ -134,6 +128,11 @@ def _leaves(graph: Graph, joining: Sequence[Sequence[int]]) -> list[int]:
     return [*ends, *range(graph.size, graph.size + len(joining))]
 
 
+def _adjacency(graph: Graph, joining: Sequence[Sequence[int]]) -> Adjacency:
+    """The sources of each item, and of each joining record after them."""
+    return Adjacency([*graph.adjacency.sources, *map(list, joining)]) if joining else graph.adjacency
+
+
 def _spaced(orders: Sequence[list[int]], number: int) -> list[list[int]]:
     """So many of the orders, from the first to the last, and some twice if there are fewer."""
     return [orders[(len(orders) - 1) * step // (number - 1)] for step in range(number)]
@@ -153,7 +152,7 @@ class _Importer:
         self._starts = [graph.link_start[slot] for slot in graph.input_start]
         for sources in joining:
             self._starts.append(self._starts[-1] + len(sources))
-        self.adjacency = Adjacency([*graph.adjacency.sources, *map(list, joining)]) if joining else graph.adjacency
+        self.adjacency = _adjacency(graph, joining)
 
     def roughly(self, order: Sequence[int]) -> list[int]:
         """The indices of the links that are lost: as many as in any replay, if there is no joining record.

@@ -36,9 +36,9 @@ def by_loss(adjacency: Adjacency, leaves: Sequence[int]) -> tuple[list[list[int]
 
     O(items + links) to begin with, times the words that a bit for each leaf takes.
     """
-    needed_by = _needed_by(adjacency, leaves)
-    groups = _groups(adjacency, needed_by)
-    distinct = set(needed_by)
+    needed = needed_by(adjacency, leaves)
+    groups = _groups(adjacency, needed)
+    distinct = set(needed)
     steps = len(distinct) + sum(len(targets) for _, _, targets in groups)
     orders = seeded(leaves, max(1, min(MOST_ORDERS, WORK // (steps + 1))))
     bit_of = {leaf: 1 << bit for bit, leaf in enumerate(leaves)}
@@ -47,41 +47,41 @@ def by_loss(adjacency: Adjacency, leaves: Sequence[int]) -> tuple[list[list[int]
     return [orders[index] for index in ranked], [lost[index] for index in ranked]
 
 
-_Leaves = int
+Leaves = int
 """A set of leaves, one bit each."""
-_Group = tuple[_Leaves, int, Mapping[_Leaves, int]]
+_Group = tuple[Leaves, int, Mapping[Leaves, int]]
 """Items that the same leaves need, and whose links lead to items that the same leaves need: these leaves, how many
 items they are, and the number of links by what needs their targets."""
 
 
-def _needed_by(adjacency: Adjacency, leaves: Sequence[int]) -> list[_Leaves]:
-    """For each item, the leaves that are made from it."""
-    needed_by = [0] * len(adjacency.sources)
+def needed_by(adjacency: Adjacency, leaves: Sequence[int]) -> list[Leaves]:
+    """For each item, the leaves that are made from it, one bit each in the order given."""
+    above = [0] * len(adjacency.sources)
     for bit, leaf in enumerate(leaves):
-        needed_by[leaf] = 1 << bit
+        above[leaf] = 1 << bit
     for item in reversed(adjacency.topological[0]):
         for source in adjacency.sources[item]:
-            needed_by[source] |= needed_by[item]
-    return needed_by
+            above[source] |= above[item]
+    return above
 
 
-def _groups(adjacency: Adjacency, needed_by: Sequence[_Leaves]) -> list[_Group]:
+def _groups(adjacency: Adjacency, needed: Sequence[Leaves]) -> list[_Group]:
     """The items of which links can be lost: some of their links lead to items that fewer leaves need."""
-    links: dict[int, Counter[_Leaves]] = defaultdict(Counter)
-    for needs, sources in zip(needed_by, adjacency.sources, strict=True):
+    links: dict[int, Counter[Leaves]] = defaultdict(Counter)
+    for needs, sources in zip(needed, adjacency.sources, strict=True):
         for source in sources:
-            if needed_by[source] != needs:
+            if needed[source] != needs:
                 links[source][needs] += 1
-    items: Counter[tuple[_Leaves, frozenset[_Leaves]]] = Counter()
-    targets: dict[tuple[_Leaves, frozenset[_Leaves]], Counter[_Leaves]] = defaultdict(Counter)
+    items: Counter[tuple[Leaves, frozenset[Leaves]]] = Counter()
+    targets: dict[tuple[Leaves, frozenset[Leaves]], Counter[Leaves]] = defaultdict(Counter)
     for source, numbers in links.items():
-        key = needed_by[source], frozenset(numbers)
+        key = needed[source], frozenset(numbers)
         items[key] += 1
         targets[key].update(numbers)
     return [(key[0], number, targets[key]) for key, number in items.items()]
 
 
-def _walks(distinct: set[_Leaves], order: Sequence[_Leaves]) -> dict[_Leaves, int]:
+def _walks(distinct: set[Leaves], order: Sequence[Leaves]) -> dict[Leaves, int]:
     """The number of the walk that stores the items which these leaves need."""
     walks = {}
     for leaves in distinct:
@@ -92,10 +92,10 @@ def _walks(distinct: set[_Leaves], order: Sequence[_Leaves]) -> dict[_Leaves, in
     return walks
 
 
-def _lost(groups: Sequence[_Group], walks: Mapping[_Leaves, int]) -> int:
+def _lost(groups: Sequence[_Group], walks: Mapping[Leaves, int]) -> int:
     lost = 0
-    for needed_by, items, targets in groups:
-        own = walks[needed_by]
+    for needs, items, targets in groups:
+        own = walks[needs]
         later = set()
         for leaves, links in targets.items():
             walk = walks[leaves]

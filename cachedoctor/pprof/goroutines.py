@@ -233,7 +233,6 @@ class _Reader:
                 bare += 1
         self.names_only = bare > calls and positions < bare / 4
         self.has_positions = positions > (calls + bare) / 2
-        self.has_headers = is_listed(self.lines)
 
     def read(self) -> Dump:
         lines, number = self.lines, len(self.lines)

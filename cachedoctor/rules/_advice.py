@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cachedoctor.rules._shared import DELETE
 from cachedoctor.sources import CacheDocument
-from cachedoctor.text import printable
+from cachedoctor.text import argument, printable
 
 _COMMAND = "\ncachedoctor repair SOURCE"
 """How a command begins that repairs."""
@@ -59,7 +59,7 @@ def with_names(step: str, documents: Sequence[CacheDocument]) -> str:
         if "--max-bytes" not in step and any(document.is_too_large for document in documents):
             step = f"{step} --max-bytes auto"
         commands = [place.repair_arguments() for place in places]
-        sources = " ".join(_typed(source) for source, _ in commands)
+        sources = " ".join(argument(source) for source, _ in commands)
         # Without its layers, a layout cannot be written, but its config can.
         whole = all(document.presence is None or not document.presence.layers_left_out for document in documents)
         target = (commands[0][1] if whole else "-o repaired.json") if len(places) == 1 else f"-o {_JOINED}"
@@ -67,8 +67,3 @@ def with_names(step: str, documents: Sequence[CacheDocument]) -> str:
     if places[0].layout and "," not in str(places[0].layout):
         step = step.replace("src=DIR", f"src={shlex.quote(str(places[0].layout))}")
     return step
-
-
-def _typed(source: str) -> str:
-    """A source as it is typed into a shell. Only paths can begin with a dash, which would make them options."""
-    return shlex.quote(f"./{source}" if source.startswith("-") else source)
